@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine:
+#   make demo   open the console on the built-in lab
+#   make test   run ruff, mypy and the whole suite, headless
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test lint types suite venv benchmarks screenshots clean
+
+demo: $(VENV)/.installed
+	@sh scripts/demo.sh "$(BIN)"
+
+test: $(VENV)/.test-installed
+	@sh scripts/system-packages.sh test "$(BIN)"
+	@sh scripts/test.sh "$(BIN)"
+
+venv: $(VENV)/.test-installed
+
+$(VENV)/bin/python:
+	@sh scripts/check-python.sh "$(PYTHON)"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+lint: $(VENV)/.test-installed
+	$(BIN)/ruff check .
+
+types: $(VENV)/.test-installed
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .cache artifacts

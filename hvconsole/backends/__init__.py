@@ -1,0 +1,26 @@
+"""Backends: one module tree per platform behind the contract in ``base``. Only this file knows all platforms."""
+
+from __future__ import annotations
+
+from hvconsole.backends.base import Hypervisor, Secret, Target, Trust
+from hvconsole.clock import Clock
+from hvconsole.errors import InvalidInput
+
+DEFAULT_PORTS = {"xenserver": 443, "vsphere": 443, "hyperv": 5986}
+"""Platform → port used where an address names none."""
+
+DEFAULT_USERS = {"xenserver": "root", "vsphere": "root", "hyperv": "Administrator"}
+"""Platform → user preset in the Connect dialog."""
+
+
+def open_hypervisor(target: Target, secret: Secret, trust: Trust, clock: Clock) -> Hypervisor:
+    """Log in. Blocks at most about 20 s; worker threads only.
+
+    Raises ``ConnectError`` (all kinds), ``InvalidInput`` for an unknown platform. Client libraries are imported here,
+    not at start-up, because they are large.
+    """
+    if target.platform == "xenserver":
+        from hvconsole.backends.xenserver import open_xenserver
+
+        return open_xenserver(target, secret, trust, clock)
+    raise InvalidInput(f"There is no backend called “{target.platform}”.")

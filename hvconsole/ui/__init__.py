@@ -1,0 +1,1 @@
+"""The window. tkinter and Pmw are imported only below this package."""
