@@ -139,5 +139,5 @@ class Hub:
         for handler in self._subscribers.get(type(event), ()):
             try:
                 handler(event)
-            except Exception:  # noqa: BLE001 - outer edge: one listener must not hurt the emitter or the others
+            except Exception:  # outer edge: one listener must not hurt the emitter or the others
                 log.exception("a listener to %s failed", type(event).__name__)

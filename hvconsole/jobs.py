@@ -107,7 +107,8 @@ class Job:
     def run(self, clock: Clock) -> None:
         """Do the work in the calling thread and settle the outcome; called once, by the runner."""
         begun = clock.monotonic()
-        state, error = JobState.DONE, None
+        state: JobState = JobState.DONE
+        error: HvError | None = None
         if self.context.cancelled:
             state = JobState.CANCELLED
         else:
@@ -120,7 +121,7 @@ class Job:
                 state, error = JobState.UNKNOWN, exc
             except HvError as exc:
                 state, error = JobState.FAILED, exc
-            except Exception as exc:  # noqa: BLE001 - outer edge of a job: a defect of ours must end as a failed job
+            except Exception as exc:  # outer edge of a job: a defect of ours must end as a failed job
                 log.exception("job %s failed unexpectedly", self.view.title)
                 state = JobState.FAILED
                 error = LocalError("hvconsole itself failed here; please report it.", type(exc).__name__)
@@ -141,7 +142,7 @@ class Job:
         for callback in callbacks:
             try:
                 callback(self)
-            except Exception:  # noqa: BLE001 - outer edge: a listener's defect must not end the worker thread
+            except Exception:  # outer edge: a listener's defect must not end the worker thread
                 log.exception("a listener to job %s failed", self.view.title)
 
 
