@@ -55,7 +55,10 @@ Work = Callable[[TaskContext], object]
 
 
 class Job:
-    """A submitted piece of work. ``view`` may be read, ``cancel`` called from any thread."""
+    """A submitted piece of work. ``view`` may be read, ``cancel`` called from any thread.
+
+    ``ran`` tells that the work ended without an error and ``result`` is its answer.
+    """
 
     def __init__(self, view: JobView, work: Work, publish: Callable[[JobView], None]) -> None:
         self._work = work
@@ -63,6 +66,7 @@ class Job:
         self._lock = threading.Lock()
         self.view = view
         self.result: object = None
+        self.ran = False
         self.finished = threading.Event()
         self.context = TaskContext(self._progress)
         self._callbacks: list[Callable[[Job], None]] = []
@@ -115,6 +119,7 @@ class Job:
             self._set(state=JobState.RUNNING, started=clock.now())
             try:
                 self.result = self._work(self.context)
+                self.ran = True
             except TaskCancelled as exc:
                 state, error = JobState.CANCELLED, exc
             except (OutcomeUnknown, TaskTimeout) as exc:
@@ -150,10 +155,16 @@ class JobRunner:
     """Runs the jobs of one server on at most ``workers`` daemon threads, started when needed."""
 
     def __init__(
-        self, server_id: ServerId, name: str, hub: Hub, clock: Clock, workers: int = WORKERS_PER_SERVER
+        self,
+        server_id: ServerId,
+        name: str,
+        hub: Hub,
+        clock: Clock,
+        workers: int = WORKERS_PER_SERVER,
+        prefix: str = "job",
     ) -> None:
         self._server_id = server_id
-        self._name = name
+        self._name = f"{prefix}-{name}"
         self._hub = hub
         self._clock = clock
         self._workers = workers
@@ -186,7 +197,7 @@ class JobRunner:
                 self._open[view.id] = job
                 if self._idle < len(self._open) and len(self._threads) < self._workers:
                     thread = threading.Thread(
-                        target=self._loop, name=f"job-{self._name}-{len(self._threads) + 1}", daemon=True
+                        target=self._loop, name=f"{self._name}-{len(self._threads) + 1}", daemon=True
                     )
                     self._threads.append(thread)
                     thread.start()

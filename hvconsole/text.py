@@ -40,7 +40,7 @@ def unsendable(text: str) -> str | None:
     """A sentence that says why ``text`` cannot be sent in XML, or None if it can.
 
     XML 1.0 has no way to carry control characters (other than tab, line feed, return), unpaired surrogates, U+FFFE and
-    U+FFFF; the encoders of all three client libraries pass them through and make a broken document (facts/trust.md T10).
+    U+FFFF; the encoders of all three client libraries pass them through and make a broken document.
     """
     for char in text:
         code = ord(char)

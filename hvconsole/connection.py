@@ -1,0 +1,389 @@
+"""One server's life: log in, watch, back off, reconnect, the last inventory, and the way to ask it for things.
+
+``Connection`` is used from the Tk thread and others: every public method returns at once. Its thread
+``watch-<server>`` owns logging in and watching; verbs run on ``job-<server>-n``, reads for the window on
+``ask-<server>-n``.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from hvconsole.backends import open_hypervisor
+from hvconsole.backends.base import Capability, Hypervisor, Secret, Target, TaskContext, Trust
+from hvconsole.clock import Clock
+from hvconsole.errors import HvError, LocalError, Refused, Unreachable
+from hvconsole.events import ConnectionChanged, ConnectionState, Hub, InventoryChanged
+from hvconsole.jobs import Job, JobRunner
+from hvconsole.model import Inventory, ObjectId, ServerId, Verb
+from hvconsole.operations import operation, subject_name, why_not
+from hvconsole.profiles import Address, ServerProfile
+
+log = logging.getLogger(__name__)
+
+WATCH_S = 30.0
+"""How long one ``watch`` call waits for changes."""
+FIRST_BACK_OFF_S = 1.0
+LAST_BACK_OFF_S = 60.0
+ASK_WORKERS = 2
+"""Threads for reads, so that looking at a VM never queues behind an export."""
+
+T = TypeVar("T")
+Opener = Callable[[Target, Secret, Trust, Clock], Hypervisor]
+
+
+class Connection:
+    """One configured server. Attributes are replaced as a whole, so any thread may read them without a lock."""
+
+    def __init__(
+        self,
+        profile: ServerProfile,
+        trust: Trust,
+        hub: Hub,
+        clock: Clock,
+        *,
+        opener: Opener = open_hypervisor,
+        on_members: Callable[[ServerId, tuple[str, ...]], None] | None = None,
+        cached: Inventory | None = None,
+    ) -> None:
+        self.profile = profile
+        self.state = ConnectionState.CLOSED
+        self.error: HvError | None = None
+        self.inventory: Inventory | None = cached
+        self._trust = trust
+        self._hub = hub
+        self._clock = clock
+        self._opener = opener
+        self._on_members = on_members
+        self._secret: Secret | None = None
+        self._hypervisor: Hypervisor | None = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._old_threads: list[threading.Thread] = []
+        self._seen_at: float | None = None
+        thread_name = profile.name[:24]
+        self.jobs = JobRunner(profile.id, thread_name, hub, clock)
+        self._asks = JobRunner(profile.id, thread_name, Hub(), clock, ASK_WORKERS, prefix="ask")
+
+    # ---- what it is ------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> ServerId:
+        """Stable id, that of the profile."""
+        return self.profile.id
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        return self.profile.name
+
+    @property
+    def connected(self) -> bool:
+        """Whether the inventory is live."""
+        return self.state is ConnectionState.CONNECTED
+
+    @property
+    def capabilities(self) -> Capability:
+        """What the server can do; nothing while it is away."""
+        hypervisor = self._hypervisor
+        return hypervisor.capabilities if hypervisor is not None and self.connected else Capability.NONE
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Host parts of the configured addresses."""
+        return tuple(host for host, _ in self.profile.addresses)
+
+    @property
+    def inventory_age_s(self) -> float | None:
+        """Seconds since the server last confirmed the inventory; None if it never did in this run."""
+        return None if self._seen_at is None else max(0.0, self._clock.monotonic() - self._seen_at)
+
+    def why_not(self, verb: Verb, object_id: ObjectId) -> str | None:
+        """One sentence why ``verb`` can't be done to the object now, or None."""
+        if not self.connected:
+            return f"Not connected to {self.name}."
+        return why_not(operation(verb), self.inventory, object_id, self.capabilities)
+
+    # ---- its life --------------------------------------------------------------------------------------------
+
+    def connect(self, secret: Secret | None = None, options: Mapping[str, str] | None = None) -> None:
+        """(Re)connect with a new secret, or with the one in memory. ``options`` replace the profile's for good."""
+        with self._lock:
+            if secret is not None:
+                self._secret = secret
+            if options is not None:
+                self.profile = replace(self.profile, options=dict(options))
+            if self._secret is None:
+                raise LocalError(f"The password for {self.name} isn't known.")
+            self._end_session()
+            self._stop = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run,
+                args=(self._stop, self._secret),
+                name=f"watch-{self.profile.name[:24]}",
+                daemon=True,
+            )
+            self._set_state(ConnectionState.CONNECTING, None)
+            self._thread.start()
+
+    def move_to(self, addresses: tuple[Address, ...]) -> None:
+        """Use other addresses from the next ``connect`` on (the user accepted another master)."""
+        self.profile = replace(self.profile, addresses=addresses)
+
+    def disconnect(self) -> None:
+        """Log out, keep the last inventory (it ages); ``connect`` starts again."""
+        with self._lock:
+            self._end_session()
+        self._set_state(ConnectionState.CLOSED, None)
+
+    def close(self) -> None:
+        """Log out, cancel all jobs, for good. Returns at once; ``alive`` tells what still runs."""
+        self.disconnect()
+        self.jobs.stop()
+        self._asks.stop()
+
+    def alive(self) -> tuple[str, ...]:
+        """Names of this connection's threads that still run."""
+        threads = [*self._old_threads, *([self._thread] if self._thread else [])]
+        watching = tuple(t.name for t in threads if t.is_alive())
+        return watching + self.jobs.alive() + self._asks.alive()
+
+    def refresh(self) -> None:
+        """Read everything again (F5)."""
+        hypervisor = self._hypervisor
+        if hypervisor is not None:
+            hypervisor.refresh()
+
+    def _end_session(self) -> None:
+        self._stop.set()
+        hypervisor, self._hypervisor = self._hypervisor, None
+        if self._thread is not None:
+            self._old_threads = [t for t in self._old_threads if t.is_alive()] + [self._thread]
+            self._thread = None
+        if hypervisor is not None:
+            # logging out is a network call, and this may be the Tk thread
+            closer = threading.Thread(
+                target=_close_quietly, args=(hypervisor,), name=f"close-{self.profile.name[:24]}", daemon=True
+            )
+            self._old_threads.append(closer)
+            closer.start()
+
+    # ---- asking ----------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        verb: Verb,
+        object_id: ObjectId,
+        arguments: Mapping[str, Any] | None = None,
+        by: str = "user",
+        *,
+        insist: bool = False,
+    ) -> Job:
+        """Queue an operation; returns its job at once. It is checked again against the inventory when it begins.
+
+        ``insist``: ask the server even where the inventory says it will refuse (the monitor does, and the hard
+        variant after a refusal).
+        """
+        op = operation(verb)
+        given = dict(arguments or {})
+        inventory = self.inventory
+        subject = subject_name(inventory, op, object_id) if inventory is not None else self.name
+
+        def work(ctx: TaskContext) -> object:
+            hypervisor = self._require()
+            reason = None if insist else why_not(op, self.inventory, object_id, hypervisor.capabilities)
+            if reason is not None:
+                raise Refused(reason, code="not-now")
+            try:
+                result = op.run(hypervisor, object_id, given, ctx)
+            finally:
+                hypervisor.nudge()
+            if verb is Verb.CHANGE_PASSWORD:
+                self._secret = given["new"]
+            return result
+
+        return self.jobs.submit(str(verb), op.label, subject, object_id or None, work, by=by)
+
+    def ask(self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None]) -> None:
+        """Run a read on a thread of its own; ``done`` is called there with the answer or the error.
+
+        The window hands in a ``done`` that posts to its dispatcher.
+        """
+
+        def run(_ctx: TaskContext) -> T:
+            return work(self._require())
+
+        def finished(job: Job) -> None:
+            error = job.view.error
+            if error is not None:
+                done(error)
+            elif job.view.state.final and job.ran:
+                done(job.result)  # type: ignore[arg-type]
+
+        self._asks.submit("read", "Read", self.name, None, run).when_finished(finished)
+
+    def call(self, work: Callable[[Hypervisor, TaskContext], object], title: str, by: str = "user") -> Job:
+        """Run any other work against the server as a visible job (the monitor's look-then-ask)."""
+
+        def run(ctx: TaskContext) -> object:
+            hypervisor = self._require()
+            try:
+                return work(hypervisor, ctx)
+            finally:
+                hypervisor.nudge()
+
+        return self.jobs.submit("other", title, self.name, None, run, by=by)
+
+    def _require(self) -> Hypervisor:
+        hypervisor = self._hypervisor
+        if hypervisor is None or not self.connected:
+            raise Unreachable(f"Not connected to {self.name}.")
+        return hypervisor
+
+    # ---- the watch thread ------------------------------------------------------------------------------------
+
+    def _run(self, stop: threading.Event, secret: Secret) -> None:
+        back_off_s = FIRST_BACK_OFF_S
+        while not stop.is_set():
+            try:
+                self._session(stop, secret)
+                back_off_s = FIRST_BACK_OFF_S
+            except HvError as exc:
+                if stop.is_set():
+                    return
+                if self.connected:
+                    back_off_s = FIRST_BACK_OFF_S
+                self._drop()
+                if not exc.retryable:
+                    log.info("%s needs the user: %s", self.name, type(exc).__name__)
+                    self._set_state(ConnectionState.FAILED, exc, stop)
+                    return
+                self._set_state(ConnectionState.RECONNECTING, exc, stop)
+            except Exception as exc:  # outer edge of the thread: a defect of ours must be seen, not end silently
+                log.exception("watching %s failed unexpectedly", self.name)
+                self._drop()
+                trouble = LocalError("hvconsole itself failed here; please report it.", type(exc).__name__)
+                self._set_state(ConnectionState.RECONNECTING, trouble, stop)
+            # jitter: stations that lost the same server must not come back in step
+            if self._clock.wait(stop, back_off_s * random.uniform(0.8, 1.2)):
+                return
+            back_off_s = min(LAST_BACK_OFF_S, back_off_s * 2)
+
+    def _session(self, stop: threading.Event, secret: Secret) -> None:
+        hypervisor = self._opener(self.profile.target(), secret, self._trust, self._clock)
+        with self._lock:
+            if stop.is_set():
+                _close_quietly(hypervisor)
+                return
+            self._hypervisor = hypervisor
+        while not stop.is_set():
+            inventory = hypervisor.watch(WATCH_S)
+            if stop.is_set():
+                return
+            self._seen_at = self._clock.monotonic()
+            if inventory is not None:
+                self._learn_members(inventory)
+                self.inventory = inventory
+            if not self.connected:
+                self._set_state(ConnectionState.CONNECTED, None, stop)
+            if inventory is not None:
+                self._hub.emit(InventoryChanged(self.id))
+
+    def _drop(self) -> None:
+        with self._lock:
+            hypervisor, self._hypervisor = self._hypervisor, None
+        if hypervisor is not None:
+            _close_quietly(hypervisor)
+
+    def _learn_members(self, inventory: Inventory) -> None:
+        members = tuple(sorted({host.address for host in inventory.hosts.values() if host.address}))
+        if members and members != self.profile.known_members:
+            self.profile = replace(self.profile, known_members=members)
+            if self._on_members is not None:
+                self._on_members(self.id, members)
+
+    def _set_state(self, state: ConnectionState, error: HvError | None, stop: threading.Event | None = None) -> None:
+        if stop is not None and stop is not self._stop:
+            return  # a newer session has taken over
+        self.state, self.error = state, error
+        self._hub.emit(ConnectionChanged(self.id, state, error))
+
+
+def _close_quietly(hypervisor: Hypervisor) -> None:
+    try:
+        hypervisor.close()
+    except HvError as exc:
+        log.info("logging out failed: %s", exc.user_text)
+
+
+class Connections:
+    """All connections of this run. Thread-safe; the order is that of adding."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        hub: Hub,
+        clock: Clock,
+        *,
+        opener: Opener = open_hypervisor,
+        on_members: Callable[[ServerId, tuple[str, ...]], None] | None = None,
+    ) -> None:
+        self._trust = trust
+        self._hub = hub
+        self._clock = clock
+        self._opener = opener
+        self._on_members = on_members
+        self._connections: dict[ServerId, Connection] = {}
+        self._closing: list[Connection] = []
+
+    def all(self) -> tuple[Connection, ...]:
+        """Every connection, oldest first."""
+        return tuple(self._connections.values())
+
+    def get(self, server_id: ServerId) -> Connection | None:
+        """One connection, or None."""
+        return self._connections.get(server_id)
+
+    def add(self, profile: ServerProfile, secret: Secret | None = None, cached: Inventory | None = None) -> Connection:
+        """Add a server and, if a secret is given, connect to it. A profile with a known id replaces that one."""
+        self.remove(profile.id)
+        connection = Connection(
+            profile,
+            self._trust,
+            self._hub,
+            self._clock,
+            opener=self._opener,
+            on_members=self._on_members,
+            cached=cached,
+        )
+        self._connections = {**self._connections, profile.id: connection}
+        if secret is not None:
+            connection.connect(secret)
+        else:
+            self._hub.emit(ConnectionChanged(profile.id, connection.state))
+        return connection
+
+    def remove(self, server_id: ServerId) -> None:
+        """Close and forget a connection; its inventory is gone from the window."""
+        connection = self._connections.get(server_id)
+        if connection is None:
+            return
+        self._connections = {key: value for key, value in self._connections.items() if key != server_id}
+        connection.close()
+        self._closing.append(connection)
+        self._hub.emit(ConnectionChanged(server_id, ConnectionState.CLOSED))
+
+    def close(self) -> None:
+        """Close all; returns at once."""
+        for connection in self.all():
+            connection.close()
+
+    def alive(self) -> tuple[str, ...]:
+        """Names of threads that still run."""
+        return tuple(name for connection in (*self.all(), *self._closing) for name in connection.alive())

@@ -1,0 +1,692 @@
+"""ONE table of what can be asked for. Menu bar, toolbar, context menu, keyboard, command line and the monitor's own
+snapshots are all built from it, so they cannot disagree. A row that cannot run says why not.
+
+Pure data and functions; ``Operation.run`` blocks and is called in job threads only.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret, TaskContext
+from hvconsole.errors import InvalidInput, NotFound
+from hvconsole.model import Host, Inventory, ObjectId, Pool, Verb, Vm, VmKind
+from hvconsole.text import safe_text, unsendable
+
+
+class Scope(enum.StrEnum):
+    """What an operation is done to."""
+
+    VM = "vm"
+    SNAPSHOT = "snapshot"
+    HOST = "host"
+    SERVER = "server"
+
+
+class ArgumentKind(enum.StrEnum):
+    """How an argument is asked for in a dialog and parsed from the command line."""
+
+    TEXT = "text"
+    LINES = "lines"
+    PASSWORD = "password"
+    FLAG = "flag"
+    HOST = "host"
+    SNAPSHOT = "snapshot"
+    STORAGE = "storage"
+    DISKS = "disks"
+    OPEN_FILE = "open file"
+    SAVE_FILE = "save file"
+    SPEC = "spec"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One thing an operation needs to know. ``name`` is also the command line's ``--name`` (``_`` as ``-``)."""
+
+    name: str
+    label: str
+    kind: ArgumentKind
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked first. ``{name}`` and ``{count}`` are filled in; ``button`` carries the verb."""
+
+    one: str
+    many: str
+    text: str
+    button: str
+
+
+Arguments = Mapping[str, Any]
+Run = Callable[[Hypervisor, ObjectId, Arguments, TaskContext], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One row of the table."""
+
+    verb: Verb
+    label: str
+    """"Shut down"; dialogs that follow are announced by the window with "…"."""
+    doing: str
+    """"Shutting down"."""
+    scope: Scope
+    group: str
+    """Menu section: "power", "snapshot", "life", "host", "server"."""
+    run: Run
+    icon: str = ""
+    shortcut: str = ""
+    needs: Capability = Capability.NONE
+    question: Question | None = None
+    arguments: tuple[Argument, ...] = ()
+    destructive: bool = False
+    """Data or running state is lost: asked with weight, and the count is typed for several."""
+    hard: Verb | None = None
+    """What to offer when the guest cannot be asked (``ToolsMissing``)."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a dialog for arguments opens."""
+        return bool(self.arguments)
+
+
+def _text(arguments: Arguments, name: str, default: str = "") -> str:
+    value = arguments.get(name, default)
+    text = str(value) if value is not None else default
+    problem = unsendable(text)
+    if problem:
+        raise InvalidInput(problem)
+    return text
+
+
+def _name(arguments: Arguments) -> str:
+    name = _text(arguments, "name").strip()
+    if not name:
+        raise InvalidInput("Enter a name.")
+    return name
+
+
+def _id(arguments: Arguments, name: str, what: str) -> ObjectId:
+    value = arguments.get(name)
+    if not value:
+        raise InvalidInput(f"Choose {what}.")
+    return ObjectId(str(value))
+
+
+def _optional_id(arguments: Arguments, name: str) -> ObjectId | None:
+    value = arguments.get(name)
+    return ObjectId(str(value)) if value else None
+
+
+def _path(arguments: Arguments, name: str) -> Path:
+    value = arguments.get(name)
+    if not value:
+        raise InvalidInput("Choose a file.")
+    return Path(str(value)).expanduser()
+
+
+def _secret(arguments: Arguments, name: str) -> Secret:
+    value = arguments.get(name)
+    if isinstance(value, Secret):
+        return value
+    raise InvalidInput("Enter the password.")
+
+
+def _snapshot(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> object:
+    return hv.snapshot(
+        vm,
+        _name(a),
+        _text(a, "description"),
+        ctx,
+        memory=bool(a.get("memory")),
+        quiesce=bool(a.get("quiesce")),
+    )
+
+
+def _clone(full: bool) -> Run:
+    def run(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> object:
+        return hv.clone_vm(
+            vm,
+            _name(a),
+            ctx,
+            full=full,
+            storage_id=_optional_id(a, "storage"),
+            snapshot_id=_optional_id(a, "snapshot"),
+        )
+
+    return run
+
+
+def _create(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -> object:
+    spec = a.get("spec")
+    if not isinstance(spec, CreateVm):
+        raise InvalidInput("Describe the new VM.")
+    for text in (spec.name, spec.description):
+        problem = unsendable(text)
+        if problem:
+            raise InvalidInput(problem)
+    return hv.create_vm(spec, ctx)
+
+
+def _import(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -> object:
+    return hv.import_vm(
+        _path(a, "from"),
+        ctx,
+        name=_text(a, "name"),
+        storage_id=_optional_id(a, "storage"),
+        host_id=_optional_id(a, "host"),
+        network_id=_optional_id(a, "network"),
+    )
+
+
+def _delete(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
+    hv.delete_vm(vm, ctx, keep_disks=frozenset(ObjectId(str(d)) for d in a.get("keep_disks") or ()))
+
+
+def _delete_snapshot(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
+    hv.delete_snapshot(vm, _id(a, "snapshot", "a snapshot"), ctx, children=bool(a.get("children")))
+
+
+def _rename(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
+    description = _text(a, "description") if a.get("description") is not None else None
+    hv.rename(vm, _name(a), ctx, description=description)
+
+
+_NAME = Argument("name", "Name", ArgumentKind.TEXT, required=True)
+_DESCRIPTION = Argument("description", "Description", ArgumentKind.LINES)
+_SNAPSHOT = Argument("snapshot", "Snapshot", ArgumentKind.SNAPSHOT, required=True)
+_STORAGE = Argument("storage", "Storage", ArgumentKind.STORAGE)
+_HOST = Argument("host", "Host", ArgumentKind.HOST, required=True)
+_FORCE = Argument("force", "Shut the running VMs down hard", ArgumentKind.FLAG)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        verb=Verb.START,
+        label="Start",
+        doing="Starting",
+        scope=Scope.VM,
+        group="power",
+        icon="play",
+        shortcut="Control-b",
+        run=lambda hv, vm, a, ctx: hv.start(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.START_ON,
+        label="Start on host",
+        doing="Starting",
+        scope=Scope.VM,
+        group="power",
+        icon="play",
+        needs=Capability.START_ON,
+        arguments=(_HOST,),
+        run=lambda hv, vm, a, ctx: hv.start(vm, ctx, host_id=_id(a, "host", "a host")),
+    ),
+    Operation(
+        verb=Verb.SHUTDOWN,
+        label="Shut down",
+        doing="Shutting down",
+        scope=Scope.VM,
+        group="power",
+        icon="power",
+        shortcut="Control-e",
+        hard=Verb.POWER_OFF,
+        question=Question(
+            "Shut down “{name}”?", "Shut down {count} VMs?", "The guest is asked to shut down.", "Shut down"
+        ),
+        run=lambda hv, vm, a, ctx: hv.shutdown(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.REBOOT,
+        label="Reboot",
+        doing="Rebooting",
+        scope=Scope.VM,
+        group="power",
+        icon="rotate-cw",
+        shortcut="Control-r",
+        hard=Verb.RESET,
+        question=Question("Reboot “{name}”?", "Reboot {count} VMs?", "The guest is asked to restart.", "Reboot"),
+        run=lambda hv, vm, a, ctx: hv.reboot(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.SUSPEND,
+        label="Suspend",
+        doing="Suspending",
+        scope=Scope.VM,
+        group="power",
+        icon="pause",
+        shortcut="Control-y",
+        needs=Capability.SUSPEND,
+        hard=Verb.PAUSE,
+        question=Question(
+            "Suspend “{name}”?", "Suspend {count} VMs?", "Memory is saved to disk and the VM stops.", "Suspend"
+        ),
+        run=lambda hv, vm, a, ctx: hv.suspend(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.RESUME,
+        label="Resume",
+        doing="Resuming",
+        scope=Scope.VM,
+        group="power",
+        icon="play",
+        shortcut="Control-Shift-Y",
+        needs=Capability.SUSPEND,
+        run=lambda hv, vm, a, ctx: hv.resume(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.PAUSE,
+        label="Pause",
+        doing="Pausing",
+        scope=Scope.VM,
+        group="power",
+        icon="pause",
+        needs=Capability.PAUSE,
+        run=lambda hv, vm, a, ctx: hv.pause(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.UNPAUSE,
+        label="Unpause",
+        doing="Unpausing",
+        scope=Scope.VM,
+        group="power",
+        icon="play",
+        needs=Capability.PAUSE,
+        run=lambda hv, vm, a, ctx: hv.unpause(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.STANDBY,
+        label="Guest standby",
+        doing="Putting the guest to standby",
+        scope=Scope.VM,
+        group="power",
+        icon="moon",
+        needs=Capability.STANDBY,
+        question=Question(
+            "Put the guest “{name}” to standby?", "Put {count} guests to standby?", "The guest is asked.", "Standby"
+        ),
+        run=lambda hv, vm, a, ctx: hv.standby(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.POWER_OFF,
+        label="Power off",
+        doing="Powering off",
+        scope=Scope.VM,
+        group="power",
+        icon="power-off",
+        destructive=True,
+        question=Question(
+            "Power off “{name}” hard?",
+            "Power off {count} VMs hard?",
+            "Like pulling the plug: unsaved data is lost, and an operation in progress on it is cancelled.",
+            "Power off",
+        ),
+        run=lambda hv, vm, a, ctx: hv.power_off(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.RESET,
+        label="Reset",
+        doing="Resetting",
+        scope=Scope.VM,
+        group="power",
+        icon="zap",
+        destructive=True,
+        question=Question(
+            "Reset “{name}” hard?",
+            "Reset {count} VMs hard?",
+            "Like the reset button: unsaved data is lost.",
+            "Reset",
+        ),
+        run=lambda hv, vm, a, ctx: hv.reset(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.SNAPSHOT,
+        label="Take snapshot",
+        doing="Taking a snapshot",
+        scope=Scope.VM,
+        group="snapshot",
+        icon="camera",
+        shortcut="Control-Shift-S",
+        needs=Capability.SNAPSHOT,
+        arguments=(
+            _NAME,
+            _DESCRIPTION,
+            Argument("memory", "With memory", ArgumentKind.FLAG),
+            Argument("quiesce", "Quiesce the guest's file systems", ArgumentKind.FLAG),
+        ),
+        run=_snapshot,
+    ),
+    Operation(
+        verb=Verb.REVERT,
+        label="Revert to snapshot",
+        doing="Reverting",
+        scope=Scope.SNAPSHOT,
+        group="snapshot",
+        icon="undo-2",
+        needs=Capability.SNAPSHOT,
+        destructive=True,
+        arguments=(_SNAPSHOT,),
+        question=Question(
+            "Revert “{name}” to this snapshot?",
+            "Revert {count} VMs?",
+            "Everything since the snapshot is lost: take another snapshot first to keep the present state.",
+            "Revert",
+        ),
+        run=lambda hv, vm, a, ctx: hv.revert(vm, _id(a, "snapshot", "a snapshot"), ctx),
+    ),
+    Operation(
+        verb=Verb.DELETE_SNAPSHOT,
+        label="Delete snapshot",
+        doing="Deleting a snapshot",
+        scope=Scope.SNAPSHOT,
+        group="snapshot",
+        icon="trash-2",
+        needs=Capability.SNAPSHOT,
+        destructive=True,
+        arguments=(_SNAPSHOT, Argument("children", "And all that descend from it", ArgumentKind.FLAG)),
+        question=Question(
+            "Delete this snapshot of “{name}”?",
+            "Delete {count} snapshots?",
+            "The saved state is lost; the VM itself keeps running as it is.",
+            "Delete snapshot",
+        ),
+        run=_delete_snapshot,
+    ),
+    Operation(
+        verb=Verb.CREATE,
+        label="New VM",
+        doing="Creating a VM",
+        scope=Scope.SERVER,
+        group="life",
+        icon="plus",
+        shortcut="Control-n",
+        needs=Capability.CREATE,
+        arguments=(Argument("spec", "Description of the VM", ArgumentKind.SPEC, required=True),),
+        run=_create,
+    ),
+    Operation(
+        verb=Verb.CLONE,
+        label="Clone",
+        doing="Cloning",
+        scope=Scope.VM,
+        group="life",
+        icon="copy",
+        needs=Capability.CLONE,
+        arguments=(_NAME,),
+        run=_clone(full=False),
+    ),
+    Operation(
+        verb=Verb.COPY,
+        label="Full copy",
+        doing="Copying",
+        scope=Scope.VM,
+        group="life",
+        icon="copy",
+        needs=Capability.COPY,
+        arguments=(_NAME, _STORAGE),
+        run=_clone(full=True),
+    ),
+    Operation(
+        verb=Verb.MIGRATE,
+        label="Migrate",
+        doing="Migrating",
+        scope=Scope.VM,
+        group="life",
+        icon="arrow-right-left",
+        needs=Capability.MIGRATE,
+        arguments=(_HOST,),
+        run=lambda hv, vm, a, ctx: hv.migrate(vm, _id(a, "host", "a host"), ctx),
+    ),
+    Operation(
+        verb=Verb.RENAME,
+        label="Rename",
+        doing="Renaming",
+        scope=Scope.VM,
+        group="life",
+        icon="pencil",
+        shortcut="F2",
+        arguments=(_NAME, _DESCRIPTION),
+        run=_rename,
+    ),
+    Operation(
+        verb=Verb.TO_TEMPLATE,
+        label="Convert to template",
+        doing="Converting to a template",
+        scope=Scope.VM,
+        group="life",
+        icon="layers",
+        needs=Capability.TO_TEMPLATE,
+        question=Question(
+            "Turn “{name}” into a template?",
+            "Turn {count} VMs into templates?",
+            "A template can't be started; new VMs are made from it.",
+            "Convert",
+        ),
+        run=lambda hv, vm, a, ctx: hv.to_template(vm, ctx),
+    ),
+    Operation(
+        verb=Verb.EXPORT,
+        label="Export",
+        doing="Exporting",
+        scope=Scope.VM,
+        group="life",
+        icon="upload",
+        needs=Capability.EXPORT,
+        arguments=(
+            Argument("to", "File", ArgumentKind.SAVE_FILE, required=True),
+            Argument("compress", "Compress", ArgumentKind.FLAG),
+        ),
+        run=lambda hv, vm, a, ctx: hv.export_vm(vm, _path(a, "to"), ctx, compress=bool(a.get("compress"))),
+    ),
+    Operation(
+        verb=Verb.IMPORT,
+        label="Import",
+        doing="Importing",
+        scope=Scope.SERVER,
+        group="life",
+        icon="download",
+        needs=Capability.IMPORT,
+        arguments=(
+            Argument("from", "File", ArgumentKind.OPEN_FILE, required=True),
+            Argument("name", "Name", ArgumentKind.TEXT),
+            _STORAGE,
+        ),
+        run=_import,
+    ),
+    Operation(
+        verb=Verb.DELETE,
+        label="Delete",
+        doing="Deleting",
+        scope=Scope.VM,
+        group="life",
+        icon="trash-2",
+        shortcut="Delete",
+        destructive=True,
+        arguments=(Argument("keep_disks", "Disks to keep", ArgumentKind.DISKS),),
+        question=Question(
+            "Delete “{name}”?",
+            "Delete {count} VMs?",
+            "The VM, its snapshots and its disks are gone for good.",
+            "Delete",
+        ),
+        run=_delete,
+    ),
+    Operation(
+        verb=Verb.ENTER_MAINTENANCE,
+        label="Enter maintenance mode",
+        doing="Entering maintenance mode",
+        scope=Scope.HOST,
+        group="host",
+        icon="wrench",
+        needs=Capability.MAINTENANCE,
+        question=Question(
+            "Put “{name}” into maintenance mode?",
+            "Put {count} hosts into maintenance mode?",
+            "It accepts no new VMs, and its running VMs move to other hosts.",
+            "Enter maintenance mode",
+        ),
+        run=lambda hv, host, a, ctx: hv.enter_maintenance(host, ctx),
+    ),
+    Operation(
+        verb=Verb.LEAVE_MAINTENANCE,
+        label="Leave maintenance mode",
+        doing="Leaving maintenance mode",
+        scope=Scope.HOST,
+        group="host",
+        icon="check",
+        needs=Capability.MAINTENANCE,
+        run=lambda hv, host, a, ctx: hv.leave_maintenance(host, ctx),
+    ),
+    Operation(
+        verb=Verb.HOST_REBOOT,
+        label="Restart host",
+        doing="Restarting the host",
+        scope=Scope.HOST,
+        group="host",
+        icon="rotate-cw",
+        needs=Capability.HOST_POWER,
+        destructive=True,
+        arguments=(_FORCE,),
+        question=Question(
+            "Restart the host “{name}”?", "Restart {count} hosts?", "VMs that run there stop.", "Restart host"
+        ),
+        run=lambda hv, host, a, ctx: hv.host_reboot(host, ctx, force=bool(a.get("force"))),
+    ),
+    Operation(
+        verb=Verb.HOST_SHUTDOWN,
+        label="Switch host off",
+        doing="Switching the host off",
+        scope=Scope.HOST,
+        group="host",
+        icon="power-off",
+        needs=Capability.HOST_POWER,
+        destructive=True,
+        arguments=(_FORCE,),
+        question=Question(
+            "Switch the host “{name}” off?", "Switch {count} hosts off?", "VMs that run there stop.", "Switch host off"
+        ),
+        run=lambda hv, host, a, ctx: hv.host_shutdown(host, ctx, force=bool(a.get("force"))),
+    ),
+    Operation(
+        verb=Verb.CHANGE_PASSWORD,
+        label="Change password",
+        doing="Changing the password",
+        scope=Scope.SERVER,
+        group="server",
+        icon="key-round",
+        needs=Capability.CHANGE_PASSWORD,
+        arguments=(
+            Argument("old", "Current password", ArgumentKind.PASSWORD, required=True),
+            Argument("new", "New password", ArgumentKind.PASSWORD, required=True),
+        ),
+        run=lambda hv, _server, a, ctx: hv.change_password(_secret(a, "old"), _secret(a, "new"), ctx),
+    ),
+    Operation(
+        verb=Verb.BECOME_MASTER,
+        label="Make this host master",
+        doing="Making this host the master",
+        scope=Scope.SERVER,
+        group="server",
+        icon="crown",
+        needs=Capability.EMERGENCY,
+        destructive=True,
+        question=Question(
+            "Make this host the pool's master?",
+            "",
+            "Do this only when the old master is dead for good: two masters damage the pool.",
+            "Make master",
+        ),
+        run=lambda hv, _server, a, ctx: hv.become_master(ctx),
+    ),
+    Operation(
+        verb=Verb.POINT_TO_MASTER,
+        label="Point to another master",
+        doing="Pointing to another master",
+        scope=Scope.SERVER,
+        group="server",
+        icon="network",
+        needs=Capability.EMERGENCY,
+        destructive=True,
+        arguments=(Argument("address", "Address of the new master", ArgumentKind.TEXT, required=True),),
+        question=Question(
+            "Point this host to another master?",
+            "",
+            "The host joins the master at the address you give.",
+            "Point to master",
+        ),
+        run=lambda hv, _server, a, ctx: hv.point_to_master(_text(a, "address").strip(), ctx),
+    ),
+)
+"""In the order of the menus."""
+
+BY_VERB: Mapping[Verb, Operation] = {operation.verb: operation for operation in OPERATIONS}
+
+SERVER_OBJECT = ObjectId("")
+"""The object id of operations whose scope is the server itself."""
+
+
+def operation(verb: Verb) -> Operation:
+    """The row of a verb that has one (all but the variants of snapshot)."""
+    return BY_VERB[verb]
+
+
+def find_object(inventory: Inventory, scope: Scope, object_id: ObjectId) -> Vm | Host | Pool | None:
+    """The object that an operation of this scope is done to; None if it is gone (or is the server itself)."""
+    if scope in (Scope.VM, Scope.SNAPSHOT):
+        return inventory.vms.get(object_id)
+    if scope is Scope.HOST:
+        return inventory.hosts.get(object_id)
+    return None
+
+
+def why_not(
+    operation: Operation, inventory: Inventory | None, object_id: ObjectId, capabilities: Capability
+) -> str | None:
+    """One sentence why this can't be done now, or None. What the server itself refuses comes from its refusals."""
+    if inventory is None:
+        return "Not connected to this server."
+    if operation.needs and operation.needs not in capabilities:
+        if inventory.server.read_only:
+            return inventory.server.read_only
+        return f"{safe_text(inventory.server.product, 60)} doesn't offer this here."
+    if inventory.server.read_only:
+        return inventory.server.read_only
+    if operation.scope is Scope.SERVER:
+        refusals = [pool.refusals.get(operation.verb) for pool in inventory.pools.values()]
+        return next((reason for reason in refusals if reason), None)
+    found = find_object(inventory, operation.scope, object_id)
+    if found is None:
+        return "It no longer exists on the server."
+    if isinstance(found, Vm) and operation.scope is Scope.SNAPSHOT and not found.snapshots:
+        return "This VM has no snapshots."
+    return found.refusals.get(operation.verb)
+
+
+def subject_name(inventory: Inventory, operation: Operation, object_id: ObjectId) -> str:
+    """What the operation is done to, by its name on the server (hostile)."""
+    found = find_object(inventory, operation.scope, object_id)
+    return found.name if found is not None else inventory.server.address
+
+
+def plain_vms(inventory: Inventory) -> tuple[Vm, ...]:
+    """The VMs proper: no templates, no control domains."""
+    return tuple(vm for vm in inventory.vms.values() if vm.kind is VmKind.VM)
+
+
+def find_vms(inventory: Inventory, text: str) -> tuple[Vm, ...]:
+    """VMs by id or UUID (any case), else all whose name is exactly ``text``. Templates are found too, VMs first.
+
+    Raises ``NotFound`` when nothing matches.
+    """
+    wanted = text.strip().lower()
+    by_id = [vm for vm in inventory.vms.values() if wanted in (vm.id.lower(), vm.uuid.lower())]
+    named = by_id or [vm for vm in inventory.vms.values() if vm.name == text]
+    proper = [vm for vm in named if vm.kind is VmKind.VM]
+    if not named:
+        raise NotFound(f"There is no VM “{safe_text(text, 80)}” on {safe_text(inventory.server.address, 80)}.")
+    return tuple(proper or named)
