@@ -6,143 +6,51 @@ Pure data and functions; ``Operation.run`` blocks and is called in job threads o
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
-from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret, TaskContext
+from hvconsole.backends.base import Capability, CreateVm, Hypervisor, TaskContext
 from hvconsole.errors import InvalidInput, NotFound
 from hvconsole.model import Host, Inventory, ObjectId, Pool, Verb, Vm, VmKind
+from hvconsole.operation import (
+    Argument,
+    ArgumentKind,
+    Arguments,
+    Operation,
+    Question,
+    Run,
+    Scope,
+    id_argument,
+    name_argument,
+    optional_id_argument,
+    path_argument,
+    secret_argument,
+    text_argument,
+)
 from hvconsole.text import safe_text, unsendable
 
-
-class Scope(enum.StrEnum):
-    """What an operation is done to."""
-
-    VM = "vm"
-    SNAPSHOT = "snapshot"
-    HOST = "host"
-    SERVER = "server"
-
-
-class ArgumentKind(enum.StrEnum):
-    """How an argument is asked for in a dialog and parsed from the command line."""
-
-    TEXT = "text"
-    LINES = "lines"
-    PASSWORD = "password"
-    FLAG = "flag"
-    HOST = "host"
-    SNAPSHOT = "snapshot"
-    STORAGE = "storage"
-    DISKS = "disks"
-    OPEN_FILE = "open file"
-    SAVE_FILE = "save file"
-    SPEC = "spec"
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """One thing an operation needs to know. ``name`` is also the command line's ``--name`` (``_`` as ``-``)."""
-
-    name: str
-    label: str
-    kind: ArgumentKind
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked first. ``{name}`` and ``{count}`` are filled in; ``button`` carries the verb."""
-
-    one: str
-    many: str
-    text: str
-    button: str
-
-
-Arguments = Mapping[str, Any]
-Run = Callable[[Hypervisor, ObjectId, Arguments, TaskContext], object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One row of the table."""
-
-    verb: Verb
-    label: str
-    """"Shut down"; dialogs that follow are announced by the window with "…"."""
-    doing: str
-    """"Shutting down"."""
-    scope: Scope
-    group: str
-    """Menu section: "power", "snapshot", "life", "host", "server"."""
-    run: Run
-    icon: str = ""
-    shortcut: str = ""
-    needs: Capability = Capability.NONE
-    question: Question | None = None
-    arguments: tuple[Argument, ...] = ()
-    destructive: bool = False
-    """Data or running state is lost: asked with weight, and the count is typed for several."""
-    hard: Verb | None = None
-    """What to offer when the guest cannot be asked (``ToolsMissing``)."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether a dialog for arguments opens."""
-        return bool(self.arguments)
-
-
-def _text(arguments: Arguments, name: str, default: str = "") -> str:
-    value = arguments.get(name, default)
-    text = str(value) if value is not None else default
-    problem = unsendable(text)
-    if problem:
-        raise InvalidInput(problem)
-    return text
-
-
-def _name(arguments: Arguments) -> str:
-    name = _text(arguments, "name").strip()
-    if not name:
-        raise InvalidInput("Enter a name.")
-    return name
-
-
-def _id(arguments: Arguments, name: str, what: str) -> ObjectId:
-    value = arguments.get(name)
-    if not value:
-        raise InvalidInput(f"Choose {what}.")
-    return ObjectId(str(value))
-
-
-def _optional_id(arguments: Arguments, name: str) -> ObjectId | None:
-    value = arguments.get(name)
-    return ObjectId(str(value)) if value else None
-
-
-def _path(arguments: Arguments, name: str) -> Path:
-    value = arguments.get(name)
-    if not value:
-        raise InvalidInput("Choose a file.")
-    return Path(str(value)).expanduser()
-
-
-def _secret(arguments: Arguments, name: str) -> Secret:
-    value = arguments.get(name)
-    if isinstance(value, Secret):
-        return value
-    raise InvalidInput("Enter the password.")
+__all__ = [
+    "BY_VERB",
+    "OPERATIONS",
+    "SERVER_OBJECT",
+    "Argument",
+    "ArgumentKind",
+    "Operation",
+    "Question",
+    "Scope",
+    "find_object",
+    "find_vms",
+    "operation",
+    "plain_vms",
+    "subject_name",
+    "why_not",
+]
 
 
 def _snapshot(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> object:
     return hv.snapshot(
         vm,
-        _name(a),
-        _text(a, "description"),
+        name_argument(a),
+        text_argument(a, "description"),
         ctx,
         memory=bool(a.get("memory")),
         quiesce=bool(a.get("quiesce")),
@@ -153,11 +61,11 @@ def _clone(full: bool) -> Run:
     def run(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> object:
         return hv.clone_vm(
             vm,
-            _name(a),
+            name_argument(a),
             ctx,
             full=full,
-            storage_id=_optional_id(a, "storage"),
-            snapshot_id=_optional_id(a, "snapshot"),
+            storage_id=optional_id_argument(a, "storage"),
+            snapshot_id=optional_id_argument(a, "snapshot"),
         )
 
     return run
@@ -176,12 +84,12 @@ def _create(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -
 
 def _import(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -> object:
     return hv.import_vm(
-        _path(a, "from"),
+        path_argument(a, "from"),
         ctx,
-        name=_text(a, "name"),
-        storage_id=_optional_id(a, "storage"),
-        host_id=_optional_id(a, "host"),
-        network_id=_optional_id(a, "network"),
+        name=text_argument(a, "name"),
+        storage_id=optional_id_argument(a, "storage"),
+        host_id=optional_id_argument(a, "host"),
+        network_id=optional_id_argument(a, "network"),
     )
 
 
@@ -190,12 +98,12 @@ def _delete(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> Non
 
 
 def _delete_snapshot(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
-    hv.delete_snapshot(vm, _id(a, "snapshot", "a snapshot"), ctx, children=bool(a.get("children")))
+    hv.delete_snapshot(vm, id_argument(a, "snapshot", "a snapshot"), ctx, children=bool(a.get("children")))
 
 
 def _rename(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
-    description = _text(a, "description") if a.get("description") is not None else None
-    hv.rename(vm, _name(a), ctx, description=description)
+    description = text_argument(a, "description") if a.get("description") is not None else None
+    hv.rename(vm, name_argument(a), ctx, description=description)
 
 
 _NAME = Argument("name", "Name", ArgumentKind.TEXT, required=True)
@@ -225,7 +133,7 @@ OPERATIONS: tuple[Operation, ...] = (
         icon="play",
         needs=Capability.START_ON,
         arguments=(_HOST,),
-        run=lambda hv, vm, a, ctx: hv.start(vm, ctx, host_id=_id(a, "host", "a host")),
+        run=lambda hv, vm, a, ctx: hv.start(vm, ctx, host_id=id_argument(a, "host", "a host")),
     ),
     Operation(
         verb=Verb.SHUTDOWN,
@@ -377,7 +285,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "Everything since the snapshot is lost: take another snapshot first to keep the present state.",
             "Revert",
         ),
-        run=lambda hv, vm, a, ctx: hv.revert(vm, _id(a, "snapshot", "a snapshot"), ctx),
+        run=lambda hv, vm, a, ctx: hv.revert(vm, id_argument(a, "snapshot", "a snapshot"), ctx),
     ),
     Operation(
         verb=Verb.DELETE_SNAPSHOT,
@@ -440,7 +348,7 @@ OPERATIONS: tuple[Operation, ...] = (
         icon="arrow-right-left",
         needs=Capability.MIGRATE,
         arguments=(_HOST,),
-        run=lambda hv, vm, a, ctx: hv.migrate(vm, _id(a, "host", "a host"), ctx),
+        run=lambda hv, vm, a, ctx: hv.migrate(vm, id_argument(a, "host", "a host"), ctx),
     ),
     Operation(
         verb=Verb.RENAME,
@@ -481,7 +389,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Argument("to", "File", ArgumentKind.SAVE_FILE, required=True),
             Argument("compress", "Compress", ArgumentKind.FLAG),
         ),
-        run=lambda hv, vm, a, ctx: hv.export_vm(vm, _path(a, "to"), ctx, compress=bool(a.get("compress"))),
+        run=lambda hv, vm, a, ctx: hv.export_vm(vm, path_argument(a, "to"), ctx, compress=bool(a.get("compress"))),
     ),
     Operation(
         verb=Verb.IMPORT,
@@ -584,7 +492,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Argument("old", "Current password", ArgumentKind.PASSWORD, required=True),
             Argument("new", "New password", ArgumentKind.PASSWORD, required=True),
         ),
-        run=lambda hv, _server, a, ctx: hv.change_password(_secret(a, "old"), _secret(a, "new"), ctx),
+        run=lambda hv, _server, a, ctx: hv.change_password(secret_argument(a, "old"), secret_argument(a, "new"), ctx),
     ),
     Operation(
         verb=Verb.BECOME_MASTER,
@@ -619,7 +527,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "The host joins the master at the address you give.",
             "Point to master",
         ),
-        run=lambda hv, _server, a, ctx: hv.point_to_master(_text(a, "address").strip(), ctx),
+        run=lambda hv, _server, a, ctx: hv.point_to_master(text_argument(a, "address").strip(), ctx),
     ),
 )
 """In the order of the menus."""
