@@ -215,7 +215,7 @@ class Vm:
     """The snapshot that the present state descends from ("you are here")."""
     operations: tuple[str, ...] = ()
     """What the server is doing with it now, in the server's words ("snapshot", "pool_migrate")."""
-    refusals: Refusals = NO_REFUSALS
+    refusals: Refusals = field(default_factory=lambda: NO_REFUSALS)
 
     def snapshot(self, snapshot_id: ObjectId) -> Snapshot | None:
         """The snapshot with that id, or None."""
@@ -248,7 +248,7 @@ class Host:
     memory_free_bytes: int | None = None
     started: dt.datetime | None = None
     operations: tuple[str, ...] = ()
-    refusals: Refusals = NO_REFUSALS
+    refusals: Refusals = field(default_factory=lambda: NO_REFUSALS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +263,7 @@ class Pool:
     parent_id: ObjectId | None = None
     master_id: ObjectId | None = None
     default_storage_id: ObjectId | None = None
-    refusals: Refusals = NO_REFUSALS
+    refusals: Refusals = field(default_factory=lambda: NO_REFUSALS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
