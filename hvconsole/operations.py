@@ -26,6 +26,7 @@ from hvconsole.operation import (
     secret_argument,
     text_argument,
 )
+from hvconsole.profiles import parse_address
 from hvconsole.text import safe_text, unsendable
 
 __all__ = [
@@ -104,6 +105,11 @@ def _delete_snapshot(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContex
 def _rename(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
     description = text_argument(a, "description") if a.get("description") is not None else None
     hv.rename(vm, name_argument(a), ctx, description=description)
+
+
+def _point_to_master(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -> None:
+    host, _port = parse_address(text_argument(a, "address"), 443)
+    hv.point_to_master(host, ctx)
 
 
 _NAME = Argument("name", "Name", ArgumentKind.TEXT, required=True)
@@ -527,7 +533,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "The host joins the master at the address you give.",
             "Point to master",
         ),
-        run=lambda hv, _server, a, ctx: hv.point_to_master(text_argument(a, "address").strip(), ctx),
+        run=_point_to_master,
     ),
 )
 """In the order of the menus."""

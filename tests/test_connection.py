@@ -1,0 +1,258 @@
+"""A connection's life, told with a server that the test scripts step by step."""
+
+import queue
+import threading
+
+import pytest
+
+from hvconsole.backends.base import Capability, Hypervisor, Secret, VmDetails
+from hvconsole.clock import SystemClock
+from hvconsole.connection import Connection, Connections
+from hvconsole.errors import AuthError, LocalError, Refused, SessionLost, Unreachable
+from hvconsole.events import ConnectionChanged, ConnectionState, Hub, InventoryChanged, JobState
+from hvconsole.model import Host, Inventory, ObjectId, PowerState, ServerInfo, Verb, Vm
+from hvconsole.profiles import new_profile
+from hvconsole.trust import PinStore
+
+WEB = ObjectId("vm-1")
+INFO = ServerInfo(platform="xenserver", product="XCP-ng", version="8.3", address="pool", port=443, user="root")
+
+
+def inventory(power: PowerState = PowerState.RUNNING, **refusals: str) -> Inventory:
+    web = Vm(id=WEB, uuid="u", name="web", power=power, refusals={Verb(k): v for k, v in refusals.items()})
+    host = Host(id=ObjectId("h"), uuid="h", name="node", address="10.0.0.9")
+    return Inventory(server=INFO, taken=SystemClock().now(), hosts={host.id: host}, vms={WEB: web})
+
+
+class ScriptedServer(Hypervisor):
+    """What ``watch`` says next comes from a queue: an inventory, None, or an error to raise."""
+
+    info = INFO
+    capabilities = Capability.SUSPEND
+
+    def __init__(self) -> None:
+        self.says: queue.Queue[object] = queue.Queue()
+        self.suspended: list[ObjectId] = []
+        self.refreshed = self.nudged = 0
+        self.closed = threading.Event()
+
+    def watch(self, timeout_s):
+        said = self.says.get(timeout=10)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def close(self):
+        self.closed.set()
+        self.says.put(SessionLost("closed"))
+
+    def suspend(self, vm_id, ctx):
+        self.suspended.append(vm_id)
+
+    def refresh(self):
+        self.refreshed += 1
+
+    def nudge(self):
+        self.nudged += 1
+
+    def details(self, vm_id):
+        return VmDetails(vm_id=vm_id)
+
+    start = shutdown = power_off = reboot = reset = delete_vm = rename = host_info = None
+
+
+class ImpatientClock(SystemClock):
+    """Back-off waits are remembered and cost nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, stop, seconds):
+        self.waited.append(seconds)
+        return stop.is_set()
+
+
+class Story:
+    """A connection to servers that come one after the other, with every state it went through."""
+
+    def __init__(self, *servers: object) -> None:
+        self.hub, self.clock = Hub(), ImpatientClock()
+        self.servers = list(servers)
+        self.states: queue.Queue[ConnectionState] = queue.Queue()
+        self.inventories: queue.Queue[InventoryChanged] = queue.Queue()
+        self.members: list[tuple[str, ...]] = []
+        self.hub.subscribe(ConnectionChanged, lambda event: self.states.put(event.state))
+        self.hub.subscribe(InventoryChanged, self.inventories.put)
+        self.connection = Connection(
+            new_profile("xenserver", "pool"),
+            PinStore(),
+            self.hub,
+            self.clock,
+            opener=self.open,
+            on_members=lambda _id, members: self.members.append(members),
+        )
+
+    def open(self, target, secret, trust, clock):
+        assert secret.password == "pw"
+        server = self.servers.pop(0)
+        if isinstance(server, Exception):
+            raise server
+        return server
+
+    def connect(self) -> None:
+        self.connection.connect(Secret(password="pw"))
+
+    def expect(self, *states: ConnectionState) -> None:
+        for state in states:
+            assert self.states.get(timeout=5) is state
+
+
+@pytest.fixture
+def tell():
+    stories: list[Story] = []
+
+    def start(*servers: object) -> Story:
+        story = Story(*servers)
+        stories.append(story)
+        return story
+
+    yield start
+    for story in stories:
+        story.connection.close()
+    for story in stories:
+        for thread in threading.enumerate():
+            if thread.name.startswith(("watch-", "job-", "ask-", "close-")):
+                thread.join(2)
+        assert story.connection.alive() == ()
+
+
+S = ConnectionState
+
+
+def test_the_inventory_arrives_and_is_announced(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    story.inventories.get(timeout=5)
+    assert story.connection.inventory.vms[WEB].name == "web"
+    assert story.connection.inventory_age_s < 60
+    assert story.members == [("10.0.0.9",)]
+    assert "pw" not in repr(vars(story.connection))
+
+
+def test_a_wrong_password_stops_and_waits_for_the_user(tell):
+    story = tell(AuthError("no"))
+    story.connect()
+    story.expect(S.CONNECTING, S.FAILED)
+    assert isinstance(story.connection.error, AuthError)
+    assert story.clock.waited == []
+
+
+def test_a_lost_server_is_tried_again_with_growing_pauses_and_its_inventory_stays(tell):
+    first, second = ScriptedServer(), ScriptedServer()
+    first.says.put(inventory())
+    first.says.put(SessionLost("gone"))
+    second.says.put(inventory(PowerState.HALTED))
+    story = tell(first, Unreachable("a"), Unreachable("b"), second)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED, S.RECONNECTING, S.RECONNECTING, S.RECONNECTING, S.CONNECTED)
+    story.inventories.get(timeout=5)
+    story.inventories.get(timeout=5)
+    assert first.closed.is_set()
+    assert story.connection.inventory.vms[WEB].power is PowerState.HALTED
+    pauses = story.clock.waited
+    assert 0.8 <= pauses[0] <= 1.2
+    assert 1.6 <= pauses[1] <= 2.4
+    assert 3.2 <= pauses[2] <= 4.8
+
+
+def test_an_operation_runs_and_the_server_is_asked_to_look_soon(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    job = story.connection.submit(Verb.SUSPEND, WEB)
+    assert job.finished.wait(5)
+    assert (job.view.state, job.view.subject, server.suspended, server.nudged) == (JobState.DONE, "web", [WEB], 1)
+
+
+def test_what_the_inventory_refuses_never_reaches_the_server_unless_insisted(tell):
+    server = ScriptedServer()
+    server.says.put(inventory(suspend="No tools."))
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    assert story.connection.why_not(Verb.SUSPEND, WEB) == "No tools."
+    refused = story.connection.submit(Verb.SUSPEND, WEB)
+    assert refused.finished.wait(5)
+    assert isinstance(refused.view.error, Refused)
+    assert refused.view.error.user_text == "No tools."
+    assert server.suspended == []
+    insisted = story.connection.submit(Verb.SUSPEND, WEB, insist=True)
+    assert insisted.finished.wait(5)
+    assert server.suspended == [WEB]
+
+
+def test_reads_are_answered_and_fail_plainly_when_the_server_is_away(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server)
+    answers: queue.Queue[object] = queue.Queue()
+    story.connection.ask(lambda hv: hv.details(WEB), answers.put)
+    assert isinstance(answers.get(timeout=5), Unreachable)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    story.connection.ask(lambda hv: hv.details(WEB), answers.put)
+    assert answers.get(timeout=5) == VmDetails(vm_id=WEB)
+    assert story.connection.why_not(Verb.PAUSE, WEB) == "XCP-ng doesn't offer this here."
+
+
+def test_disconnecting_logs_out_and_keeps_the_last_inventory(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    story.inventories.get(timeout=5)
+    story.connection.refresh()
+    story.connection.disconnect()
+    story.expect(S.CLOSED)
+    assert server.closed.wait(5)
+    assert server.refreshed == 1
+    assert story.connection.inventory is not None
+    assert story.connection.capabilities is Capability.NONE
+    assert story.connection.why_not(Verb.SUSPEND, WEB) == "Not connected to pool."
+
+
+def test_connecting_without_any_password_says_so(tell):
+    with pytest.raises(LocalError, match="password"):
+        tell().connection.connect()
+
+
+def test_our_own_defect_is_shown_and_the_server_tried_again(tell):
+    good = ScriptedServer()
+    good.says.put(inventory())
+    broken = ScriptedServer()
+    broken.says.put(ZeroDivisionError())
+    story = tell(broken, good)
+    story.connect()
+    story.expect(S.CONNECTING, S.RECONNECTING, S.CONNECTED)
+
+
+def test_the_list_of_connections_announces_what_comes_and_goes():
+    hub = Hub()
+    seen: list[ConnectionState] = []
+    hub.subscribe(ConnectionChanged, lambda event: seen.append(event.state))
+    connections = Connections(PinStore(), hub, SystemClock())
+    profile = new_profile("xenserver", "pool")
+    connection = connections.add(profile)
+    assert connections.all() == (connection,)
+    assert connections.get(profile.id) is connection
+    connections.remove(profile.id)
+    assert connections.all() == ()
+    assert seen[-1] is S.CLOSED
+    assert connections.alive() == ()
