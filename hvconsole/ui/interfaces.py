@@ -129,9 +129,9 @@ def _resolve(items: Sequence[Item], connections: Connections) -> Iterator[Subjec
             yield Subject(item, connection, host=inventory.hosts[item.id])
         elif item.kind is ItemKind.VM and item.id in inventory.vms:
             yield Subject(item, connection, vm=inventory.vms[item.id])
-        elif item.kind is ItemKind.SNAPSHOT and item.vm_id in inventory.vms:
-            vm = inventory.vms[item.vm_id]
-            snapshot = vm.snapshot(item.id)
+        elif item.kind is ItemKind.SNAPSHOT and item.vm_id is not None:
+            vm = inventory.vms.get(item.vm_id)
+            snapshot = vm.snapshot(item.id) if vm is not None else None
             if snapshot is not None:
                 yield Subject(item, connection, vm=vm, snapshot=snapshot)
 
@@ -283,7 +283,9 @@ class Shell(Protocol):
     def select(self, selection: Selection) -> None:
         """Select (and reveal) these items in the tree."""
 
-    def run(self, verb: Verb, selection: Selection | None = None, arguments: Mapping[str, object] | None = None) -> None:
+    def run(
+        self, verb: Verb, selection: Selection | None = None, arguments: Mapping[str, object] | None = None
+    ) -> None:
         """Ask for an operation on ``selection`` (default: the present one): reasons, question and arguments dialogs,
         then jobs. ``arguments`` given = they are not asked for again."""
 
