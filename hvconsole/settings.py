@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from hvconsole.clock import Clock, SystemClock
-from hvconsole.errors import LocalError
+from hvconsole.errors import InvalidInput, LocalError
 from hvconsole.model import ObjectId, ServerId
 from hvconsole.monitor.status import MonitorSettings
 from hvconsole.private_files import write_private
@@ -125,9 +125,6 @@ class Settings(_Section):
     """Small choices that need no section of their own ("do not ask again")."""
 
 
-_MONITOR = TypeAdapter(MonitorSettings)
-
-
 class SettingsStore:
     """The settings of this run. Thread-safe. Without a path they live in memory only (``--demo``, tests).
 
@@ -230,7 +227,7 @@ class SettingsStore:
 
     def set_monitor_defaults(self, settings: MonitorSettings) -> None:
         """Change them for all VMs without settings of their own."""
-        self.change(monitor={**self._settings.monitor, **_MONITOR.dump_python(settings, mode="json")})
+        self.change(monitor={**self._settings.monitor, **settings.to_mapping()})
 
     def monitor_settings(self, server_id: ServerId, vm_id: ObjectId) -> MonitorSettings:
         """How this VM is monitored: its own settings, or the defaults."""
@@ -243,7 +240,7 @@ class SettingsStore:
 
     def set_monitor_settings(self, server_id: ServerId, vm_id: ObjectId, settings: MonitorSettings | None) -> None:
         """Give a VM settings of its own; None = the defaults again."""
-        values = None if settings is None else _MONITOR.dump_python(settings, mode="json")
+        values = None if settings is None else settings.to_mapping()
         self._change_vm(server_id, vm_id, monitor=values)
 
     def ticked(self, server_id: ServerId) -> frozenset[ObjectId]:
@@ -320,7 +317,8 @@ class SettingsStore:
         except ValidationError as exc:
             bad = {str(error["loc"][0]) for error in exc.errors()}
             names = ", ".join(sorted(bad))
-            self.problem = self._keep_aside(path, data, f"has bad values in {names}", "What can't be understood is at its default.")
+            effect = "What can't be understood is at its default."
+            self.problem = self._keep_aside(path, data, f"has bad values in {names}", effect)
             good = {key: value for key, value in values.items() if key not in bad}
             if "servers" in bad:
                 good["servers"] = _good_servers(values["servers"])
@@ -347,11 +345,15 @@ def _good_servers(rows: object) -> list[SavedServer]:
 
 def _monitor_settings(values: Mapping[str, JsonValue]) -> MonitorSettings:
     """What was saved, field by field: one that doesn't fit (another version wrote it) falls back to its default."""
-    known = {f.name for f in dataclasses.fields(MonitorSettings)}
-    wanted = {key: value for key, value in values.items() if key in known}
     try:
-        return _MONITOR.validate_python(wanted)
-    except ValidationError as exc:
-        bad = {str(error["loc"][0]) for error in exc.errors() if error["loc"]}
-        log.warning("saved monitor settings don't fit: %s", ", ".join(sorted(bad)))
-        return _MONITOR.validate_python({key: value for key, value in wanted.items() if key not in bad})
+        return MonitorSettings.from_mapping(values)
+    except InvalidInput:
+        good: dict[str, JsonValue] = {}
+        for key, value in values.items():
+            try:
+                MonitorSettings.from_mapping({**good, key: value})
+            except InvalidInput as exc:
+                log.warning("the saved monitor setting %s doesn't fit: %s", key, exc.user_text)
+            else:
+                good[key] = value
+        return MonitorSettings.from_mapping(good)
