@@ -162,11 +162,11 @@ class History:
         """Queue one row; any thread, never blocks, never raises. It is on disk once a later ``flush`` says True."""
         row = _as_values(event, self._clock.monotonic())
         with self._wake:
+            self._queued += 1
             if self._stopping:
                 log.warning("the history has ended; %s is not recorded", event.what)
                 return
             self._rows.append(row)
-            self._queued += 1
             if len(self._rows) > MEMORY_ROWS:
                 self._rows.popleft()
                 self._dropped += 1

@@ -122,7 +122,7 @@ class Database:
             self._engine = engine
             with self.gate.held(BUSY_LIMIT_S):
                 self._prepare(engine)
-        except (DBAPIError, OSError) as exc:
+        except (DBAPIError, sqlite3.Error, OSError) as exc:
             self.close()
             raise explain(exc, self.path) from exc
         except LocalError:
@@ -165,7 +165,7 @@ class Database:
                     yield connection
                     self._at_step("written")
                 self._at_step("committed")
-        except (DBAPIError, OSError) as exc:
+        except (DBAPIError, sqlite3.Error, OSError) as exc:
             raise explain(exc, self.path) from exc
 
     @contextlib.contextmanager
@@ -175,7 +175,7 @@ class Database:
         try:
             with engine.connect() as connection:
                 yield connection
-        except DBAPIError as exc:
+        except (DBAPIError, sqlite3.Error) as exc:
             raise explain(exc, self.path) from exc
         finally:
             engine.dispose()
@@ -207,7 +207,7 @@ class Database:
         return target
 
 
-def explain(exc: DBAPIError | OSError, path: Path) -> LocalError:
+def explain(exc: DBAPIError | sqlite3.Error | OSError, path: Path) -> LocalError:
     """What went wrong with the file, as one sentence; decided by SQLite's error code."""
     original = exc.orig if isinstance(exc, DBAPIError) else exc
     code = (getattr(original, "sqlite_errorcode", None) or 0) & 0xFF
