@@ -1,24 +1,23 @@
 # Two commands do everything on a fresh machine:
 #   make demo   open the console on the built-in lab
 #   make test   run ruff, mypy and the whole suite, headless
-PYTHON ?= python3
+PYTHON ?=
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types suite venv benchmarks screenshots clean
+.PHONY: demo test lint types venv clean
 
 demo: $(VENV)/.installed
 	@sh scripts/demo.sh "$(BIN)"
 
 test: $(VENV)/.test-installed
-	@sh scripts/system-packages.sh test "$(BIN)"
+	@sh scripts/system-packages.sh
 	@sh scripts/test.sh "$(BIN)"
 
 venv: $(VENV)/.test-installed
 
 $(VENV)/bin/python:
-	@sh scripts/check-python.sh "$(PYTHON)"
-	$(PYTHON) -m venv $(VENV)
+	@python=$$(sh scripts/find-python.sh "$(PYTHON)") && "$$python" -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .

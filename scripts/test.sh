@@ -1,0 +1,45 @@
+#!/bin/sh
+# ruff, mypy and the whole suite with coverage, on a virtual screen of its own. $1: the folder of the virtual
+# environment's programs; further arguments go to pytest.
+set -eu
+bin=$1
+shift
+
+"$bin/ruff" check .
+"$bin/mypy"
+
+scratch=$(mktemp -d)
+xvfb=""
+finish() {
+    [ -z "$xvfb" ] || kill "$xvfb" 2>/dev/null || true
+    rm -rf "$scratch"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The suite must never read or write what belongs to the person who runs it.
+export HVCONSOLE_HOME="$scratch/home" XDG_CONFIG_HOME="$scratch/config" XDG_DATA_HOME="$scratch/data"
+export COVERAGE_FILE="$scratch/coverage"
+unset WAYLAND_DISPLAY HVCONSOLE_PASSWORD || true
+
+if command -v Xvfb >/dev/null 2>&1; then
+    Xvfb -displayfd 3 -screen 0 1600x1000x24 -nolisten tcp 3>"$scratch/display" >/dev/null 2>&1 &
+    xvfb=$!
+    tries=0
+    while [ ! -s "$scratch/display" ] && [ "$tries" -lt 150 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    if [ ! -s "$scratch/display" ]; then
+        echo "The virtual screen (Xvfb) did not start." >&2
+        exit 1
+    fi
+    DISPLAY=":$(cat "$scratch/display")"
+    export DISPLAY
+fi
+
+"$bin/python" -m pytest --cov --cov-report=term:skip-covered "$@" </dev/null
+
+# The judgement and the vocabulary are covered completely; the rest is judged by reading the report above.
+"$bin/coverage" report --fail-under=100 --precision=1 --include="$(tr '\n' ',' <scripts/covered-completely.txt)"
