@@ -9,9 +9,10 @@ from __future__ import annotations
 import queue
 import sys
 import threading
-import time
 import tkinter as tk
 from collections.abc import Callable, Hashable
+
+from hvconsole.clock import Clock
 
 Thunk = Callable[[], object]
 
@@ -26,7 +27,7 @@ IDLE_MS = 33
 class Dispatcher:
     """Carries work from any thread to the Tk thread."""
 
-    def __init__(self, root: tk.Misc, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, root: tk.Tk, clock: Clock) -> None:
         self._root = root
         self._clock = clock
         self._thread = threading.get_ident()
@@ -77,17 +78,17 @@ class Dispatcher:
     def run_pending(self, wait_s: float = 0.0) -> bool:
         """Run queued thunks for at most the budget; True if some are left. ``wait_s``: wait for a first one (tests)."""
         self.check_thread()
-        began = self._clock()
+        began = self._clock.monotonic()
         try:
             thunk = self._queue.get(timeout=wait_s) if wait_s > 0 else self._queue.get_nowait()
         except queue.Empty:
             return False
         if wait_s > 0:
-            began = self._clock()
+            began = self._clock.monotonic()
         while True:
-            before = self._clock()
+            before = self._clock.monotonic()
             self._run(thunk)
-            now = self._clock()
+            now = self._clock.monotonic()
             self.longest_s = max(self.longest_s, now - before)
             if now - began >= BUDGET_S:
                 return not self._queue.empty()
@@ -105,7 +106,7 @@ class Dispatcher:
         try:
             thunk()
         except Exception:  # noqa: BLE001 - outer edge: one bad message must not stop the others; the root reports it
-            self._root._root().report_callback_exception(*sys.exc_info())
+            self._root.report_callback_exception(*sys.exc_info())
 
     def _tick(self) -> None:
         self._after_id = None

@@ -1,0 +1,97 @@
+"""Which VMs a search shows. Pure functions on the model; any thread.
+
+Nothing is hidden unless the user asked for it: halted VMs are shown by default, templates only on demand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hvconsole.model import Host, Inventory, ObjectId, Pool, PowerState, ServerId, Vm, VmKind
+
+_LONGEST_DESCRIPTION = 2000
+"""Characters of a description that are searched: servers may send 100,000 per VM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show. Empty sets mean "all"."""
+
+    text: str = ""
+    """Words that must all occur in name, address, tag, description, UUID or MAC address; case does not matter."""
+    hosts: frozenset[tuple[ServerId, ObjectId]] = frozenset()
+    powers: frozenset[PowerState] = frozenset()
+    templates: bool = False
+
+    @property
+    def narrows(self) -> bool:
+        """Whether any VM could be hidden by it."""
+        return bool(self.words or self.hosts or self.powers)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words to look for, folded."""
+        return tuple(self.text.casefold().split())
+
+
+class Searcher:
+    """Answers "does it match" fast by remembering each VM's text for as long as that very ``Vm`` object lives on."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[ServerId, ObjectId], tuple[Vm, str]] = {}
+
+    def text_of(self, server_id: ServerId, vm: Vm) -> str:
+        """Everything that is searched of a VM, folded, one piece per line."""
+        key = (server_id, vm.id)
+        known = self._texts.get(key)
+        if known is not None and known[0] is vm:
+            return known[1]
+        macs = [nic.mac for nic in vm.nics]
+        pieces = (vm.name, vm.description[:_LONGEST_DESCRIPTION], vm.uuid, *vm.tags, *vm.addresses, *macs)
+        text = "\n".join(pieces).casefold()
+        self._texts[key] = (vm, text)
+        return text
+
+    def forget(self, server_id: ServerId, vm_id: ObjectId) -> None:
+        """Drop what is remembered of a VM that is gone."""
+        self._texts.pop((server_id, vm_id), None)
+
+    def matches(self, server_id: ServerId, vm: Vm, wanted: Filter, words: tuple[str, ...]) -> bool:
+        """Whether the VM is shown; ``words`` are ``wanted.words``, computed once by the caller."""
+        if wanted.powers and vm.power not in wanted.powers:
+            return False
+        if wanted.hosts and (server_id, vm.host_id or vm.home_id) not in wanted.hosts:
+            return False
+        if not words:
+            return True
+        text = self.text_of(server_id, vm)
+        return all(word in text for word in words)
+
+
+def listed(vm: Vm, wanted: Filter) -> bool:
+    """Whether this kind of VM belongs into tree and tables at all: control domains never, templates if asked for."""
+    if vm.kind is VmKind.VM:
+        return True
+    return wanted.templates and vm.kind is VmKind.TEMPLATE
+
+
+def container_matches(found: Host | Pool | str, words: tuple[str, ...]) -> bool:
+    """Whether a host, pool or server name is itself what the user looks for; then all below it is shown."""
+    if not words:
+        return False
+    if isinstance(found, str):
+        text = found
+    elif isinstance(found, Host):
+        text = f"{found.name}\n{found.address}"
+    else:
+        text = found.name
+    text = text.casefold()
+    return all(word in text for word in words)
+
+
+def matching_vms(server_id: ServerId, inventory: Inventory, wanted: Filter, searcher: Searcher) -> tuple[Vm, ...]:
+    """The VMs of one server that a table shows, in the inventory's order."""
+    words = wanted.words
+    return tuple(
+        vm for vm in inventory.vms.values() if listed(vm, wanted) and searcher.matches(server_id, vm, wanted, words)
+    )

@@ -1,0 +1,129 @@
+"""How a row of the inventory tree looks: text, picture, round-trip time, tags. Pure: model and monitor state in.
+
+Texts of servers go through ``safe_text`` here, on their way to the screen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hvconsole.connection import Connection
+from hvconsole.events import ConnectionState
+from hvconsole.model import Host, Pool, PoolKind, PowerState, Snapshot, Vm, VmKind
+from hvconsole.monitor.status import MonitorState, MonitorStatus
+from hvconsole.text import format_duration, safe_text
+
+_SHOWN_NAME = 120
+"""Characters of a name in the tree."""
+
+_POOL_ICONS = {
+    PoolKind.POOL: "boxes",
+    PoolKind.DATACENTER: "boxes",
+    PoolKind.CLUSTER: "layers",
+    PoolKind.FOLDER: "folder",
+    PoolKind.RESOURCE_POOL: "cpu",
+}
+
+PLATFORM_NAMES = {"xenserver": "XenServer", "hyperv": "Hyper-V", "vsphere": "vSphere"}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One row as it is drawn. ``sign`` and ``badge`` are as ``images.Images.row`` takes them."""
+
+    text: str
+    sign: str
+    tick: bool | None = None
+    badge: str = ""
+    stale: bool = False
+    rtt: str = ""
+    tags: tuple[str, ...] = ()
+
+
+def server_look(connection: Connection) -> Look:
+    """A server: its name and product; how old its rows are when it is away."""
+    name = safe_text(connection.name, _SHOWN_NAME)
+    product = PLATFORM_NAMES.get(connection.profile.platform, connection.profile.platform)
+    text = f"{name}  ·  {product}"
+    state = connection.state
+    tags: tuple[str, ...] = ("server",)
+    badge = ""
+    inventory = connection.inventory
+    if state is ConnectionState.CONNECTING:
+        text = f"{name}  ·  connecting…"
+    elif state is not ConnectionState.CONNECTED:
+        age = connection.inventory_age_s
+        seen = f"last seen {format_duration(age)} ago" if age is not None else "never seen in this run"
+        word = {
+            ConnectionState.FAILED: "needs you",
+            ConnectionState.RECONNECTING: "away",
+            ConnectionState.CLOSED: "disconnected",
+        }[state]
+        text = f"{name}  ·  {word}, {seen}" if inventory is not None else f"{name}  ·  {word}"
+        badge = "warn" if state is ConnectionState.CLOSED else "bad"
+    elif inventory is not None and inventory.emergency is not None:
+        text, badge = f"{name}  ·  emergency mode", "bad"
+    return Look(text, "boxes", badge=badge, stale=not connection.connected, tags=tags)
+
+
+def pool_look(pool: Pool, stale: bool) -> Look:
+    """A datacenter, cluster, folder or resource pool."""
+    return Look(safe_text(pool.name, _SHOWN_NAME), _POOL_ICONS[pool.kind], stale=stale, tags=_tags(stale))
+
+
+def host_look(host: Host, stale: bool) -> Look:
+    """A host, with a sign when it does not answer or is in maintenance."""
+    text = safe_text(host.name, _SHOWN_NAME)
+    badge = ""
+    if host.live is False:
+        badge, text = "bad", f"{text}  ·  not answering"
+    elif host.in_maintenance or not host.enabled:
+        badge, text = "warn", f"{text}  ·  maintenance"
+    return Look(text, "server", badge=badge, stale=stale, tags=_tags(stale))
+
+
+def vm_look(vm: Vm, monitored: bool, status: MonitorStatus | None, stale: bool) -> Look:
+    """A VM with its tick box, state sign and round-trip time; a template without."""
+    text = safe_text(vm.name, _SHOWN_NAME)
+    if vm.kind is not VmKind.VM:
+        return Look(text, "copy", stale=stale, tags=_tags(stale, "dim"))
+    sign = f"state:{vm.power}"
+    tags = _tags(stale)
+    rtt = ""
+    if vm.operations:
+        sign = "state:busy"
+    if status is not None and monitored:
+        rtt = rtt_text(status)
+        if status.state in (MonitorState.DOWN, MonitorState.SUSPECT) and vm.power is PowerState.RUNNING:
+            lost = status.state is MonitorState.DOWN
+            if lost and not vm.operations:
+                sign = "state:error"
+            tags = _tags(stale, "bad" if lost else "warn")
+    if not tags and vm.power is PowerState.HALTED:
+        tags = ("dim",)
+    return Look(text, sign, tick=monitored, stale=stale, rtt=rtt, tags=tags)
+
+
+def snapshot_look(snapshot: Snapshot, current: bool, stale: bool) -> Look:
+    """A snapshot; the one that the present state descends from says so."""
+    text = safe_text(snapshot.name, _SHOWN_NAME)
+    if current:
+        text += "  ·  you are here"
+    sign = "activity" if snapshot.automatic else "camera"
+    return Look(text, sign, stale=stale, tags=_tags(stale, "dim"))
+
+
+def rtt_text(status: MonitorStatus) -> str:
+    """What the RTT column says about a monitored VM."""
+    if status.state is MonitorState.PAUSED:
+        return "paused"
+    if status.state is MonitorState.LEARNING:
+        return "waiting"
+    if status.state in (MonitorState.DOWN, MonitorState.SUSPECT) or status.last_rtt_ms is None:
+        return "no reply"
+    rtt = status.last_rtt_ms
+    return f"{rtt:.1f} ms" if rtt < 10 else f"{rtt:.0f} ms"
+
+
+def _tags(stale: bool, *others: str) -> tuple[str, ...]:
+    return ("stale",) if stale else others
