@@ -163,6 +163,13 @@ class InventoryTree:
                 self._open_above(hit)
         return len(hits)
 
+    def open(self, item: Item) -> None:
+        """Open a row and all above it."""
+        self._open_above(item)
+        if item in self._iids:
+            self._fill(item)
+            self.tree.item(self._iids[item], open=True)
+
     def set_grouping(self, grouping: Grouping) -> None:
         """Show VMs under hosts, folders or resource pools."""
         if grouping is not self.forest.grouping:
