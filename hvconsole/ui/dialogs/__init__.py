@@ -1,0 +1,1 @@
+"""Everything that stops and asks: one file each. Tk thread only."""

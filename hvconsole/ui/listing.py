@@ -1,0 +1,89 @@
+"""Plain lists in dialogs and pages: a ttk tree view with columns, a scroll bar when needed, and nothing else.
+
+Tk thread only.
+"""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Sequence
+from dataclasses import dataclass
+from tkinter import ttk
+
+from hvconsole.ui.theme import Theme
+
+
+@dataclass(frozen=True, slots=True)
+class ListColumn:
+    """One column; ``width`` in design pixels. The first one of a list is the tree column, which carries pictures."""
+
+    id: str
+    title: str
+    width: int
+    numeric: bool = False
+    stretch: bool = False
+
+
+class Listing:
+    """``frame`` is to be placed by the owner, ``tree`` is the list itself. Give ``tree`` tuples of safe text only."""
+
+    def __init__(
+        self,
+        theme: Theme,
+        parent: tk.Misc,
+        columns: Sequence[ListColumn],
+        *,
+        rows: int = 8,
+        edge: bool = False,
+        indent: bool = False,
+        multiple: bool = False,
+    ) -> None:
+        """``edge``: a thin frame around it, for dialogs. ``indent``: rows have children."""
+        self.theme = theme
+        px = theme.px
+        self.frame = ttk.Frame(
+            parent, style="Line.TFrame" if edge else "Surface.TFrame", padding=max(1, px(1)) if edge else 0
+        )
+        self.tree = ttk.Treeview(
+            self.frame,
+            columns=tuple(c.id for c in columns[1:]),
+            show="tree headings",
+            style="Treeview" if indent else "List.Treeview",
+            height=rows,
+            selectmode="extended" if multiple else "browse",
+        )
+        self._bar = ttk.Scrollbar(self.frame, command=self.tree.yview)
+        self._shown = False
+        self.tree.configure(yscrollcommand=self._scrolled)
+        self.frame.rowconfigure(0, weight=1)
+        self.frame.columnconfigure(0, weight=1)
+        self.tree.grid(row=0, column=0, sticky="nsew")
+        for number, column in enumerate(columns):
+            place = column.id if number else "#0"
+            lead = "  " if not number else ""
+            if column.numeric:
+                self.tree.heading(place, text=lead + column.title, anchor="e")
+                self.tree.column(place, width=px(column.width), stretch=column.stretch, anchor="e")
+            else:
+                self.tree.heading(place, text=lead + column.title, anchor="w")
+                self.tree.column(place, width=px(column.width), stretch=column.stretch, anchor="w")
+        theme.follow(self.tree, self._color)
+
+    def _color(self, theme: Theme) -> None:
+        for tag, token in (("faint", "faint"), ("muted", "muted"), ("bad", "bad"), ("warn", "warn"), ("ok", "ok")):
+            self.tree.tag_configure(tag, foreground=theme.color(token))
+        self.tree.tag_configure("bold", font="HvBold")
+
+    def _scrolled(self, first: float, last: float) -> None:
+        self._bar.set(first, last)
+        needed = (float(first), float(last)) != (0.0, 1.0)
+        # once shown it stays until the list is short again at a whole row: hiding in between flickers
+        if needed and not self._shown:
+            self._bar.grid(row=0, column=1, sticky="ns")
+        elif not needed and self._shown:
+            self._bar.grid_remove()
+        self._shown = needed
+
+    def clear(self) -> None:
+        """Remove all rows."""
+        self.tree.delete(*self.tree.get_children())

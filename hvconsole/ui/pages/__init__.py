@@ -1,0 +1,1 @@
+"""The tabs of the window: one file each. Tk thread only."""
