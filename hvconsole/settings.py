@@ -45,6 +45,21 @@ def data_folder() -> Path:
     return Path(home) if home else platformdirs.user_data_path("hvconsole", appauthor=False)
 
 
+def settings_path() -> Path:
+    """The settings file of this user."""
+    return config_folder() / "settings.json"
+
+
+def pins_path() -> Path:
+    """The file of accepted certificates (``trust.PinStore``)."""
+    return config_folder() / "certificates.json"
+
+
+def history_path() -> Path:
+    """The history file (``history.History``)."""
+    return data_folder() / "history.db"
+
+
 class _Section(BaseModel):
     # Keys of newer versions survive a round trip through this one.
     model_config = ConfigDict(frozen=True, extra="allow")

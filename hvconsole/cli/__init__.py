@@ -1,0 +1,94 @@
+"""The command line: the window, or one of the commands list, run, watch, check and lab.
+
+Each command is a module of its own with ``parser()`` and ``run(arguments)``, imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from hvconsole import __version__
+
+COMMANDS = {
+    "list": "list VMs",
+    "run": "do something to VMs, hosts or a server",
+    "watch": "the monitor without a window: snapshots on network loss",
+    "check": "connection doctor, step by step",
+    "lab": "run the built-in simulated data centre",
+}
+
+EPILOG = """\
+commands (each has --help):
+{commands}
+
+URL: xenserver://user@host[:port]  vsphere://user@host[:port]  hyperv://user@host[:port]  hyperv+http://user@host[:port]
+PROFILE: the name of a saved server. The password comes from a prompt, the system's keyring (saved servers) or the
+environment variable HVCONSOLE_PASSWORD, never from an argument.
+
+exit codes: 0 done, 1 the operation failed, 2 usage, 3 certificate, 4 login, 5 server not reachable
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code. Argument errors leave by ``SystemExit(2)``, as argparse does it."""
+    arguments = [*sys.argv[1:]] if argv is None else [*argv]
+    if arguments and arguments[0] in COMMANDS:
+        return _run_command(arguments[0], arguments[1:])
+    return _run_window(arguments)
+
+
+def _run_command(name: str, rest: list[str]) -> int:
+    from hvconsole.cli.output import INTERRUPTED, USAGE, UsageError, complaint, exit_code, prepare_streams
+    from hvconsole.errors import HvError
+
+    command = importlib.import_module(f"hvconsole.cli.cmd_{name}")
+    prepare_streams()
+    arguments = command.parse(rest) if hasattr(command, "parse") else command.parser().parse_intermixed_args(rest)
+    _log_to_stderr(arguments.verbose)
+    try:
+        return int(command.run(arguments))
+    except UsageError as exc:
+        print(f"hvconsole {name}: {exc}", file=sys.stderr)
+        return USAGE
+    except HvError as exc:
+        print(complaint(exc), file=sys.stderr)
+        return exit_code(exc)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
+
+
+def _run_window(rest: list[str]) -> int:
+    commands = "\n".join(f"  {name:8}{text}" for name, text in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="hvconsole",
+        usage="hvconsole [--demo] [URL|PROFILE ...]\n       hvconsole {list,run,watch,check,lab} ...",
+        description="A console for XenServer/XCP-ng, Hyper-V and VMware. Without a command it opens the window.",
+        epilog=EPILOG.format(commands=commands),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("servers", metavar="URL|PROFILE", nargs="*", help="servers to connect to at once")
+    parser.add_argument("--demo", action="store_true", help="open the window on the built-in lab")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log to stderr what is done")
+    parser.add_argument("--version", action="version", version=f"hvconsole {__version__}")
+    arguments = parser.parse_args(rest)
+    _log_to_stderr(arguments.verbose)
+    from hvconsole.app import open_window
+
+    return open_window(tuple(arguments.servers), demo=arguments.demo)
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )

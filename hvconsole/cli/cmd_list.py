@@ -1,0 +1,141 @@
+"""``hvconsole list``: every VM of one or several servers, as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from hvconsole.backends.base import Secret
+from hvconsole.cli.output import DONE, Printer, complaint, exit_code, utc
+from hvconsole.cli.session import Servers, add_server_options, resolve
+from hvconsole.errors import HvError
+from hvconsole.model import Inventory, Snapshot, Vm
+from hvconsole.operations import plain_vms
+from hvconsole.profiles import ServerProfile
+from hvconsole.text import safe_text
+
+SERVERS_AT_ONCE = 8
+INVENTORY_S = 60.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Arguments of ``hvconsole list``."""
+    made = argparse.ArgumentParser(prog="hvconsole list", description="List the VMs of servers.")
+    made.add_argument("servers", metavar="URL|PROFILE", nargs="+", help="xenserver://user@host, or a saved server")
+    made.add_argument("--json", action="store_true", help="print one JSON array")
+    add_server_options(made)
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List; servers that fail are reported on stderr and decide the exit code, the others are listed all the same."""
+    printer = Printer()
+    servers = resolve(arguments.servers, arguments)
+    code = DONE
+    secrets: dict[int, Secret | HvError] = {}
+    for number, profile in enumerate(servers.profiles):
+        try:
+            secrets[number] = servers.secret(profile)
+        except HvError as exc:
+            secrets[number] = exc
+    with ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="list") as pool:
+        answers = list(
+            pool.map(lambda number: _read(servers, servers.profiles[number], secrets[number]), sorted(secrets))
+        )
+    rows: list[tuple[ServerProfile, Inventory]] = []
+    for profile, answer in zip(servers.profiles, answers, strict=True):
+        if isinstance(answer, HvError):
+            printer.error(f"{safe_text(profile.name)}: {complaint(answer)}")
+            code = code or exit_code(answer)
+        else:
+            rows.append((profile, answer))
+    if arguments.json:
+        printer.json([vm_json(profile, inventory, vm) for profile, inventory in rows for vm in _sorted(inventory)])
+    else:
+        for line in _table(rows):
+            printer.line(line)
+    return code
+
+
+def _read(servers: Servers, profile: ServerProfile, secret: Secret | HvError) -> Inventory | HvError:
+    if isinstance(secret, HvError):
+        return secret
+    try:
+        hypervisor = servers.log_in(profile, secret)
+        try:
+            inventory = hypervisor.watch(INVENTORY_S)
+            assert inventory is not None  # the contract: the first call returns everything
+            return inventory
+        finally:
+            hypervisor.close()
+    except HvError as exc:
+        return exc
+
+
+def _sorted(inventory: Inventory) -> list[Vm]:
+    return sorted(plain_vms(inventory), key=lambda vm: (vm.name.casefold(), vm.uuid))
+
+
+def vm_json(profile: ServerProfile, inventory: Inventory, vm: Vm) -> dict[str, Any]:
+    """One VM with the fields that scripts rely on; null where not known."""
+    host = inventory.hosts.get(vm.host_id) if vm.host_id is not None else None
+    return {
+        "platform": inventory.server.platform,
+        "server": profile.name,
+        "pool": pool_name(inventory, vm),
+        "host": host.name if host is not None else None,
+        "uuid": vm.uuid,
+        "name": vm.name,
+        "power_state": vm.power.value,
+        "addresses": [*vm.addresses],
+        "tools": vm.tools.value,
+        "os": vm.os,
+        "vcpus": vm.vcpus,
+        "memory_bytes": vm.memory_bytes,
+        "snapshots": [_snapshot_json(snapshot) for snapshot in vm.snapshots],
+    }
+
+
+def _snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "id": snapshot.id,
+        "name": snapshot.name,
+        "created": utc(snapshot.created),
+        "parent": snapshot.parent_id,
+        "automatic": snapshot.automatic,
+    }
+
+
+def pool_name(inventory: Inventory, vm: Vm) -> str | None:
+    """Name of the VM's pool; a pool without a name is known by its master."""
+    pool = inventory.pools.get(vm.pool_id) if vm.pool_id is not None else None
+    if pool is None:
+        return None
+    if pool.name or pool.master_id is None:
+        return pool.name or None
+    master = inventory.hosts.get(pool.master_id)
+    return master.name if master is not None else None
+
+
+HEADINGS = ("NAME", "STATE", "HOST", "ADDRESS", "TOOLS", "SNAPSHOTS", "UUID")
+
+
+def _table(rows: list[tuple[ServerProfile, Inventory]]) -> list[str]:
+    several = len(rows) > 1
+    cells = [(("SERVER", *HEADINGS) if several else HEADINGS)]
+    for profile, inventory in rows:
+        for vm in _sorted(inventory):
+            host = inventory.hosts.get(vm.host_id) if vm.host_id is not None else None
+            row = (
+                safe_text(vm.name, 60),
+                vm.power.value,
+                safe_text(host.name, 40) if host is not None else "-",
+                safe_text(vm.addresses[0], 45) if vm.addresses else "-",
+                vm.tools.value,
+                str(len(vm.snapshots)),
+                safe_text(vm.uuid, 40),
+            )
+            cells.append((safe_text(profile.name, 40), *row) if several else row)
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

@@ -1,0 +1,105 @@
+"""What the commands print and with which exit code they end. JSON goes to stdout alone, everything else to stderr.
+
+Main thread, except ``Printer`` whose methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+import threading
+from typing import Any, TextIO
+
+from hvconsole.errors import AuthError, CertificateError, ConnectError, HostIsSlave, HvError, SessionLost, ToolsMissing
+from hvconsole.text import safe_lines, safe_text
+from hvconsole.trust import format_fingerprint
+
+DONE, FAILED, USAGE, CERTIFICATE, LOGIN, UNREACHABLE = range(6)
+"""Exit codes: done, the operation failed, wrong usage, certificate, login, server not reachable."""
+INTERRUPTED = 130
+"""Ended by Ctrl-C before it could finish, as shells count it."""
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be meant; the text says what to change."""
+
+
+def exit_code(error: HvError) -> int:
+    """The exit code for an error of a whole command."""
+    if isinstance(error, CertificateError):
+        return CERTIFICATE
+    if isinstance(error, AuthError):
+        return LOGIN
+    if isinstance(error, (ConnectError, SessionLost)):
+        # A pool member, a host in emergency mode, something that is no hypervisor: no server to work with there.
+        return UNREACHABLE
+    return FAILED
+
+
+def complaint(error: HvError) -> str:
+    """An error as lines for a terminal: what happened, the server's words, what to do."""
+    lines = [safe_lines(error.user_text)]
+    if error.detail and error.detail not in error.user_text:
+        lines.append(f"  The answer was: {safe_text(error.detail, 600)}")
+    if isinstance(error, CertificateError):
+        if error.pinned is not None:
+            lines.append(f"  expected:  SHA-256 {format_fingerprint(error.pinned.sha256)}")
+        if error.presented is not None:
+            shown = error.presented
+            lines.append(f"  presented: SHA-256 {format_fingerprint(shown.sha256)}")
+            if shown.subject or shown.issuer:
+                lines.append(f"  subject {safe_text(shown.subject)}, issuer {safe_text(shown.issuer)}")
+            if shown.not_before and shown.not_after:
+                lines.append(f"  valid from {utc(shown.not_before)} to {utc(shown.not_after)}")
+            lines.append("  If it is the right one, give it with --fingerprint.")
+    if isinstance(error, HostIsSlave):
+        lines.append(f"  The pool's master is {safe_text(error.master_address)}; it is not followed by itself.")
+    if isinstance(error, ToolsMissing):
+        lines.append("  Without guest tools only the hard variant works.")
+    return "\n".join(lines)
+
+
+def utc(moment: dt.datetime | None) -> str | None:
+    """ISO 8601 in UTC with a "Z", to the second unless there are fractions; None stays None."""
+    if moment is None:
+        return None
+    text = moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return text.removesuffix(".000") + "Z"
+
+
+class Printer:
+    """Lines to stdout and stderr that do not mix when threads print at once."""
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+        self._lock = threading.Lock()
+
+    def json(self, value: Any) -> None:
+        """One JSON document on one line of stdout, flushed. Non-ASCII is escaped, so any terminal can take it."""
+        with self._lock:
+            print(json.dumps(value, ensure_ascii=True), file=self._out, flush=True)
+
+    def line(self, text: str) -> None:
+        """A line for people on stdout, flushed. The caller made it safe."""
+        with self._lock:
+            print(text, file=self._out, flush=True)
+
+    def error(self, text: str) -> None:
+        """Lines for people on stderr."""
+        with self._lock:
+            print(text, file=self._err, flush=True)
+
+    def redraw(self, text: str) -> None:
+        """Replace the last line of a terminal's stderr; empty = take it away."""
+        with self._lock:
+            print(f"\r\x1b[K{text}", end="", file=self._err, flush=True)
+
+
+def prepare_streams() -> None:
+    """Never fail for a character that the terminal cannot show."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

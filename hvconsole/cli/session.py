@@ -1,0 +1,169 @@
+"""From what stands on the command line to a logged-in server: profiles, fingerprints, passwords.
+
+Main thread for everything that may ask the user; ``log_in`` may also run in worker threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hvconsole.backends import open_hypervisor
+from hvconsole.backends.base import Hypervisor, Secret, Trust
+from hvconsole.backends.wire import Wire
+from hvconsole.cli.output import UsageError
+from hvconsole.clock import Clock, SystemClock
+from hvconsole.credentials import Credentials
+from hvconsole.errors import AuthError, InvalidInput, LocalError
+from hvconsole.model import ServerId
+from hvconsole.profiles import ServerProfile, is_url, parse_url
+from hvconsole.settings import SettingsStore, pins_path, settings_path
+from hvconsole.text import safe_text
+from hvconsole.trust import FixedPins, PinStore, parse_fingerprint
+
+PASSWORD_VARIABLE = "HVCONSOLE_PASSWORD"
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Options that every command with servers has."""
+    parser.add_argument(
+        "--fingerprint",
+        metavar="SHA256",
+        action="append",
+        default=[],
+        help="accept this certificate only (with or without colons); one for all servers, or one per server in order",
+    )
+    parser.add_argument(
+        "--option",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="connection option, e.g. auth=kerberos (Hyper-V), legacy_tls=1 or emergency=1 (XenServer)",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log to stderr what is done")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What a command works with."""
+
+    profiles: tuple[ServerProfile, ...]
+    trust: Trust
+    settings: SettingsStore
+    credentials: Credentials
+    clock: Clock
+
+    def secret(self, profile: ServerProfile) -> Secret:
+        """The password: from the environment, the keyring (saved servers) or a prompt. Main thread.
+
+        The certificate is checked before a person is asked for a password. Raises ``AuthError`` where nobody can be
+        asked, and ``ConnectError`` from the check.
+        """
+        given = os.environ.get(PASSWORD_VARIABLE)
+        if given is not None:
+            return Secret(password=given)
+        if profile.remember_password:
+            known = self._from_keyring(profile)
+            if known is not None:
+                return known
+        _check_certificate(profile, self.trust)
+        if not sys.stdin.isatty():
+            raise AuthError(
+                f"The password for {safe_text(profile.name)} isn't known. Without a terminal, set {PASSWORD_VARIABLE}."
+            )
+        prompt = f"Password of {safe_text(profile.user)} for {safe_text(profile.address_text)}: "
+        return Secret(password=getpass.getpass(prompt, stream=sys.stderr))
+
+    def _from_keyring(self, profile: ServerProfile) -> Secret | None:
+        try:
+            return self.credentials.load(profile.id)
+        except LocalError as exc:
+            print(f"{exc.user_text}", file=sys.stderr)
+            return None
+
+    def log_in(self, profile: ServerProfile, secret: Secret) -> Hypervisor:
+        """A logged-in server; the caller closes it. Blocks; raises ``ConnectError``."""
+        return open_hypervisor(profile.target(), secret, self.trust, self.clock)
+
+
+def resolve(targets: Sequence[str], options: argparse.Namespace) -> Servers:
+    """URLs and names of saved servers → what to connect to. Raises ``UsageError``, ``LocalError``."""
+    settings = SettingsStore(settings_path())
+    if settings.problem:
+        print(settings.problem, file=sys.stderr)
+    try:
+        extra = dict(_key_value(text) for text in options.option)
+        profiles = tuple(_with_options(find_profile(target, settings), extra) for target in targets)
+        trust = _trust(profiles, options.fingerprint)
+    except InvalidInput as exc:
+        raise UsageError(exc.user_text) from exc
+    return Servers(profiles, trust, settings, Credentials(), SystemClock())
+
+
+def find_profile(target: str, settings: SettingsStore) -> ServerProfile:
+    """One URL or name of a saved server. Raises ``UsageError``, ``InvalidInput``.
+
+    A URL gets the id of the saved server with the same address, or one made of the URL: the monitor finds its
+    unfinished outages by it after a restart.
+    """
+    if not is_url(target):
+        saved = settings.find_server(target)
+        if saved is None:
+            names = ", ".join(safe_text(p.name, 60) for p in settings.servers()) or "none"
+            raise UsageError(
+                f"“{safe_text(target, 80)}” is neither a URL (xenserver://, vsphere://, hyperv://) nor a saved server. "
+                f"Saved servers: {names}."
+            )
+        return saved
+    profile = parse_url(target)
+    for saved in settings.servers():
+        if saved.platform == profile.platform and set(saved.addresses) & set(profile.addresses):
+            return replace(profile, id=saved.id, known_members=saved.known_members)
+    digest = hashlib.sha256(repr((profile.platform, profile.addresses)).encode()).hexdigest()
+    return replace(profile, id=ServerId(f"url-{digest[:16]}"))
+
+
+def _key_value(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"“{safe_text(text, 60)}” isn't KEY=VALUE.")
+    return key, value
+
+
+def _with_options(profile: ServerProfile, extra: dict[str, str]) -> ServerProfile:
+    return replace(profile, options={**profile.options, **extra}) if extra else profile
+
+
+def _trust(profiles: tuple[ServerProfile, ...], fingerprints: Sequence[str]) -> Trust:
+    store = PinStore(pins_path())
+    if not fingerprints:
+        return store
+    if len(fingerprints) == 1:
+        fingerprints = list(fingerprints) * len(profiles)
+    if len(fingerprints) != len(profiles):
+        raise UsageError("Give --fingerprint once for all servers, or once per server in the same order.")
+    pins: dict[tuple[str, int], str] = {}
+    for profile, text in zip(profiles, fingerprints, strict=True):
+        sha256 = parse_fingerprint(text)
+        for address in profile.addresses:
+            if pins.setdefault(address, sha256) != sha256:
+                raise UsageError("Two different fingerprints were given for the same server.")
+    return FixedPins(pins, store)
+
+
+def _check_certificate(profile: ServerProfile, trust: Trust) -> None:
+    """Meet the server without logging in, so that nobody types a password for one that will be refused."""
+    if profile.options.get("scheme") == "http":
+        return
+    host, port = profile.addresses[0]
+    wire = Wire(trust, legacy_tls=bool(profile.options.get("legacy_tls")))
+    try:
+        with wire.call():
+            wire.connect(host, port).close()
+    finally:
+        wire.close()
