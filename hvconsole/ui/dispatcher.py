@@ -109,13 +109,10 @@ class Dispatcher:
             self._root.report_callback_exception(*sys.exc_info())
 
     def _tick(self) -> None:
-        self._after_id = None
-        pause = IDLE_MS
-        try:
-            before = self._queue.empty()
-            self.run_pending()
-            if not before:
-                pause = BUSY_MS
-        finally:
-            if not self._stopped:
-                self._after_id = self._root.after(pause, self._tick)
+        if self._stopped:
+            return
+        # Armed before the work: a message that opens a dialog waits in an event loop of its own, and the queue must
+        # be emptied there too.
+        pause = IDLE_MS if self._queue.empty() else BUSY_MS
+        self._after_id = self._root.after(pause, self._tick)
+        self.run_pending()

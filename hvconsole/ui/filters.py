@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hvconsole.model import Host, Inventory, ObjectId, Pool, PowerState, ServerId, Vm, VmKind
+from hvconsole.ui.interfaces import Item, ItemKind
 
 _LONGEST_DESCRIPTION = 2000
 """Characters of a description that are searched: servers may send 100,000 per VM."""
@@ -35,37 +36,37 @@ class Filter:
 
 
 class Searcher:
-    """Answers "does it match" fast by remembering each VM's text for as long as that very ``Vm`` object lives on."""
+    """Answers "does it match" fast by remembering each VM's text for as long as that very ``Vm`` object is current."""
 
     def __init__(self) -> None:
-        self._texts: dict[tuple[ServerId, ObjectId], tuple[Vm, str]] = {}
+        self.texts: dict[Item, tuple[Vm, str]] = {}
+        """Item → the VM and everything that is searched of it, folded. Owners drop items that are gone."""
 
-    def text_of(self, server_id: ServerId, vm: Vm) -> str:
-        """Everything that is searched of a VM, folded, one piece per line."""
-        key = (server_id, vm.id)
-        known = self._texts.get(key)
-        if known is not None and known[0] is vm:
-            return known[1]
+    def remember(self, item: Item, vm: Vm) -> str:
+        """Everything that is searched of a VM, folded, one piece per line; kept for the next time."""
         macs = [nic.mac for nic in vm.nics]
         pieces = (vm.name, vm.description[:_LONGEST_DESCRIPTION], vm.uuid, *vm.tags, *vm.addresses, *macs)
         text = "\n".join(pieces).casefold()
-        self._texts[key] = (vm, text)
+        self.texts[item] = (vm, text)
         return text
-
-    def forget(self, server_id: ServerId, vm_id: ObjectId) -> None:
-        """Drop what is remembered of a VM that is gone."""
-        self._texts.pop((server_id, vm_id), None)
 
     def matches(self, server_id: ServerId, vm: Vm, wanted: Filter, words: tuple[str, ...]) -> bool:
         """Whether the VM is shown; ``words`` are ``wanted.words``, computed once by the caller."""
-        if wanted.powers and vm.power not in wanted.powers:
-            return False
-        if wanted.hosts and (server_id, vm.host_id or vm.home_id) not in wanted.hosts:
+        if not permits(server_id, vm, wanted):
             return False
         if not words:
             return True
-        text = self.text_of(server_id, vm)
+        item = Item(ItemKind.VM, server_id, vm.id)
+        known = self.texts.get(item)
+        text = known[1] if known is not None and known[0] is vm else self.remember(item, vm)
         return all(word in text for word in words)
+
+
+def permits(server_id: ServerId, vm: Vm, wanted: Filter) -> bool:
+    """Whether power state and host are among those wanted; words not considered."""
+    if wanted.powers and vm.power not in wanted.powers:
+        return False
+    return not wanted.hosts or (server_id, vm.host_id or vm.home_id) in wanted.hosts
 
 
 def listed(vm: Vm, wanted: Filter) -> bool:

@@ -10,7 +10,7 @@ import enum
 import tkinter as tk
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hvconsole.clock import Clock
 from hvconsole.errors import CertificateError, HvError
@@ -41,9 +41,10 @@ class ItemKind(enum.StrEnum):
     MIXED = "mixed"
     """Several objects of different kinds."""
 
+    __hash__ = str.__hash__  # an enum's own is Python code, and items are hashed by the ten thousand
 
-@dataclass(frozen=True, slots=True)
-class Item:
+
+class Item(NamedTuple):
     """One thing in the tree or a table, named by stable ids. ``id`` is None for a server itself."""
 
     kind: ItemKind

@@ -25,7 +25,7 @@ from hvconsole.model import (
     VmKind,
     diff,
 )
-from hvconsole.ui.filters import Filter, Searcher, container_matches, listed
+from hvconsole.ui.filters import Filter, Searcher, container_matches, listed, permits
 from hvconsole.ui.interfaces import Item, ItemKind
 
 _DIGITS = re.compile(r"(\d{1,18})")
@@ -89,6 +89,8 @@ class Forest:
 
     def __init__(self) -> None:
         self.nodes: dict[Item, Node] = {}
+        self._vms: dict[Item, Node] = {}
+        self._containers: dict[Item, Node] = {}
         self._children: dict[Item | None, list[tuple[SortKey, Item]]] = {None: []}
         self._drawn: dict[ServerId, Inventory | None] = {}
         self._servers: dict[ServerId, int] = {}
@@ -105,6 +107,10 @@ class Forest:
     def has_children(self, parent: Item) -> bool:
         """Whether anything is under it."""
         return bool(self._children.get(parent))
+
+    def parents(self) -> list[Item]:
+        """Items that have anything under them."""
+        return [item for item, below in self._children.items() if item is not None and below]
 
     def index(self, item: Item) -> int:
         """Place of an item among all its siblings."""
@@ -128,7 +134,7 @@ class Forest:
 
     def vm_count(self) -> int:
         """How many rows are VMs or templates."""
-        return sum(1 for item in self.nodes if item.kind is ItemKind.VM)
+        return len(self._vms)
 
     def vms_below(self, item: Item) -> list[Item]:
         """The VMs under a server, pool or host."""
@@ -145,27 +151,33 @@ class Forest:
         if not wanted.narrows:
             return None
         words = wanted.words
-        without_text = Filter("", wanted.hosts, wanted.powers, wanted.templates)
+        limited = bool(wanted.hosts or wanted.powers)
+        texts = self.searcher.texts
         keep: set[Item] = set()
         whole: dict[Item | None, bool] = {None: False}
-        for item, node in self.nodes.items():
-            if item.kind is not ItemKind.VM:
-                continue
+        children = self._children
+        for item, node in self._vms.items():
             vm = node.found
             assert isinstance(vm, Vm)
-            if not self.searcher.matches(item.server_id, vm, wanted, words):
-                if not (words and self._under_match(node.parent, words, whole)):
-                    continue
-                if not self.searcher.matches(item.server_id, vm, without_text, ()):
-                    continue
+            known = texts.get(item)
+            text = known[1] if known is not None and known[0] is vm else self.searcher.remember(item, vm)
+            for word in words:
+                if word not in text:
+                    hit = self._under_match(node.parent, words, whole)
+                    break
+            else:
+                hit = True
+            if not hit or (limited and not permits(item.server_id, vm, wanted)):
+                continue
             keep.add(item)
-            keep.update(self.children(item))
+            if item in children:
+                keep.update(self.children(item))
             parent = node.parent
             while parent is not None and parent not in keep:
                 keep.add(parent)
                 parent = self.nodes[parent].parent
-        for item, node in self.nodes.items():
-            if item.kind in (ItemKind.HOST, ItemKind.POOL, ItemKind.SERVER) and self._own_match(node, words):
+        for item, node in self._containers.items():
+            if self._own_match(node, words):
                 keep.add(item)
                 keep.update(self.ancestors(item))
         return keep
@@ -227,7 +239,6 @@ class Forest:
             self._put_host(server_id, inventory, inventory.hosts[host_id], delta)
         for vm_id in changes.vms.removed:
             self._remove(Item(ItemKind.VM, server_id, vm_id), delta)
-            self.searcher.forget(server_id, vm_id)
         for vm_id in (*changes.vms.added, *changes.vms.changed):
             self._put_vm(server_id, inventory, inventory.vms[vm_id], delta)
         return delta
@@ -309,7 +320,7 @@ class Forest:
     def _put(self, node: Node, delta: Delta) -> None:
         old = self.nodes.get(node.item)
         if old is None:
-            self.nodes[node.item] = node
+            self._remember(node)
             bisect.insort(self._children.setdefault(node.parent, []), (node.sort, node.item), key=_by_sort)
             delta.added.append(node.item)
             return
@@ -320,7 +331,22 @@ class Forest:
             delta.changed.append(node.item)
         elif old.found is not node.found and old.found != node.found:
             delta.changed.append(node.item)
+        self._remember(node)
+
+    def _remember(self, node: Node) -> None:
         self.nodes[node.item] = node
+        if node.item.kind is ItemKind.VM:
+            self._vms[node.item] = node
+            if isinstance(node.found, Vm):
+                self.searcher.remember(node.item, node.found)
+        elif node.item.kind is not ItemKind.SNAPSHOT:
+            self._containers[node.item] = node
+
+    def _forget(self, item: Item) -> Node | None:
+        self._vms.pop(item, None)
+        self.searcher.texts.pop(item, None)
+        self._containers.pop(item, None)
+        return self.nodes.pop(item, None)
 
     def _take_out(self, node: Node) -> None:
         siblings = self._children[node.parent]
@@ -330,7 +356,7 @@ class Forest:
         del siblings[position]
 
     def _remove(self, item: Item, delta: Delta) -> None:
-        node = self.nodes.pop(item, None)
+        node = self._forget(item)
         if node is None:
             return
         self._take_out(node)
@@ -339,7 +365,7 @@ class Forest:
 
     def _drop_below(self, item: Item) -> None:
         for _, child in self._children.pop(item, ()):
-            self.nodes.pop(child, None)
+            self._forget(child)
             self._drop_below(child)
 
 

@@ -380,8 +380,8 @@ class InventoryTree:
 
     def _arrange_all(self) -> None:
         """After a change of the filter: every parent that has rows, and stand-ins for the others."""
-        for parent in (None, *[item for item in self._iids if self.forest.has_children(item)]):
-            if parent is not None and not self._is_shown(parent):
+        for parent in (None, *self.forest.parents()):
+            if parent is not None and (parent not in self._iids or not self._is_shown(parent)):
                 continue
             if self._is_filled(parent):
                 self._arrange(parent)
