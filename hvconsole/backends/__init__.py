@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hvconsole.backends.advice import ADVICE, NO_ADVICE
 from hvconsole.backends.base import Hypervisor, Secret, Target, Trust
 from hvconsole.clock import Clock
 from hvconsole.errors import InvalidInput
+
+__all__ = ["ADVICE", "DEFAULT_PORTS", "DEFAULT_USERS", "NO_ADVICE", "open_hypervisor"]
 
 DEFAULT_PORTS = {"xenserver": 443, "vsphere": 443, "hyperv": 5986}
 """Platform → port used where an address names none."""

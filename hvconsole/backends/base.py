@@ -6,12 +6,12 @@ import abc
 import datetime as dt
 import enum
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hvconsole.errors import NotSupported, TaskCancelled
+from hvconsole.errors import HvError, NotSupported, TaskCancelled
 from hvconsole.model import (
     Certificate,
     ConsoleAddress,
@@ -180,6 +180,20 @@ class SnapshotSearch:
     running: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the connection doctor. ``remedy`` says what to do where ``ok`` is false, or what to watch."""
+
+    name: str
+    """"dns", "tcp", "tls", "login", "permission", or a word of the platform's own ("clock")."""
+    ok: bool
+    text: str
+    remedy: str = ""
+    detail: str = ""
+    """The server's own words (hostile)."""
+    error: HvError | None = None
+
+
 class Hypervisor(abc.ABC):
     """One logged-in server.
 
@@ -220,6 +234,13 @@ class Hypervisor(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Log out and end. Idempotent; calls blocked in other threads end within a second with ``SessionLost``."""
+
+    def diagnose(self) -> Iterator[Step]:
+        """What only this platform can check about a session: role, licence, clock. Blocks; for the connection doctor.
+
+        A step that is not ok does not end the diagnosis; nothing is changed on the server.
+        """
+        return iter(())
 
     # ---- details when looked at ----------------------------------------------------------------------------
 

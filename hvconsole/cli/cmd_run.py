@@ -33,6 +33,8 @@ CANCEL_LIMIT_S = 30.0
 _OBJECTS = {Scope.VM: "VM", Scope.SNAPSHOT: "VM", Scope.HOST: "HOST"}
 _ONE_ONLY = {Verb.RENAME, Verb.CLONE, Verb.COPY, Verb.EXPORT}
 """A name or file can only be meant for one VM."""
+_FLAGS = {"--json", "--verbose", "--help", "--start", "--disk-thick"}
+"""Options without a value that do not come from the table."""
 
 
 def parse(rest: Sequence[str]) -> argparse.Namespace:
@@ -55,15 +57,14 @@ def parse(rest: Sequence[str]) -> argparse.Namespace:
 
 def _operation_at(words: list[str]) -> int | None:
     """Index of the first word that is neither an option nor the value of one."""
+    flags = {f"--{a.name}" for op in OPERATIONS for a in op.arguments if a.kind is ArgumentKind.FLAG} | _FLAGS
     number = 0
     while number < len(words):
         word = words[number]
-        if word in ("--fingerprint", "--option"):
-            number += 2
-        elif word.startswith("-"):
-            number += 1
-        else:
+        if not word.startswith("-"):
             return number
+        has_value = word.startswith("--") and "=" not in word and word not in flags
+        number += 2 if has_value else 1
     return None
 
 
