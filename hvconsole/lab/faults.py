@@ -76,6 +76,11 @@ class Faults:
         with self._lock:
             self._rules = []
 
+    @property
+    def any(self) -> bool:
+        """Whether there are rules at all."""
+        return bool(self._rules)
+
     def decide(self, site_id: str, method: str, objects: tuple[str, ...] = ()) -> FaultRule | None:
         """The rule that fires for this request, counted, or None. ``objects`` are ids and names concerned."""
         if not self._rules:

@@ -1,0 +1,1 @@
+"""VBD, VDI, VIF, SR messages."""
