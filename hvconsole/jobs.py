@@ -76,13 +76,9 @@ class Job:
         with self._lock:
             if self.view.state.final:
                 return
-            queued = self.view.state is JobState.QUEUED
-            if not queued:
-                self.view = replace(self.view, state=JobState.CANCELLING)
-            view = self.view
+            self.view = view = replace(self.view, state=JobState.CANCELLING)
         self.context.cancel()
-        if not queued:
-            self._publish(view)
+        self._publish(view)
 
     def when_finished(self, callback: Callable[[Job], None]) -> None:
         """Call ``callback`` with this job once it is final: in the job's thread, or at once if it already is."""
@@ -113,10 +109,9 @@ class Job:
         begun = clock.monotonic()
         state: JobState = JobState.DONE
         error: HvError | None = None
-        if self.context.cancelled:
+        if not self._begin(clock):
             state = JobState.CANCELLED
         else:
-            self._set(state=JobState.RUNNING, started=clock.now())
             try:
                 self.result = self._work(self.context)
                 self.ran = True
@@ -131,6 +126,15 @@ class Job:
                 state = JobState.FAILED
                 error = LocalError("hvconsole itself failed here; please report it.", type(exc).__name__)
         self.settle(state, error, clock, begun)
+
+    def _begin(self, clock: Clock) -> bool:
+        """From queued to running; False if it was cancelled first."""
+        with self._lock:
+            if self.view.state is not JobState.QUEUED:
+                return False
+            self.view = view = replace(self.view, state=JobState.RUNNING, started=clock.now())
+        self._publish(view)
+        return True
 
     def settle(self, state: JobState, error: HvError | None, clock: Clock, begun: float) -> None:
         """Make the outcome final, tell everyone, run the callbacks."""
@@ -191,21 +195,21 @@ class JobRunner:
             submitted=self._clock.now(),
         )
         job = Job(view, work, lambda v: self._hub.emit(JobChanged(v)))
+        self._hub.emit(JobChanged(view))
         with self._lock:
             closed = self._closed
             if not closed:
                 self._open[view.id] = job
+                # Under the lock, so that it stands before the thread-ending None of a ``stop`` at the same moment.
+                self._queue.put(job)
                 if self._idle < len(self._open) and len(self._threads) < self._workers:
                     thread = threading.Thread(
                         target=self._loop, name=f"{self._name}-{len(self._threads) + 1}", daemon=True
                     )
                     self._threads.append(thread)
                     thread.start()
-        self._hub.emit(JobChanged(view))
         if closed:
             job.settle(JobState.CANCELLED, None, self._clock, self._clock.monotonic())
-        else:
-            self._queue.put(job)
         return job
 
     def open_jobs(self) -> tuple[Job, ...]:
