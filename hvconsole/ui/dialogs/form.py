@@ -10,6 +10,7 @@ from __future__ import annotations
 import tkinter as tk
 from collections.abc import Callable, Sequence
 from tkinter import ttk
+from typing import Any
 
 from hvconsole.ui.dialogs.fields import Choice, Field, Lines, TextField, Tick
 from hvconsole.ui.interfaces import Shell
@@ -20,6 +21,8 @@ CANCEL = "Cancel"
 CLOSE = "Close"
 EDGE = 16
 """Design pixels between the dialog's edge and its contents."""
+NARROW = 16
+"""Fields of at most so many characters keep their width; others fill the line."""
 LEAST_WIDTH = 380
 """Design pixels; a narrower question looks lost over a large window."""
 
@@ -50,8 +53,11 @@ class FormDialog:
         self.theme: Theme = shell.theme
         self.verb = verb
         self.answer: str | None = None
+        self.given: dict[str, Any] = {}
+        """What ``arguments`` said when the dialog was answered."""
         self.closed = False
         self.fields: list[Field] = []
+        self._captions: dict[str, ttk.Label] = {}
         self._cancel = cancel
         self._danger = danger
         self._row = 0
@@ -115,15 +121,29 @@ class FormDialog:
         """A line of the form: ``label`` left, ``control`` right, ``note`` below it."""
         px = self.theme.px
         if label:
-            ttk.Label(self.body, text=label).grid(
-                row=self._row, column=0, sticky="w", padx=(0, px(14)), pady=(px(4), px(4))
-            )
+            caption = ttk.Label(self.body, text=label)
+            caption.grid(row=self._row, column=0, sticky="w", padx=(0, px(14)), pady=(px(4), px(4)))
+            self._captions[str(control)] = caption
         control.grid(row=self._row, column=1, sticky="ew", pady=px(4))  # type: ignore[attr-defined]
         self._row += 1
         if note is not None:
             note.grid(row=self._row, column=1, sticky="w", pady=(0, px(4)))
             note.grid_remove()
             self._row += 1
+
+    def show_row(self, field: TextField | Choice | Tick | Lines, shown: bool) -> None:
+        """Take a field's line out of the form, or put it back; what is hidden cannot be wrong."""
+        parts: list[Any] = [field.widget]
+        if str(field.widget) in self._captions:
+            parts.append(self._captions[str(field.widget)])
+        for part in parts:
+            part.grid() if shown else part.grid_remove()
+        if not shown:
+            field.note.grid_remove()
+            self.fields = [other for other in self.fields if other is not field]
+        elif field not in self.fields:
+            self.fields.append(field)
+            field.show_problem()
 
     def add_wide(self, control: tk.Misc, *, gap: int = 4) -> None:
         """A line that takes the whole width."""
@@ -145,6 +165,8 @@ class FormDialog:
         """A line of text. ``check`` answers one sentence that says what is wrong, or None."""
         field = TextField(self.body, self.theme, value, check=check, width=width, secret=secret, changed=self.refresh)
         self.add_row(label, field.widget, note=field.note)
+        if width <= NARROW:
+            field.widget.grid_configure(sticky="w")
         field.set_hint(hint)
         self.fields.append(field)
         self._focus = self._focus or field.entry
@@ -207,6 +229,10 @@ class FormDialog:
         """A button other than cancel was pressed; False keeps the dialog open. Overridden."""
         return True
 
+    def arguments(self) -> dict[str, Any]:
+        """What was entered, for ``Operation.run``; overridden."""
+        return {}
+
     def fail(self, text: str, detail: str = "") -> None:
         """Show in the dialog that something went wrong; empty takes it away. ``text`` is safe to show."""
         self._trouble.show(text, detail)
@@ -265,6 +291,8 @@ class FormDialog:
     def _end(self, answer: str | None) -> None:
         if self.closed:
             return
+        if answer is not None:
+            self.given = self.arguments()  # now, for the fields are gone once the window is
         self.answer = answer
         self.closed = True
         if self.window.active():

@@ -13,7 +13,7 @@ from hvconsole.text import safe_text, unsendable
 from hvconsole.ui.dialogs.confirm import short
 from hvconsole.ui.dialogs.form import FormDialog
 from hvconsole.ui.interfaces import Shell, Subject
-from hvconsole.ui.wording import count, local_time
+from hvconsole.ui.wording import count, listed, local_time
 
 LONGEST_NAME = 200
 
@@ -123,46 +123,70 @@ def label(vm: Vm, snapshot: Snapshot) -> str:
 
 
 class ChooseSnapshotDialog(FormDialog):
-    """Which snapshot to revert to, or to delete (with all that descend from it, where the server can)."""
+    """Which snapshot to revert to, or which to delete (with all that descend from it, where the server can).
 
-    def __init__(self, shell: Shell, operation: Operation, subject: Subject) -> None:
-        assert subject.vm is not None
-        vm = subject.vm
-        question = operation.question
+    Selected snapshots are taken as they are; for a selected VM one is chosen from a list.
+    """
+
+    def __init__(self, shell: Shell, operation: Operation, subjects: Sequence[Subject]) -> None:
+        vm = subjects[0].vm
+        assert vm is not None
+        given = [s.snapshot for s in subjects if s.snapshot is not None]
+        several = len(subjects) > 1
         revert = operation.verb is Verb.REVERT
-        chosen = subject.snapshot
-        verb = f"Revert {short(vm.name)}" if revert else "Delete snapshot"
+        question = operation.question
         super().__init__(
             shell,
             operation.label,
-            f"Revert “{safe_text(vm.name, 60)}” to a snapshot" if revert
-            else f"Delete a snapshot of “{safe_text(vm.name, 60)}”",
+            _choose_heading(revert, vm, given, len(subjects)),
             question.text if question is not None else "",
-            verb=verb,
+            verb=_choose_verb(revert, vm, len(subjects)),
             danger=True,
             icon="triangle-alert",
             icon_color="bad",
         )
-        found = ordered(vm)
-        self.choice = self.choice_field(
-            "Snapshot",
-            [(s.id, label(vm, s)) for s in found],
-            chosen.id if chosen is not None else (vm.current_snapshot_id or ""),
-            width=58,
-        )
-        self.children = None
+        self.choice = self.children = self.typed = None
+        if not given:
+            found = ordered(vm)
+            options = [(s.id, label(vm, s)) for s in found]
+            self.choice = self.choice_field("Snapshot", options, vm.current_snapshot_id or "", width=58)
+        elif several:
+            self.add_text(listed([safe_text(s.name, 60) for s in given], 8), "TLabel")
         if not revert:
-            self.children = self.tick_field(
-                "And all that descend from it",
-                why_not=None
-                if Capability.SNAPSHOT_SUBTREE in subject.connection.capabilities
-                else "This server deletes one at a time.",
+            subtree = all(Capability.SNAPSHOT_SUBTREE in s.connection.capabilities for s in subjects)
+            why = None if subtree else "This server deletes one at a time."
+            self.children = self.tick_field("And all that descend from it", why_not=why)
+        if several:
+            number = str(len(subjects))
+            sentence = f"Type {number} to go on."
+            self.typed = self.text_field(
+                "Type their number", check=lambda text: None if text.strip() == number else sentence, width=24
             )
-        self.focus_first(self.button("Cancel"))
+            self.typed.set_hint(sentence)
+        else:
+            self.focus_first(self.button("Cancel"))
 
     def arguments(self) -> dict[str, Any]:
-        """For ``Operation.run``."""
-        given: dict[str, Any] = {"snapshot": self.choice.get()}
+        """For ``Operation.run``; the snapshot only where it was chosen here."""
+        given: dict[str, Any] = {}
+        if self.choice is not None:
+            given["snapshot"] = self.choice.get()
         if self.children is not None:
             given["children"] = self.children.get()
         return given
+
+
+def _choose_heading(revert: bool, vm: Vm, given: Sequence[Snapshot], how_many: int) -> str:
+    of = f"“{safe_text(vm.name, 60)}”"
+    if how_many > 1:
+        return f"{'Revert' if revert else 'Delete'} {how_many} {'VMs to snapshots' if revert else 'snapshots'}?"
+    if given:
+        snapshot = f"“{safe_text(given[0].name, 60)}”"
+        return f"Revert {of} to {snapshot}?" if revert else f"Delete the snapshot {snapshot} of {of}?"
+    return f"Revert {of} to a snapshot" if revert else f"Delete a snapshot of {of}"
+
+
+def _choose_verb(revert: bool, vm: Vm, how_many: int) -> str:
+    if how_many > 1:
+        return f"Revert {how_many} VMs" if revert else f"Delete {how_many} snapshots"
+    return f"Revert {short(vm.name)}" if revert else "Delete snapshot"

@@ -1,0 +1,439 @@
+"""Connect to a server: address, user, password; check, retry and questions about certificates inside the dialog.
+
+The dialog logs in once by itself to see that everything is right, and only then hands the server to the program: a
+wrong password never leaves a half-made entry in the tree. Tk thread only; logging in and checking run elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from hvconsole.backends import DEFAULT_USERS, open_hypervisor
+from hvconsole.backends.base import Hypervisor, Secret, Step, Target, Trust
+from hvconsole.clock import Clock
+from hvconsole.credentials import NO_KEYRING, Credentials
+from hvconsole.doctor import examine
+from hvconsole.errors import CertificateError, HostIsSlave, HvError, InvalidInput
+from hvconsole.model import ServerId
+from hvconsole.profiles import (
+    Address,
+    ServerProfile,
+    default_port,
+    format_address,
+    new_profile,
+    parse_address,
+)
+from hvconsole.text import safe_lines, safe_text, unsendable
+from hvconsole.ui.asking import Asker
+from hvconsole.ui.dialogs.checking import Steps
+from hvconsole.ui.dialogs.fields import Choice, Tick
+from hvconsole.ui.dialogs.form import FormDialog
+from hvconsole.ui.interfaces import Shell
+
+CHECK = "Check connection"
+PLATFORMS = (
+    ("xenserver", "XenServer or XCP-ng"),
+    ("hyperv", "Microsoft Hyper-V"),
+    ("vsphere", "VMware ESXi or vCenter"),
+)
+ADDRESS_HINTS = {
+    "xenserver": "The pool's master or a single host. Several addresses of one pool: separate them with “;”.",
+    "hyperv": "A Windows host with Hyper-V, reached by WS-Management.",
+    "vsphere": "A vCenter, or a single ESXi host.",
+}
+SCHEMES = (("https", "HTTPS (port 5986)"), ("http", "HTTP, every message sealed (port 5985)"))
+AUTHS = (("ntlm", "NTLM"), ("kerberos", "Kerberos"), ("credssp", "CredSSP"), ("certificate", "Client certificate"))
+
+Opener = Callable[[Target, Secret, Trust, Clock], Hypervisor]
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What stands in the fields."""
+
+    platform: str
+    addresses: str
+    port: str
+    user: str
+    name: str = ""
+    remember: bool = False
+    at_start: bool = True
+    options: Mapping[str, str] | None = None
+
+
+def check_port(text: str) -> str | None:
+    """What is wrong with a port as typed, or None; empty is the default port."""
+    text = text.strip()
+    if text and not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        return "Ports go from 1 to 65535."
+    return None
+
+
+def to_addresses(text: str, port: int) -> tuple[Address, ...]:
+    """Addresses separated by “;”, each with its own port or ``port``. Raises ``InvalidInput``."""
+    found = tuple(dict.fromkeys(parse_address(part, port) for part in text.split(";") if part.strip()))
+    if not found:
+        raise InvalidInput("Enter the address of a server.")
+    return found
+
+
+def to_profile(entered: Entered, before: ServerProfile | None = None) -> ServerProfile:
+    """A profile from what was entered; ``before`` keeps its id and what it learned. Raises ``InvalidInput``."""
+    options = dict(entered.options or {})
+    default = default_port(entered.platform, options)
+    port = int(entered.port) if entered.port.strip() else default
+    addresses = to_addresses(entered.addresses, port)
+    typed = "; ".join(format_address(host, number) for host, number in addresses)
+    made = new_profile(entered.platform, typed, entered.user, entered.name, options)
+    if not entered.name.strip():
+        made = replace(made, name=format_address(*addresses[0], default))
+    made = replace(made, remember_password=entered.remember, connect_at_start=entered.at_start)
+    if before is not None:
+        made = replace(made, id=before.id, known_members=before.known_members)
+    return made
+
+
+def moved_to(profile: ServerProfile, address: str) -> ServerProfile:
+    """The same server, reached at its pool's master. Raises ``InvalidInput`` for what is no plain address.
+
+    The port stays: a member's word must not lead to another service.
+    """
+    port = profile.addresses[0][1]
+    host, named_port = parse_address(address, port)
+    if named_port != port:
+        raise InvalidInput("The server names a master with another port; enter its address yourself if that is right.")
+    keep = tuple(a for a in profile.addresses if a != (host, port))
+    return replace(profile, addresses=((host, port), *keep))
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """Logging in worked. ``keyring_trouble``: why the password could not be put into the keyring, or empty."""
+
+    keyring_trouble: str = ""
+
+
+def log_in(
+    profile: ServerProfile, secret: Secret, trust: Trust, clock: Clock, credentials: Credentials, opener: Opener
+) -> LoggedIn:
+    """Log in and out, then keep the password as the profile says. Worker thread; raises ``ConnectError``."""
+    hypervisor = opener(profile.target(), secret, trust, clock)
+    hypervisor.close()
+    trouble = ""
+    try:
+        if profile.remember_password:
+            credentials.save(profile.id, secret)
+        else:
+            credentials.forget(profile.id)
+    except HvError as exc:
+        trouble = exc.user_text
+    credentials.remember(profile.id, secret)
+    return LoggedIn(trouble)
+
+
+def _tell(steps: Iterator[Step], told: Callable[[Step], None]) -> Step | None:
+    """Pass every step on; the last one. Worker thread."""
+    last = None
+    for step in steps:
+        told(step)
+        last = step
+    return last
+
+
+class ConnectDialog(FormDialog):
+    """A new server, or a known one to edit and try again."""
+
+    width = 500
+
+    def __init__(
+        self,
+        shell: Shell,
+        server_id: ServerId | None = None,
+        error: HvError | None = None,
+        *,
+        opener: Opener = open_hypervisor,
+    ) -> None:
+        services = shell.services
+        connection = services.connections.get(server_id) if server_id is not None else None
+        saved = {profile.id: profile for profile in services.settings.servers()}
+        self._before = connection.profile if connection is not None else saved.get(server_id or ServerId(""))
+        self._saved = saved
+        self._opener = opener
+        self._asker = Asker(shell.dispatcher)
+        self._keyring: str | None = None
+        name = safe_text(self._before.name, 60) if self._before is not None else ""
+        super().__init__(
+            shell,
+            "Connect",
+            f"Connect to “{name}”" if name else "Connect to a server",
+            verb="Connect",
+            more=(CHECK,),
+        )
+        self.subtext.pack_forget()
+        self._build()
+        self._steps = Steps(self)
+        self._fill(self._before)
+        if error is not None:
+            self.fail(safe_lines(error.user_text, 600), safe_text(error.detail, 400))
+        self._asker.run("keyring", services.credentials.keyring_name, self._keyring_known)
+
+    # ---- fields --------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.server: Choice | None = None
+        if self._before is None and self._saved:
+            options = [("", "A new one"), *((str(p.id), safe_text(p.name, 60)) for p in self._saved.values())]
+            self.server = self.choice_field("Server", options)
+            self.server.widget.bind("<<ComboboxSelected>>", lambda _event: self._server_chosen())
+        self.platform = self.choice_field("Platform", PLATFORMS)
+        self.platform.widget.bind("<<ComboboxSelected>>", lambda _event: self._platform_chosen())
+        self.address = self.text_field("Address", check=self._check_address)
+        self.port = self.text_field("Port", check=check_port, width=10)
+        self.user = self.text_field("User", check=lambda text: unsendable(text))
+        self.password = self.text_field("Password", secret=True, check=lambda text: None)
+        self.scheme = self.choice_field("Transport", SCHEMES)
+        self.auth = self.choice_field("Authentication", AUTHS)
+        self.scheme.widget.bind("<<ComboboxSelected>>", lambda _event: self._scheme_chosen())
+        self.name = self.text_field("Name", check=lambda text: unsendable(text))
+        self.name.set_hint("What hvconsole calls it; empty = its address.")
+        self.remember: Tick = self.tick_field("Remember the password")
+        self.at_start = self.tick_field("Connect when hvconsole starts", True)
+        self.emergency = self.tick_field(
+            "Emergency login to this host alone",
+            hint="For a pool member whose master is dead: shows what still works and offers the recoveries.",
+        )
+        self.focus_first(self.address.entry)
+
+    def _fill(self, profile: ServerProfile | None) -> None:
+        self._before = profile
+        if profile is None:
+            self.user.set(DEFAULT_USERS[self.platform.get()])
+        else:
+            self.platform.set(profile.platform)
+            default = default_port(profile.platform, profile.options)
+            ports = {port for _, port in profile.addresses}
+            common = ports.pop() if len(ports) == 1 else default
+            self.address.set("; ".join(format_address(host, port, common) for host, port in profile.addresses))
+            self.port.set("" if common == default else str(common))
+            self.user.set(profile.user)
+            self.name.set(profile.name)
+            self.remember.set(profile.remember_password)
+            self.at_start.set(profile.connect_at_start)
+            self.scheme.set(profile.options.get("scheme", "https"))
+            self.auth.set(profile.options.get("auth", "ntlm"))
+            self.emergency.set(profile.options.get("emergency") == "yes")
+            self.focus_first(self.password.entry)
+            if self.shell.services.credentials.remembered(profile.id) is not None:
+                self.password.set_hint("Leave it empty to use the password that is known.")
+        self._show_options()
+        self.refresh()
+
+    def _server_chosen(self) -> None:
+        assert self.server is not None
+        self._fill(self._saved.get(ServerId(self.server.get())))
+        self.password.entry.focus_set()
+
+    def _platform_chosen(self) -> None:
+        if self.user.get().strip() in ("", *DEFAULT_USERS.values()):
+            self.user.set(DEFAULT_USERS[self.platform.get()])
+        self._show_options()
+        self.address.show_problem()
+        self.refresh()
+
+    def _scheme_chosen(self) -> None:
+        self._show_options()
+        self.refresh()
+
+    def _show_options(self) -> None:
+        platform = self.platform.get()
+        self.show_row(self.scheme, platform == "hyperv")
+        self.show_row(self.auth, platform == "hyperv")
+        self.show_row(self.emergency, platform == "xenserver")
+        self.address.set_hint(ADDRESS_HINTS[platform])
+        self.port.set_hint(f"Empty = {default_port(platform, self._options())}.")
+
+    def _keyring_known(self, answer: str | HvError) -> None:
+        if self.closed:
+            return
+        if isinstance(answer, HvError):
+            self.remember.set(False)
+            self.remember.enable(False)
+            text = answer.user_text if answer.user_text else NO_KEYRING
+            self.remember.set_hint(safe_text(text, 200))
+        else:
+            self._keyring = answer
+            self.remember.set_hint(f"In the {safe_text(answer, 60)}; otherwise until you quit.")
+
+    def _options(self) -> dict[str, str]:
+        platform = self.platform.get()
+        kept = {
+            key: value
+            for key, value in (self._before.options if self._before is not None else {}).items()
+            if key not in ("scheme", "auth", "emergency") and self._before and self._before.platform == platform
+        }
+        if platform == "hyperv":
+            return {**kept, "scheme": self.scheme.get(), "auth": self.auth.get()}
+        if platform == "xenserver" and self.emergency.get():
+            return {**kept, "emergency": "yes"}
+        return kept
+
+    def _check_address(self, text: str) -> str | None:
+        if not text.strip():
+            return "Enter the address of a server."
+        try:
+            to_addresses(text, 1)
+        except InvalidInput as exc:
+            return exc.user_text
+        return None
+
+    # ---- what was entered ----------------------------------------------------------------------------------
+
+    def entered(self) -> Entered:
+        """The fields as they stand."""
+        return Entered(
+            platform=self.platform.get(),
+            addresses=self.address.get(),
+            port=self.port.get(),
+            user=self.user.get(),
+            name=self.name.get(),
+            remember=self.remember.get(),
+            at_start=self.at_start.get(),
+            options=self._options(),
+        )
+
+    def secret(self) -> Secret | None:
+        """The password as typed, else the one that is known for this server."""
+        typed = self.password.get()
+        if typed:
+            return Secret(password=typed)
+        return self.shell.services.credentials.remembered(self._before.id) if self._before is not None else None
+
+    def problem(self) -> str | None:
+        """A password is needed, except with a client certificate."""
+        if self._asker.waiting("login"):
+            return "Connecting…"
+        by_certificate = self.platform.get() == "hyperv" and self.auth.get() == "certificate"
+        return None if by_certificate or self.secret() is not None else "Enter the password."
+
+    # ---- doing it ------------------------------------------------------------------------------------------
+
+    def accept(self, name: str) -> bool:
+        """Connect, or check; the dialog stays until logging in has worked."""
+        try:
+            profile = to_profile(self.entered(), self._before)
+        except InvalidInput as exc:
+            self.fail(exc.user_text)
+            return False
+        secret = self.secret() or Secret(password="")
+        if name == CHECK:
+            self._check(profile, secret)
+        else:
+            self._log_in(profile, secret)
+        return False
+
+    def _log_in(self, profile: ServerProfile, secret: Secret) -> None:
+        services, opener = self.shell.services, self._opener
+        self.fail("")
+        self._steps.clear()
+        self._steps.say("Logging in…")
+        self._asker.run(
+            "login",
+            lambda: log_in(profile, secret, services.pins, services.clock, services.credentials, opener),
+            lambda answer: self._logged_in(profile, secret, answer),
+        )
+        self.refresh()
+
+    def _logged_in(self, profile: ServerProfile, secret: Secret, answer: LoggedIn | HvError) -> None:
+        if self.closed:
+            return
+        self._steps.clear()
+        self.refresh()
+        if isinstance(answer, CertificateError):
+            if self.shell.dialogs.certificate(profile.name, answer):
+                self._pin_and(answer, lambda: self._log_in(profile, secret))
+            return
+        if isinstance(answer, HostIsSlave):
+            self._ask_for_master(profile, secret, answer)
+            return
+        if isinstance(answer, HvError):
+            self.fail(safe_lines(answer.user_text, 600), safe_text(answer.detail, 400))
+            self.password.entry.focus_set()
+            self.password.entry.selection_range(0, "end")
+            return
+        services = self.shell.services
+        services.settings.save_server(profile)
+        services.connections.add(profile, secret)
+        self._end(self.verb)
+        if answer.keyring_trouble:
+            self.shell.dialogs.message("Password not saved", answer.keyring_trouble)
+
+    def _pin_and(self, error: CertificateError, then: Callable[[], None]) -> None:
+        if error.presented is None:
+            return
+        try:
+            self.shell.services.pins.accept(error.presented)
+        except HvError as exc:
+            self.fail(exc.user_text, exc.detail)
+            return
+        then()
+
+    def _ask_for_master(self, profile: ServerProfile, secret: Secret, error: HostIsSlave) -> None:
+        question = MasterDialog(self.shell, profile, error)
+        if question.run() is None:
+            self.fail(safe_lines(error.user_text, 400))
+            return
+        try:
+            moved = moved_to(profile, error.master_address)
+        except InvalidInput as exc:
+            self.fail(exc.user_text)
+            return
+        self.address.set(moved.address_text)
+        self._log_in(moved, secret)
+
+    def _check(self, profile: ServerProfile, secret: Secret) -> None:
+        services, opener = self.shell.services, self._opener
+        self.fail("")
+        self._steps.clear()
+        self._steps.say("Checking…")
+        told = self._asker.teller("check", self._steps.add)
+        self.button(CHECK).state(["disabled"])
+        self._asker.run(
+            "check",
+            lambda: _tell(examine(profile, lambda: secret, services.pins, services.clock, opener), told),
+            lambda answer: self._checked(profile, secret, answer),
+        )
+
+    def _checked(self, profile: ServerProfile, secret: Secret, answer: Step | HvError | None) -> None:
+        if self.closed:
+            return
+        self.button(CHECK).state(["!disabled"])
+        self._steps.say("")
+        if isinstance(answer, HvError):
+            self.fail(safe_lines(answer.user_text, 400), safe_text(answer.detail, 400))
+        elif answer is not None and isinstance(answer.error, CertificateError) and answer.error.presented is not None:
+            if self.shell.dialogs.certificate(profile.name, answer.error):
+                self._pin_and(answer.error, lambda: self._check(profile, secret))
+
+    def ended(self) -> None:
+        """No answer is wanted any more."""
+        self._asker.drop()
+
+
+class MasterDialog(FormDialog):
+    """The address belongs to a pool member: connect to the master that it names?"""
+
+    def __init__(self, shell: Shell, profile: ServerProfile, error: HostIsSlave) -> None:
+        master = safe_text(error.master_address, 80)
+        known = error.master_address in profile.known_members
+        super().__init__(
+            shell,
+            "Pool member",
+            f"{safe_text(profile.addresses[0][0], 80)} is a member of a pool",
+            f"It says that the pool's master is {master}."
+            + (" That host was a member of this pool before." if known else " hvconsole hasn't seen that host before.")
+            + " Your password will be sent there after its certificate was checked.",
+            verb=f"Connect to {safe_text(error.master_address, 40)}",
+            icon="circle-help",
+            icon_color="info",
+        )
