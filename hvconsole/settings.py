@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from hvconsole.clock import Clock, SystemClock
 from hvconsole.errors import InvalidInput, LocalError
 from hvconsole.model import ObjectId, ServerId
-from hvconsole.monitor.status import MonitorSettings
+from hvconsole.monitor.servers import Ticks
+from hvconsole.monitor.status import MonitorSettings, VmKey
 from hvconsole.private_files import write_private
 from hvconsole.profiles import ServerProfile
 
@@ -140,6 +141,22 @@ class Settings(_Section):
     """Small choices that need no section of their own ("do not ask again")."""
 
 
+class SavedTicks:
+    """``monitor.servers.TickStore`` on the settings file. For the monitor's own thread: ``save`` waits for the disk."""
+
+    def __init__(self, store: SettingsStore) -> None:
+        self._store = store
+
+    def load(self) -> Ticks:
+        """What was saved last."""
+        return self._store.ticks()
+
+    def save(self, ticks: Ticks) -> None:
+        """Keep it, on disk when this returns. Raises ``LocalError``."""
+        self._store.set_ticks(ticks)
+        self._store.flush()
+
+
 class SettingsStore:
     """The settings of this run. Thread-safe. Without a path they live in memory only (``--demo``, tests).
 
@@ -244,38 +261,36 @@ class SettingsStore:
         """Change them for all VMs without settings of their own."""
         self.change(monitor={**self._settings.monitor, **settings.to_mapping()})
 
-    def monitor_settings(self, server_id: ServerId, vm_id: ObjectId) -> MonitorSettings:
-        """How this VM is monitored: its own settings, or the defaults."""
-        own = self._settings.vms.get(server_id, {}).get(vm_id, SavedVm()).monitor
-        return self.monitor_defaults() if own is None else _monitor_settings(own)
+    def ticks(self) -> Ticks:
+        """The defaults and every ticked VM with its own settings, or None where the defaults apply."""
+        found: dict[VmKey, MonitorSettings | None] = {}
+        for server_id, vms in self._settings.vms.items():
+            for vm_id, saved in vms.items():
+                if saved.ticked:
+                    own = None if saved.monitor is None else _monitor_settings(saved.monitor)
+                    found[VmKey(ServerId(server_id), ObjectId(vm_id))] = own
+        return Ticks(self.monitor_defaults(), found)
 
-    def has_own_monitor_settings(self, server_id: ServerId, vm_id: ObjectId) -> bool:
-        """Whether the defaults don't apply to this VM."""
-        return self._settings.vms.get(server_id, {}).get(vm_id, SavedVm()).monitor is not None
+    def set_ticks(self, ticks: Ticks) -> None:
+        """Remember these, and forget all other ticks."""
 
-    def set_monitor_settings(self, server_id: ServerId, vm_id: ObjectId, settings: MonitorSettings | None) -> None:
-        """Give a VM settings of its own; None = the defaults again."""
-        values = None if settings is None else settings.to_mapping()
-        self._change_vm(server_id, vm_id, monitor=values)
+        def values(now: Settings) -> Mapping[str, Any]:
+            vms: dict[str, dict[str, SavedVm]] = {}
+            for server_id, saved in now.vms.items():
+                # What else is remembered of a VM, by this version or a newer one, stays when the tick goes.
+                vms[server_id] = {vm: one.model_copy(update={"ticked": False}) for vm, one in saved.items()}
+            for key, own in ticks.vms.items():
+                mine = vms.setdefault(key.server_id, {})
+                monitor = None if own is None else own.to_mapping()
+                update = {"ticked": True, "monitor": monitor}
+                mine[key.vm_id] = mine.get(key.vm_id, SavedVm()).model_copy(update=update)
+            kept = {sid: {vm: one for vm, one in saved.items() if one != SavedVm()} for sid, saved in vms.items()}
+            return {
+                "monitor": {**now.monitor, **ticks.defaults.to_mapping()},
+                "vms": {server_id: saved for server_id, saved in kept.items() if saved},
+            }
 
-    def ticked(self, server_id: ServerId) -> frozenset[ObjectId]:
-        """VMs of a server that are to be monitored."""
-        return frozenset(ObjectId(vm) for vm, saved in self._settings.vms.get(server_id, {}).items() if saved.ticked)
-
-    def set_ticked(self, server_id: ServerId, vm_id: ObjectId, ticked: bool) -> None:
-        """Remember that a VM is to be monitored, or no longer."""
-        self._change_vm(server_id, vm_id, ticked=ticked)
-
-    def _change_vm(self, server_id: ServerId, vm_id: ObjectId, **values: Any) -> None:
-        def vms(now: Settings) -> Mapping[str, Any]:
-            mine = dict(now.vms.get(server_id, {}))
-            mine[vm_id] = mine.get(vm_id, SavedVm()).model_copy(update=values)
-            if mine[vm_id] == SavedVm():
-                del mine[vm_id]
-            rest = {key: value for key, value in now.vms.items() if key != server_id}
-            return {"vms": {**rest, server_id: mine} if mine else rest}
-
-        self._swap(vms)
+        self._swap(values)
 
     # ---- the file ------------------------------------------------------------------------------------------
 
