@@ -150,6 +150,18 @@ def radio_button(chosen: bool, size: int, *, fill: str, mark: str, ground: str, 
     return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
+def funnel(size: int, color: str) -> Image.Image:
+    """The sign of a filter, in the line style of the icon font."""
+    s = float(size * FINE)
+    image = Image.new("RGBA", (size * FINE, size * FINE), CLEAR)
+    draw = ImageDraw.Draw(image)
+    stroke = int(s / 12)
+    edge = [(0.12, 0.16), (0.88, 0.16), (0.60, 0.50), (0.60, 0.84), (0.40, 0.74), (0.40, 0.50), (0.12, 0.16)]
+    points = [(s * x, s * y) for x, y in edge]
+    draw.line([*points, points[1]], fill=color, width=stroke, joint="curve")
+    return image.resize((size, size), Image.Resampling.LANCZOS)
+
+
 def badge(icon: Image.Image, color: str, ground: str) -> Image.Image:
     """``icon`` with a small warning triangle in its lower right corner."""
     size = icon.width

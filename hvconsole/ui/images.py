@@ -52,7 +52,9 @@ class Images:
     # ---- icons ---------------------------------------------------------------------------------------------
 
     def icon(self, name: str, size: int = 16, color: str = "muted") -> ImageTk.PhotoImage:
-        """An icon of the icon font on transparent ground."""
+        """An icon of the icon font, or "funnel", on transparent ground."""
+        if name == "funnel":
+            return self.shared(("icon", name, size, color), lambda: drawing.funnel(self.px(size), self.color(color)))
         return self.shared(("icon", name, size, color), lambda: drawing.glyph(name, self.px(size), self.color(color)))
 
     def blank(self, width: int, height: int) -> ImageTk.PhotoImage:

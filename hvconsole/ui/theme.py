@@ -161,7 +161,7 @@ class Theme:
         root.tk.call("tk", "scaling", self.scale * 96 / 72)
         self.images = Images(root, self.tokens, self.scale)
         self._painted: dict[str, dict[str, str]] = {}
-        self._followers: dict[int, tuple[tk.Misc, Callable[[Theme], None]]] = {}
+        self._followers: dict[int, tuple[tk.Misc, Callable[[Theme], object]]] = {}
         self._next_follower = 0
         self._fonts: list[tkfont.Font] = []
         self._set_fonts()
@@ -198,7 +198,7 @@ class Theme:
         self._painted.setdefault(path, {}).update(roles)
         self.root.tk.call(path, "configure", *self._as_options(roles))
 
-    def follow(self, widget: tk.Misc, redraw: Callable[[Theme], None]) -> None:
+    def follow(self, widget: tk.Misc, redraw: Callable[[Theme], object]) -> None:
         """Call ``redraw(theme)`` now and after every change of colours, until ``widget`` is destroyed."""
         number = self._next_follower
         self._next_follower += 1
