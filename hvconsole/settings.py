@@ -46,6 +46,12 @@ def data_folder() -> Path:
     return Path(home) if home else platformdirs.user_data_path("hvconsole", appauthor=False)
 
 
+def cache_folder() -> Path:
+    """Where the last inventories live, which may be deleted at any time."""
+    home = os.environ.get(HOME_VARIABLE)
+    return Path(home) / "cache" if home else platformdirs.user_cache_path("hvconsole", appauthor=False)
+
+
 def settings_path() -> Path:
     """The settings file of this user."""
     return config_folder() / "settings.json"
@@ -139,22 +145,6 @@ class Settings(_Section):
     history_days: int = Field(default=365, ge=1)
     prefs: dict[str, JsonValue] = {}
     """Small choices that need no section of their own ("do not ask again")."""
-
-
-class SavedTicks:
-    """``monitor.servers.TickStore`` on the settings file. For the monitor's own thread: ``save`` waits for the disk."""
-
-    def __init__(self, store: SettingsStore) -> None:
-        self._store = store
-
-    def load(self) -> Ticks:
-        """What was saved last."""
-        return self._store.ticks()
-
-    def save(self, ticks: Ticks) -> None:
-        """Keep it, on disk when this returns. Raises ``LocalError``."""
-        self._store.set_ticks(ticks)
-        self._store.flush()
 
 
 class SettingsStore:

@@ -14,7 +14,7 @@ LAYERS = (
     {"profiles", "trust", "whynot", "operation", "inventory_cache"},
     {"jobs", "operations", "connection", "doctor", "store", "history", "credentials"},
     {"monitor"},
-    {"settings"},
+    {"settings", "settings_ticks"},
     {"ui"},
     {"app", "demo", "cli", "__main__"},
 )

@@ -16,7 +16,8 @@ from hvconsole.model import ObjectId, ServerId
 from hvconsole.monitor.servers import Ticks
 from hvconsole.monitor.status import DEFAULT, Hold, MonitorSettings, VmKey
 from hvconsole.profiles import new_profile
-from hvconsole.settings import Appearance, Filter, SavedTicks, SettingsStore, config_folder, data_folder
+from hvconsole.settings import Appearance, Filter, SettingsStore, cache_folder, config_folder, data_folder
+from hvconsole.settings_ticks import SettingsTicks
 
 SERVER, WEB = ServerId("s1"), ObjectId("vm-1")
 
@@ -74,13 +75,13 @@ def test_ticked_vms_and_their_settings_are_kept_per_server(path):
     store = SettingsStore(path)
     own = MonitorSettings(interval_s=10, lost_rounds=3, holds=frozenset({Hold.STORM}))
     ticks = Ticks(replace(DEFAULT, keep=7), {VmKey(SERVER, WEB): own, VmKey(SERVER, ObjectId("vm-2")): None})
-    SavedTicks(store).save(ticks)
-    assert SavedTicks(SettingsStore(path)).load() == ticks
-    SavedTicks(store).save(Ticks(DEFAULT, {VmKey(SERVER, ObjectId("vm-2")): None}))
-    again = SettingsStore(path)
+    SettingsTicks(store).save(ticks)
+    assert SettingsTicks(reopened(store)).load() == ticks
+    SettingsTicks(store).save(Ticks(DEFAULT, {VmKey(SERVER, ObjectId("vm-2")): None}))
+    again = reopened(store)
     assert set(again.ticks().vms) == {VmKey(SERVER, ObjectId("vm-2"))}
     assert again.current.vms[SERVER][WEB].monitor is not None
-    SavedTicks(again).save(Ticks())
+    SettingsTicks(again).save(Ticks())
     assert again.ticks() == Ticks()
 
 
@@ -206,11 +207,11 @@ def test_without_a_path_nothing_is_written():
 
 def test_one_variable_moves_everything(tmp_path, monkeypatch):
     monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path / "portable"))
-    assert config_folder() == data_folder() == tmp_path / "portable"
+    assert config_folder() == data_folder() == cache_folder().parent == tmp_path / "portable"
     monkeypatch.delenv("HVCONSOLE_HOME")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
     assert isinstance(config_folder(), Path)
-    assert config_folder().name == "hvconsole"
+    assert config_folder().name == data_folder().name == cache_folder().name == "hvconsole"
 
 
 @given(key=st.text(min_size=1), value=st.recursive(
