@@ -21,8 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from hvconsole.clock import Clock, SystemClock
 from hvconsole.errors import InvalidInput, LocalError
 from hvconsole.model import ObjectId, ServerId
-from hvconsole.monitor.servers import Ticks
-from hvconsole.monitor.status import MonitorSettings, VmKey
+from hvconsole.monitor.status import MonitorSettings
 from hvconsole.private_files import write_private
 from hvconsole.profiles import ServerProfile
 
@@ -148,7 +147,7 @@ class Settings(_Section):
 
 
 class SettingsStore:
-    """The settings of this run. Thread-safe. Without a path they live in memory only (``--demo``, tests).
+    """The settings of this run; also a ``monitor.servers.MonitorMemory``. Thread-safe. Without a path they live in memory only (``--demo``, tests).
 
     A file that cannot be read is kept aside under another name; ``problem`` then says so in one sentence.
     """
@@ -251,36 +250,38 @@ class SettingsStore:
         """Change them for all VMs without settings of their own."""
         self.change(monitor={**self._settings.monitor, **settings.to_mapping()})
 
-    def ticks(self) -> Ticks:
-        """The defaults and every ticked VM with its own settings, or None where the defaults apply."""
-        found: dict[VmKey, MonitorSettings | None] = {}
-        for server_id, vms in self._settings.vms.items():
-            for vm_id, saved in vms.items():
-                if saved.ticked:
-                    own = None if saved.monitor is None else _monitor_settings(saved.monitor)
-                    found[VmKey(ServerId(server_id), ObjectId(vm_id))] = own
-        return Ticks(self.monitor_defaults(), found)
+    def monitor_settings(self, server_id: ServerId, vm_id: ObjectId) -> MonitorSettings:
+        """How this VM is monitored: its own settings, or the defaults."""
+        own = self._settings.vms.get(server_id, {}).get(vm_id, SavedVm()).monitor
+        return self.monitor_defaults() if own is None else _monitor_settings(own)
 
-    def set_ticks(self, ticks: Ticks) -> None:
-        """Remember these, and forget all other ticks."""
+    def has_own_monitor_settings(self, server_id: ServerId, vm_id: ObjectId) -> bool:
+        """Whether the defaults don't apply to this VM."""
+        return self._settings.vms.get(server_id, {}).get(vm_id, SavedVm()).monitor is not None
 
-        def values(now: Settings) -> Mapping[str, Any]:
-            vms: dict[str, dict[str, SavedVm]] = {}
-            for server_id, saved in now.vms.items():
-                # What else is remembered of a VM, by this version or a newer one, stays when the tick goes.
-                vms[server_id] = {vm: one.model_copy(update={"ticked": False}) for vm, one in saved.items()}
-            for key, own in ticks.vms.items():
-                mine = vms.setdefault(key.server_id, {})
-                monitor = None if own is None else own.to_mapping()
-                update = {"ticked": True, "monitor": monitor}
-                mine[key.vm_id] = mine.get(key.vm_id, SavedVm()).model_copy(update=update)
-            kept = {sid: {vm: one for vm, one in saved.items() if one != SavedVm()} for sid, saved in vms.items()}
-            return {
-                "monitor": {**now.monitor, **ticks.defaults.to_mapping()},
-                "vms": {server_id: saved for server_id, saved in kept.items() if saved},
-            }
+    def set_monitor_settings(self, server_id: ServerId, vm_id: ObjectId, settings: MonitorSettings | None) -> None:
+        """Give a VM settings of its own; None = the defaults again."""
+        values = None if settings is None else settings.to_mapping()
+        self._change_vm(server_id, vm_id, monitor=values)
 
-        self._swap(values)
+    def ticked(self, server_id: ServerId) -> frozenset[ObjectId]:
+        """VMs of a server that are to be monitored."""
+        return frozenset(ObjectId(vm) for vm, saved in self._settings.vms.get(server_id, {}).items() if saved.ticked)
+
+    def set_ticked(self, server_id: ServerId, vm_id: ObjectId, ticked: bool) -> None:
+        """Remember that a VM is to be monitored, or no longer."""
+        self._change_vm(server_id, vm_id, ticked=ticked)
+
+    def _change_vm(self, server_id: ServerId, vm_id: ObjectId, **values: Any) -> None:
+        def vms(now: Settings) -> Mapping[str, Any]:
+            mine = dict(now.vms.get(server_id, {}))
+            mine[vm_id] = mine.get(vm_id, SavedVm()).model_copy(update=values)
+            if mine[vm_id] == SavedVm():
+                del mine[vm_id]
+            rest = {key: value for key, value in now.vms.items() if key != server_id}
+            return {"vms": {**rest, server_id: mine} if mine else rest}
+
+        self._swap(vms)
 
     # ---- the file ------------------------------------------------------------------------------------------
 

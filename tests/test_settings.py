@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from hvconsole.errors import LocalError
 from hvconsole.model import ObjectId, ServerId
-from hvconsole.monitor.servers import Ticks
-from hvconsole.monitor.status import DEFAULT, Hold, MonitorSettings, VmKey
+from hvconsole.monitor.status import DEFAULT, Hold, MonitorSettings
 from hvconsole.profiles import new_profile
 from hvconsole.settings import Appearance, Filter, SettingsStore, cache_folder, config_folder, data_folder
-from hvconsole.settings_ticks import SettingsTicks
 
 SERVER, WEB = ServerId("s1"), ObjectId("vm-1")
 
@@ -74,28 +72,25 @@ def test_saved_servers_come_back_whole_and_in_order(path):
 def test_ticked_vms_and_their_settings_are_kept_per_server(path):
     store = SettingsStore(path)
     own = MonitorSettings(interval_s=10, lost_rounds=3, holds=frozenset({Hold.STORM}))
-    ticks = Ticks(replace(DEFAULT, keep=7), {VmKey(SERVER, WEB): own, VmKey(SERVER, ObjectId("vm-2")): None})
-    SettingsTicks(store).save(ticks)
-    assert SettingsTicks(reopened(store)).load() == ticks
-    SettingsTicks(store).save(Ticks(DEFAULT, {VmKey(SERVER, ObjectId("vm-2")): None}))
+    store.set_ticked(SERVER, WEB, True)
+    store.set_monitor_settings(SERVER, WEB, own)
+    store.set_monitor_defaults(replace(DEFAULT, keep=7))
     again = reopened(store)
-    assert set(again.ticks().vms) == {VmKey(SERVER, ObjectId("vm-2"))}
-    assert again.current.vms[SERVER][WEB].monitor is not None
-    SettingsTicks(again).save(Ticks())
-    assert again.ticks() == Ticks()
-
-
-def test_the_defaults_alone_can_be_changed(path):
-    store = SettingsStore(path)
-    store.set_monitor_defaults(replace(DEFAULT, keep=9))
-    assert reopened(store).ticks() == Ticks(replace(DEFAULT, keep=9))
+    assert again.ticked(SERVER) == {WEB}
+    assert again.ticked(ServerId("other")) == frozenset()
+    assert again.monitor_settings(SERVER, WEB) == own
+    assert again.has_own_monitor_settings(SERVER, WEB)
+    assert again.monitor_settings(SERVER, ObjectId("vm-2")).keep == 7
+    again.set_monitor_settings(SERVER, WEB, None)
+    again.set_ticked(SERVER, WEB, False)
+    assert again.current.vms == {}
 
 
 def test_removing_a_server_forgets_its_ticks(path):
     store = SettingsStore(path)
     profile = new_profile("xenserver", "pool")
     store.save_server(profile)
-    store.set_ticks(Ticks(DEFAULT, {VmKey(profile.id, WEB): None}))
+    store.set_ticked(profile.id, WEB, True)
     store.remove_server(profile.id)
     assert reopened(store).current.vms == {}
 
