@@ -171,6 +171,9 @@ def _boot(world: World, vm: Vm) -> None:
     def up() -> None:
         if vm.boots == boots and vm.power is Power.RUNNING and vm.guest.tools and vm.id in world.vms:
             vm.guest.tools_running = True
+            for nic in vm.nics:
+                if not nic.addresses and nic.network_id is not None:
+                    nic.addresses = [world.new_lease()]
             world.changed(vm)
 
     world.later(world.timing.boot, up)

@@ -93,6 +93,7 @@ class World:
         self._fresh = random.Random()
         self._repeatable = True
         self._version = 0
+        self._leases = 0
         self._log: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self._listeners: list[Callable[[Change], None]] = []
         self._closed = False
@@ -129,6 +130,12 @@ class World:
         source = self._random if self._repeatable else self._fresh
         digits = f"{source.getrandbits(40):010x}"
         return "fa:" + ":".join(digits[i:i + 2] for i in range(0, 10, 2))
+
+    def new_lease(self) -> str:
+        """An IPv4 address for a guest that has none, as from DHCP."""
+        with self.lock:
+            self._leases += 1
+            return f"10.99.{self._leases // 250}.{self._leases % 250 + 1}"
 
     def seal(self) -> None:
         """The default estate is complete: ids from now on differ from run to run."""

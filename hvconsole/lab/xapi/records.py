@@ -63,13 +63,15 @@ def storage_rows(context: Context, storage: Storage) -> Rows:
         "virtual_allocation": storage.used_bytes, "is_tools_sr": False})]
     if "refs" in storage.extra:
         return rows
-    for host_id in storage.host_ids:
+    known = set(storage.extra.setdefault("plugged_once", [])) | set(storage.host_ids)
+    storage.extra["plugged_once"] = sorted(known)
+    for host_id in storage.extra["plugged_once"]:
         host = context.world.hosts.get(host_id)
         if host is None:
             continue
         mixed = f"{storage.id[:18]}{host_id[18:]}"
         rows.append(("PBD", refs.ref_of_id(mixed), {
-            "uuid": mixed, "host": refs.ref(host), "SR": ref, "currently_attached": True,
+            "uuid": mixed, "host": refs.ref(host), "SR": ref, "currently_attached": host_id in storage.host_ids,
             "device_config": {"server": "filer-1", "serverpath": "/vol/xen"} if storage.kind == "nfs" else {}}))
     return rows
 

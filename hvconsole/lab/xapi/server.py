@@ -31,6 +31,8 @@ _HANDSHAKE_S = 10.0
 _IDLE_S = 3_600.0
 _MAX_BODY = 32 << 20
 _PORT_TRIES = 20
+_LINGER_S = 0.5
+_LINGER_BYTES = 64 << 20
 
 
 def _nothing() -> None:
@@ -125,6 +127,11 @@ class XapiSite:
             url=f"xenserver://{self._site.user}@{master.address}:{master.port}", sha256=self._identity.sha256,
             members=tuple(f"{member.address}:{member.port}" for member in ordered))
 
+    @property
+    def stopping(self) -> bool:
+        """True once ``stop`` was called."""
+        return self._stopping
+
     # ---- hosts that come and go --------------------------------------------------------------------------
 
     def _follow(self, change: Change) -> None:
@@ -191,7 +198,7 @@ class XapiSite:
             if not self._stopping:
                 secured.settimeout(_IDLE_S)
                 secured.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                _Conversation(secured, peer, self, member)
+                Conversation(secured, peer, self, member)
         except (OSError, ssl.SSLError, ValueError):
             _log.debug("connection from %s ended", peer)
         finally:
@@ -222,7 +229,7 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-class _Conversation(http.server.BaseHTTPRequestHandler):
+class Conversation(http.server.BaseHTTPRequestHandler):
     """The requests of one connection. Runs to its end in the constructor, as its base class has it."""
 
     protocol_version = "HTTP/1.1"
@@ -289,6 +296,18 @@ class _Conversation(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
 
+    def page(self, status: int, html: str) -> None:
+        """A page and the end of the connection."""
+        body = html.encode()
+        self.send_response_only(status, self.responses[status][0])
+        for name, value in (("connection", "close"), ("cache-control", "no-cache, no-store"),
+                            ("content-type", "text/html"), ("content-length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+        self.close_connection = True
+
     def error(self, status: int, extra: dict[str, str] | None = None) -> None:
         """An HTML page with a status, and the end of the connection."""
         reason = self.responses.get(status, ("Error", ""))[0]
@@ -301,6 +320,19 @@ class _Conversation(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
         self.close_connection = True
+        if self.command == "PUT":
+            self._linger()
+
+    def _linger(self) -> None:
+        """Read on for a moment: a client that is still sending would see a reset instead of the answer."""
+        self.connection.settimeout(_LINGER_S)
+        left = _LINGER_BYTES
+        with contextlib.suppress(OSError):
+            while left > 0 and not self.site.stopping:
+                data = self.connection.recv(1 << 16)
+                if not data:
+                    return
+                left -= len(data)
 
     def do_GET(self) -> None:
         """Downloads, statistics, pictures."""
@@ -322,6 +354,7 @@ def serve(world: World, site: Site, identity: Identity) -> XapiSite:
         host_methods,
         session_methods,
         storage_methods,
+        vm_making,
         vm_methods,
     )
 
