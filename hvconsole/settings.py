@@ -147,8 +147,9 @@ class Settings(_Section):
 
 
 class SettingsStore:
-    """The settings of this run; also a ``monitor.servers.MonitorMemory``. Thread-safe. Without a path they live in memory only (``--demo``, tests).
+    """The settings of this run; also a ``monitor.servers.MonitorMemory``. Thread-safe.
 
+    Without a path they live in memory only (``--demo``, tests).
     A file that cannot be read is kept aside under another name; ``problem`` then says so in one sentence.
     """
 
@@ -271,6 +272,25 @@ class SettingsStore:
     def set_ticked(self, server_id: ServerId, vm_id: ObjectId, ticked: bool) -> None:
         """Remember that a VM is to be monitored, or no longer."""
         self._change_vm(server_id, vm_id, ticked=ticked)
+
+    def replace_monitored(self, vms: Mapping[ServerId, Mapping[ObjectId, MonitorSettings | None]]) -> None:
+        """Tick exactly these VMs, each with settings of its own or None, in one change. What was set for VMs that are
+        not ticked stays."""
+
+        def changed(now: Settings) -> Mapping[str, Any]:
+            result: dict[str, dict[str, SavedVm]] = {}
+            for server in {*now.vms, *vms}:
+                before, wanted = now.vms.get(server, {}), vms.get(ServerId(server), {})
+                after = {vm: saved.model_copy(update={"ticked": False}) for vm, saved in before.items()}
+                for vm, own in wanted.items():
+                    monitor = None if own is None else own.to_mapping()
+                    after[vm] = after.get(vm, SavedVm()).model_copy(update={"ticked": True, "monitor": monitor})
+                after = {vm: saved for vm, saved in after.items() if saved != SavedVm()}
+                if after:
+                    result[server] = after
+            return {"vms": result}
+
+        self._swap(changed)
 
     def _change_vm(self, server_id: ServerId, vm_id: ObjectId, **values: Any) -> None:
         def vms(now: Settings) -> Mapping[str, Any]:
