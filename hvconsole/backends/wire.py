@@ -18,14 +18,14 @@ import ssl
 import threading
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hvconsole.backends.base import Trust
 from hvconsole.backends.certificates import PinnedContext, check_pin
 from hvconsole.backends.wire_calls import CONNECT_S, READ, Call, CallLimits, current, entered, shut
-from hvconsole.backends.wire_errors import translate
+from hvconsole.backends.wire_errors import Redirected, translate
 from hvconsole.backends.wire_sockets import BoundedSocket, BoundedTlsSocket, resolve, tcp_connect, tls_wrap
 from hvconsole.backends.xmlguard import check_xml
 from hvconsole.errors import BadReply, SessionLost
@@ -45,6 +45,8 @@ class Wire:
         self, trust: Trust, *, legacy_tls: bool = False, client_certificate: tuple[str, str] | None = None
     ) -> None:
         self._trust = trust
+        self._legacy_tls = legacy_tls
+        self._client_certificate = client_certificate
         self._context = PinnedContext(legacy=legacy_tls, client_certificate=client_certificate)
         self._lock = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -54,6 +56,10 @@ class Wire:
     def closed(self) -> bool:
         """True once ``close`` was called."""
         return self._closed
+
+    def sibling(self) -> Wire:
+        """A new wire with the same trust and settings: for saying goodbye after this one is closed."""
+        return Wire(self._trust, legacy_tls=self._legacy_tls, client_certificate=self._client_certificate)
 
     @contextlib.contextmanager
     def call(
@@ -208,7 +214,7 @@ class WireConnection(http.client.HTTPConnection):
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         *,
         sink: Sink | None = None,
@@ -241,7 +247,7 @@ class WireConnection(http.client.HTTPConnection):
         if 300 <= response.status < 400:
             location = response.getheader("Location") or ""
             self.close()
-            raise BadReply("The server tried to send us to another address, which is not followed.", location)
+            raise Redirected(location)
         call = current()
         if call is not None and (response.length or 0) > call.limits.reply_bytes:
             self.close()

@@ -15,6 +15,7 @@ import urllib3.connectionpool
 
 from hvconsole.backends.wire import Wire, WireConnection, bounded, inflated
 from hvconsole.backends.wire_calls import READ, current
+from hvconsole.backends.wire_errors import Redirected
 from hvconsole.backends.xmlguard import check_xml
 from hvconsole.errors import BadReply
 
@@ -83,10 +84,7 @@ class WireAdapter(requests.adapters.HTTPAdapter):
     def _take(self, response: requests.Response) -> None:
         raw = response.raw
         if 300 <= response.status_code < 400:
-            raise BadReply(
-                "The server tried to send us to another address, which is not followed.",
-                response.headers.get("location", ""),
-            )
+            raise Redirected(response.headers.get("location", ""))
         call = current()
         limits = call.limits if call is not None else READ
         announced = response.headers.get("content-length", "")

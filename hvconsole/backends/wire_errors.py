@@ -20,6 +20,15 @@ from hvconsole.errors import (
     Unreachable,
 )
 
+
+class Redirected(BadReply):
+    """The server wants us to ask at ``location`` instead; nothing follows it by itself."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__("The server tried to send us to another address, which is not followed.", location[:500])
+        self.location = location
+
+
 _LOST = (OSError, http.client.RemoteDisconnected, http.client.NotConnected, http.client.IncompleteRead, EOFError)
 _CUT = (Unreachable, NotAHypervisor, BadReply)
 """What a connection that we cut ourselves looks like from inside."""

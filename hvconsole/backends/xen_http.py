@@ -1,0 +1,178 @@
+"""xapi's plain HTTP handlers: measurements, screenshots, export and import of VMs. Blocks; any worker thread.
+
+They may send us to the host that has the data. That is followed once, and only to a host of this pool whose
+certificate was accepted before. URLs carry the session and are never logged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlencode, urlsplit
+
+from hvconsole.backends.base import TaskContext, Trust
+from hvconsole.backends.wire import Reply, Sink, Wire
+from hvconsole.backends.wire_calls import READ, CallLimits
+from hvconsole.backends.wire_errors import Redirected
+from hvconsole.backends.xen_session import ORIGINATOR, XenSession
+from hvconsole.backends.xen_tables import Tables
+from hvconsole.errors import LocalError, NotFound, PermissionDenied, Refused
+
+TRANSFER = CallLimits(total_s=7 * 86_400, stall_s=900, reply_bytes=1 << 50, elements=1)
+"""With compression the first byte of an export may take minutes; keepalive finds dead peers meanwhile."""
+PICTURE = CallLimits(total_s=40, stall_s=35, reply_bytes=8 << 20, elements=1)
+"""The server itself allows 30 s for a screenshot."""
+_UPLOAD_PIECE = 1 << 18
+
+
+class Http:
+    """HTTP requests of one session."""
+
+    def __init__(self, wire: Wire, session: XenSession, trust: Trust, tables: Tables) -> None:
+        self._wire = wire
+        self._session = session
+        self._trust = trust
+        self._tables = tables
+
+    def get(self, path: str, query: dict[str, str], *, host: str = "", limits: CallLimits = READ) -> bytes:
+        """The body of a small GET. ``host``: address of the host concerned, asked directly if it is trusted."""
+        return self._follow(host, lambda at: self._get(at, path, query, limits)).body
+
+    def _get(self, address: tuple[str, int], path: str, query: dict[str, str], limits: CallLimits) -> Reply:
+        with self._wire.call(limits):
+            connection = self._wire.connection(*address)
+            try:
+                headers = {"User-Agent": ORIGINATOR, "Accept": "text/xml, image/jpeg"}
+                return _ok(connection.exchange("GET", self._path(path, query), None, headers))
+            finally:
+                connection.close()
+
+    def download(self, path: str, query: dict[str, str], sink: Sink, ctx: TaskContext) -> None:
+        """Stream a GET into ``sink``; cancelling ``ctx`` cuts it."""
+
+        def transfer(address: tuple[str, int]) -> Reply:
+            with self._wire.call(TRANSFER) as call:
+                ctx.on_cancel(call.abort)
+                connection = self._wire.connection(*address)
+                try:
+                    headers = {"User-Agent": ORIGINATOR, "Accept-Encoding": "identity"}
+                    return _ok(connection.exchange("GET", self._path(path, query), None, headers, sink=sink))
+                finally:
+                    connection.close()
+
+        self._follow("", transfer)
+
+    def upload(
+        self,
+        path: str,
+        query: dict[str, str],
+        source: IO[bytes],
+        size: int,
+        ctx: TaskContext,
+        sent: Callable[[int], None],
+    ) -> None:
+        """Stream ``source`` as a PUT of ``size`` bytes; ``sent`` learns how far it is. Never redirected half way."""
+
+        def pieces() -> Iterator[bytes]:
+            total = 0
+            while piece := source.read(_UPLOAD_PIECE):
+                yield piece
+                total += len(piece)
+                sent(total)
+
+        with self._wire.call(TRANSFER) as call:
+            ctx.on_cancel(call.abort)
+            connection = self._wire.connection(*self._session.address)
+            try:
+                # xapi takes no chunked bodies
+                headers = {"User-Agent": ORIGINATOR, "Content-Length": str(size)}
+                _ok(connection.exchange("PUT", self._path(path, query), pieces(), headers))
+            finally:
+                connection.close()
+
+    def _path(self, path: str, query: dict[str, str]) -> str:
+        return f"{path}?{urlencode({**query, 'session_id': self._session.handle})}"
+
+    def _follow(self, host: str, ask: Callable[[tuple[str, int]], Reply]) -> Reply:
+        """Ask the host concerned if its certificate is known, else the one we are logged in to; one redirect."""
+        address = self._session.address
+        if host and self._trust.pinned(host, address[1]) is not None:
+            address = (host, address[1])
+        try:
+            return ask(address)
+        except Redirected as exc:
+            return ask(self._redirect_target(exc))
+
+    def _redirect_target(self, exc: Redirected) -> tuple[str, int]:
+        try:
+            parts = urlsplit(exc.location)
+            host, port = parts.hostname or "", parts.port or 443
+        except ValueError:
+            raise exc from None
+        members = {row.address for row in list(self._tables.host.values()) if row.address}
+        known = host in members and self._trust.pinned(host, port) is not None
+        if parts.scheme != "https" or port != self._session.address[1] or not known:
+            raise exc
+        return host, port
+
+
+def _ok(reply: Reply) -> Reply:
+    if reply.status == http.client.OK:
+        return reply
+    words = f"HTTP {reply.status} {reply.reason}"[:200]
+    if reply.status in (401, 403):
+        raise PermissionDenied("The server refused access to that.", words)
+    if reply.status == 404:
+        raise NotFound("The server doesn't have that.", words)
+    raise Refused("The server could not deliver that.", words)
+
+
+@contextlib.contextmanager
+def part_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that gets its name only when the body ends well, and is on disk then. Raises ``LocalError``.
+
+    Its partial form is ``<name>.part``, readable by the owner only, removed on failure.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as exc:
+        raise LocalError(f"The file {part} can't be written.", str(exc)) from exc
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync_folder(path.parent)
+    except OSError as exc:
+        part.unlink(missing_ok=True)
+        raise LocalError(f"The file {path} can't be written.", str(exc)) from exc
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows cannot open folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def guarded(write: Callable[[bytes], object], path: Path) -> Sink:
+    """``write`` whose disk errors are ours, not the server's."""
+
+    def sink(piece: bytes) -> None:
+        try:
+            write(piece)
+        except OSError as exc:
+            raise LocalError(f"The file {path} can't be written.", str(exc)) from exc
+
+    return sink
