@@ -209,6 +209,13 @@ class TaskPanel:
         """How many jobs are not finished."""
         return sum(1 for row in self._by_job.values() if row.job is not None and not row.job.state.final)
 
+    def focus(self) -> None:
+        """Give the list the keyboard."""
+        rows = self.list.get_children("")
+        if rows and not self.list.focus():
+            self.list.focus(rows[0])
+        self.list.focus_set()
+
     def clear_finished(self) -> None:
         """Take all finished rows away."""
         for iid, row in list(self._rows.items()):

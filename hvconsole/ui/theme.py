@@ -6,7 +6,9 @@ walked. A classic widget with other colours than its class's default says so onc
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import tkinter as tk
 from collections.abc import Callable
 from tkinter import font as tkfont
@@ -135,6 +137,30 @@ _CLASSIC_SHAPE: dict[str, dict[str, str | int]] = {
     "Menu": {"relief": "raised", "borderWidth": 1, "activeBorderWidth": 0, "tearOff": 0, "font": "TkMenuFont"},
     "Menubutton": {"relief": "flat", "borderWidth": 0, "highlightThickness": 0, "padX": 9, "padY": 5},
 }
+
+
+def prepare_screen() -> None:
+    """On Windows: real pixels instead of a stretched picture. Must come before the first window."""
+    if sys.platform == "win32":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):  # older than Windows 8.1, or set already
+            ctypes.OleDLL("shcore").SetProcessDpiAwareness(1)
+
+
+def system_mode(root: tk.Misc) -> str:
+    """ "dark" if the desktop says so, else "light"."""
+    system = str(root.tk.call("tk", "windowingsystem"))
+    if system == "aqua":
+        with contextlib.suppress(tk.TclError):
+            return "dark" if root.tk.call("::tk::unsupported::MacWindowStyle", "isdark", ".") else "light"
+    if sys.platform == "win32":
+        import winreg
+
+        path = r"Software\Microsoft\Windows\CurrentVersion\Themes\Personalize"
+        with contextlib.suppress(OSError), winreg.OpenKey(winreg.HKEY_CURRENT_USER, path) as key:
+            return "light" if winreg.QueryValueEx(key, "AppsUseLightTheme")[0] else "dark"
+    return "dark" if "dark" in os.environ.get("GTK_THEME", "").lower() else "light"
 
 
 def screen_scale(root: tk.Misc) -> float:

@@ -104,6 +104,7 @@ class InventoryTree:
         self.tree.selection_set(*iids)
         self.tree.focus(iids[0])
         self.tree.see(iids[0])
+        self._on_select()
 
     def focus(self) -> None:
         """Give the tree the keyboard."""

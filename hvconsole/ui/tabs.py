@@ -1,0 +1,164 @@
+"""The tabs: a strip of flat buttons over a Pmw notebook. Pages are made when first shown. Tk thread only."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable, Sequence
+from tkinter import ttk
+
+from hvconsole.ui.interfaces import Page, PageClass, Selection, Shell
+from hvconsole.ui.megawidgets import notebook
+from hvconsole.ui.theme import Theme
+
+
+class Tabs:
+    """``widget`` is the frame to place. Only the tabs that apply to the selection are offered."""
+
+    def __init__(
+        self,
+        parent: tk.Misc,
+        theme: Theme,
+        shell: Shell,
+        classes: Sequence[PageClass],
+        turned: Callable[[str], None] = lambda title: None,
+    ) -> None:
+        self._shell = shell
+        self._classes = {cls.title: cls for cls in classes}
+        self._pages: dict[str, Page] = {}
+        self._turned = turned
+        self._offered: tuple[str, ...] = ()
+        self._shown: str | None = None
+        self._wish = ""
+        self._selection = Selection()
+        self.widget = ttk.Frame(parent, style="Surface.TFrame")
+        self._strip = ttk.Frame(self.widget, style="Surface.TFrame")
+        self._strip.pack(fill="x", padx=theme.px(6))
+        theme.line(self.widget).pack(fill="x")
+        self._book = notebook(theme, self.widget)
+        self._book.component("hull").pack(fill="both", expand=True)
+        self._choice = tk.StringVar(self.widget)
+        self.buttons: dict[str, ttk.Radiobutton] = {}
+        for title in self._classes:
+            button = ttk.Radiobutton(
+                self._strip,
+                style="Tab.TRadiobutton",
+                text=title,
+                value=title,
+                variable=self._choice,
+                command=lambda title=title: self.turn_to(title),  # type: ignore[misc]
+            )
+            button.bind("<Right>", lambda _event: self.turn(1, keep_focus=True))
+            button.bind("<Left>", lambda _event: self.turn(-1, keep_focus=True))
+            self.buttons[title] = button
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Titles of the tabs that are offered now, in order."""
+        return self._offered
+
+    @property
+    def current(self) -> str | None:
+        """Title of the visible tab."""
+        return self._shown
+
+    @property
+    def page(self) -> Page | None:
+        """The visible page."""
+        return self._pages.get(self._shown) if self._shown else None
+
+    def show(self, selection: Selection) -> None:
+        """Offer the tabs that apply, keep the one the user chose last if it does, and show the selection in it."""
+        self._selection = selection
+        offered = tuple(title for title, cls in self._classes.items() if cls.applies(selection))
+        if offered != self._offered:
+            self._offered = offered
+            for button in self.buttons.values():
+                button.pack_forget()
+            for title in offered:
+                self.buttons[title].pack(side="left")
+        if not offered:
+            self._leave()
+            return
+        self._show_page(self._wish if self._wish in offered else offered[0])
+
+    def wish(self, title: str) -> None:
+        """Prefer this tab wherever it applies."""
+        self._wish = title
+
+    def turn_to(self, title: str) -> None:
+        """Bring a tab to the front, and remember it as the user's choice."""
+        if title in self._offered:
+            self._wish = title
+            self._show_page(title)
+            self._turned(title)
+
+    def turn(self, step: int, *, keep_focus: bool = False) -> str:
+        """Go to the next or previous tab."""
+        if self._offered:
+            here = self._offered.index(self._shown) if self._shown in self._offered else 0
+            title = self._offered[(here + step) % len(self._offered)]
+            self.turn_to(title)
+            if keep_focus:
+                self.buttons[title].focus_set()
+        return "break"
+
+    def focus(self) -> None:
+        """Give the visible page the keyboard: its first control, else its tab."""
+        page = self.page
+        target: tk.Misc | None = None
+        if page is not None:
+            target = _first_control(page.widget)
+        if target is None and self._shown in self.buttons:
+            target = self.buttons[self._shown]
+        if target is not None:
+            target.focus_set()
+
+    def contains(self, widget: str) -> bool:
+        """Whether a widget, by its path, belongs to the tabs."""
+        return widget.startswith(f"{self.widget}.")
+
+    def on_event(self, event: object) -> None:
+        """Hand an event to the visible page."""
+        page = self.page
+        if page is not None:
+            page.on_event(event)
+
+    def leave(self) -> None:
+        """The window closes."""
+        self._leave()
+
+    def _leave(self) -> None:
+        page = self.page
+        self._shown = None
+        self._choice.set("")
+        if page is not None:
+            page.hide()
+            page.widget.pack_forget()
+
+    def _show_page(self, title: str) -> None:
+        if title != self._shown:
+            self._leave()
+            if title not in self._pages:
+                parent = self._book.add(title)
+                self._shell.theme.paint(parent, background="surface")
+                self._pages[title] = self._classes[title](self._shell, parent)
+            self._shown = title
+            self._choice.set(title)
+            self._book.selectpage(title)
+            self._pages[title].widget.pack(fill="both", expand=True)
+        self._pages[title].show(self._selection)
+
+
+def _first_control(widget: tk.Misc) -> tk.Misc | None:
+    """The first widget below that takes the keyboard, in the order of the tab key."""
+    for child in widget.winfo_children():
+        if not child.winfo_ismapped():
+            continue
+        cls = child.winfo_class()
+        if cls in ("Treeview", "TEntry", "TButton", "TCombobox", "TCheckbutton", "TRadiobutton", "TSpinbox", "Text"):
+            if cls == "Text" or "disabled" not in str(child.cget("state") if cls != "Treeview" else ""):
+                return child
+        found = _first_control(child)
+        if found is not None:
+            return found
+    return None

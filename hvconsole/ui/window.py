@@ -1,0 +1,663 @@
+"""The main window: assembles the parts, carries events to them, and is the ``Shell`` that pages and dialogs know.
+
+Tk thread only. Events come from any thread and cross over in ``_listen``; nothing in here blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tkinter as tk
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from PIL import ImageTk
+
+from hvconsole.errors import CertificateError, LocalError
+from hvconsole.events import (
+    ConnectionChanged,
+    ConnectionState,
+    Happened,
+    InventoryChanged,
+    JobChanged,
+    MonitorChanged,
+    Notice,
+)
+from hvconsole.model import ObjectId, ServerId, Verb
+from hvconsole.monitor.status import MonitorState, MonitorStatus, VmKey
+from hvconsole.text import safe_text
+from hvconsole.ui import drawing
+from hvconsole.ui.banner import Action, Banner
+from hvconsole.ui.catalogue import Catalogue
+from hvconsole.ui.closing import Closing, confirm
+from hvconsole.ui.commands import Command, Keyboard
+from hvconsole.ui.dispatcher import Dispatcher
+from hvconsole.ui.filters import Filter
+from hvconsole.ui.header import Header
+from hvconsole.ui.interfaces import (
+    AppServices,
+    Dialogs,
+    Item,
+    ItemKind,
+    PageClass,
+    Selection,
+    Shell,
+    Subject,
+    Unsubscribe,
+)
+from hvconsole.ui.labmenu import LabMenu
+from hvconsole.ui.megawidgets import balloon, panes
+from hvconsole.ui.menus import ContextMenu, MenuBar, MenuEntry, MenuFiller, Toolbar
+from hvconsole.ui.placement import Placement
+from hvconsole.ui.rows import Grouping
+from hvconsole.ui.runner import Runner
+from hvconsole.ui.searchbox import Hosts, SearchBox
+from hvconsole.ui.statusbar import StatusBar
+from hvconsole.ui.tabs import Tabs
+from hvconsole.ui.tasks import TaskPanel
+from hvconsole.ui.theme import Theme, prepare_screen, system_mode
+from hvconsole.ui.tree import InventoryTree
+
+log = logging.getLogger(__name__)
+
+AGES_MS = 5000
+"""How often the ages of servers that are away are drawn again."""
+REFRESH_MS = 60
+"""Changes within this time redraw header, toolbar and counts once."""
+STATUS_MS = 8000
+"""How long a word in the status bar stays."""
+
+
+def open_window(services: AppServices) -> MainWindow:
+    """Make Tk, its look and the window. Call once per process; ``main_loop`` runs it, ``destroy`` ends it."""
+    prepare_screen()
+    root = tk.Tk(className="Hvconsole")
+    root.withdraw()
+    look = services.settings.current.appearance
+    mode = system_mode(root) if look.mode == "system" else look.mode
+    theme = Theme(root, mode, look.scale)
+    window = MainWindow(root, theme, Dispatcher(root, services.clock), services)
+    root.deiconify()
+    return window
+
+
+class MainWindow:
+    """The one window of the program. Make it, then ``main_loop``."""
+
+    def __init__(
+        self,
+        root: tk.Tk,
+        theme: Theme,
+        dispatcher: Dispatcher,
+        services: AppServices,
+        *,
+        make_dialogs: Callable[[Shell], Dialogs] | None = None,
+        page_classes: Sequence[PageClass] | None = None,
+    ) -> None:
+        self.root = root
+        self.theme = theme
+        self.dispatcher = dispatcher
+        self.services = services
+        self._selection = Selection()
+        self._ticked: dict[ServerId, frozenset[ObjectId]] = {}
+        self._listening: list[Unsubscribe] = []
+        self._timers: dict[str, str] = {}
+        if make_dialogs is None:
+            from hvconsole.ui.dialogs.window_dialogs import WindowDialogs
+
+            make_dialogs = WindowDialogs
+        if page_classes is None:
+            from hvconsole.ui.pages import PAGES
+
+            page_classes = PAGES
+        self.dialogs: Dialogs = make_dialogs(self)
+        self._runner = Runner(services.connections, lambda: self.dialogs, dispatcher, self.status)
+        self.keyboard = Keyboard(root, self.status)
+        self.catalogue = Catalogue(self)
+        self._icons: list[ImageTk.PhotoImage] = []
+        self._build(page_classes)
+        self.closing = Closing(
+            root,
+            theme,
+            services.clock,
+            services.shutdown,
+            running=self.tasks.running,
+            save=self.placement.save,
+            stop=self.stop,
+        )
+        self._listen()
+        self.tree.refresh_servers()
+        self._restore_filter()
+        self._connections_changed()
+        self._refresh_shell()
+        self._tick_ages()
+
+    def main_loop(self) -> None:
+        """Handle events until the window is closed."""
+        self.dispatcher.start()
+        self.root.mainloop()
+
+    def destroy(self) -> None:
+        """Stop what runs and take the window away."""
+        self.stop()
+        with contextlib.suppress(tk.TclError):  # Pmw may have deleted a command of the window's already
+            self.root.destroy()
+
+    # ---- construction ----------------------------------------------------------------------------------------
+
+    def _build(self, page_classes: Sequence[PageClass]) -> None:
+        root, theme, px = self.root, self.theme, self.theme.px
+        root.report_callback_exception = self._report_defect
+        root.title("hvconsole")
+        self._icons = [ImageTk.PhotoImage(drawing.app_icon(size), master=root) for size in (16, 32, 48, 128)]
+        root.iconphoto(True, *[str(icon) for icon in self._icons])
+        root.minsize(px(820), px(520))
+        self.placement = Placement(root, theme, self.services.settings)
+        self.balloon = balloon(theme, root, self._hint)
+        filler = MenuFiller(theme, self._hint, self.keyboard.invoke)
+        self.context = ContextMenu(root, filler)
+        self.lab = LabMenu(self.services.lab, self.subjects, self.status) if self.services.lab is not None else None
+        self._build_menus(filler)
+        self._build_toolbar()
+        self.banner = Banner(root, theme)
+        self.banner.widget.pack(fill="x")
+        self.statusbar = StatusBar(root, theme)
+        self.statusbar.widget.pack(side="bottom", fill="x")
+        self._build_panes(page_classes)
+        self.keyboard.bind(self.catalogue.all())
+        if self.lab is not None:
+            self.keyboard.bind([e for e in self.lab.cable_entries() if isinstance(e, Command)])
+        root.bind("<slash>", self._on_slash)
+        root.protocol("WM_DELETE_WINDOW", self.quit)
+
+    def _build_menus(self, filler: MenuFiller) -> None:
+        menus = self.menubar = MenuBar(self.root, self.theme, filler)
+        menus.widget.pack(fill="x", padx=self.theme.px(4), pady=(self.theme.px(2), 0))
+        c = self.catalogue
+        menus.add("File", 0, c.file_menu)
+        menus.add("View", 0, c.view_menu)
+        menus.add("Server", 0, c.server_menu)
+        menus.add("Host", 0, c.host_menu)
+        menus.add("VM", 1, c.vm_menu)
+        menus.add("Monitor", 0, c.monitor_menu)
+        if self.lab is not None:
+            menus.add("Lab", 0, self.lab.entries)
+        menus.add("Help", 3, c.help_menu)
+
+    def _build_toolbar(self) -> None:
+        c = self.catalogue
+        bar = self.toolbar = Toolbar(self.root, self.theme, self.balloon, self.keyboard.invoke)
+        bar.widget.pack(fill="x", padx=self.theme.px(8), pady=(self.theme.px(1), self.theme.px(6)))
+        bar.add(replace(c["connect"], label="Connect"))
+        bar.add_line()
+        bar.add(self._start_command, color="ok")
+        bar.add(c[Verb.SHUTDOWN], color="bad")
+        bar.add(c[Verb.SUSPEND], color="warn")
+        bar.add(c[Verb.REBOOT])
+        bar.add_line()
+        bar.add(replace(c[Verb.SNAPSHOT], label="Snapshot", help="Take a snapshot"))
+        bar.add_line()
+        bar.add(c["refresh"], text=False)
+        bar.add(c["preferences"], text=False, right=True)
+        bar.add(c["mode"], text=False, right=True)
+        bar.add(c["tasks"], text=False, right=True)
+        self.theme.line(self.root).pack(fill="x")
+
+    def _start_command(self) -> Command:
+        """Start, or what comes nearest for what is selected: resume, unpause."""
+        for verb in (Verb.START, Verb.RESUME, Verb.UNPAUSE):
+            if self.why_not(verb) is None:
+                return self.catalogue[verb]
+        return self.catalogue[Verb.START]
+
+    def _build_panes(self, page_classes: Sequence[PageClass]) -> None:
+        theme, px = self.theme, self.theme.px
+        self.rows = panes(theme, self.root, "vertical")
+        self.rows.component("hull").pack(fill="both", expand=True)
+        top = self.rows.add("top", min=px(240), size=px(520))
+        bottom = self.rows.add("tasks", min=px(0), size=px(180))
+        self.columns = panes(theme, top, "horizontal")
+        self.columns.component("hull").pack(fill="both", expand=True)
+        left = self.columns.add("tree", min=px(220), size=px(350))
+        right = self.columns.add("page", min=px(320))
+        for pane in (left, right, bottom):
+            theme.paint(pane, background="surface")
+        self.search = SearchBox(
+            left,
+            theme,
+            self.balloon,
+            changed=self._filter_changed,
+            hosts=self._hosts,
+            open_menu=self.context.open,
+            leave=lambda: self.tree.focus(),
+        )
+        self.search.widget.pack(fill="x")
+        self.tree = InventoryTree(left, theme, self.services.connections, self)
+        self.tree.widget.pack(fill="both", expand=True)
+        self.header = Header(right, theme, self.keyboard.invoke)
+        self.header.widget.pack(fill="x")
+        self.tabs = Tabs(right, theme, self, page_classes, self._tab_turned)
+        self.tabs.widget.pack(fill="both", expand=True)
+        self.tabs.wish(str(self.services.settings.pref("tab", "")))
+        self.tasks = TaskPanel(bottom, theme, self.services.connections, lambda: self.dialogs, self._open_small_menu)
+        self.tasks.widget.pack(fill="both", expand=True)
+        self.placement.manage(self.columns, "tree", 350)
+        self.placement.manage(self.rows, "tasks", 186)
+        self.placement.restore()
+
+    # ---- events ----------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """Subscribe; every handler only posts, in whatever thread it is called."""
+        hub, post, latest = self.services.hub, self.dispatcher.post, self.dispatcher.post_latest
+
+        def on(kind: type, cross: Callable[[Any], None]) -> None:
+            self._listening.append(hub.subscribe(kind, cross))
+
+        on(InventoryChanged, lambda e: latest(("inventory", e.server_id), lambda: self._inventory_changed(e)))
+        on(ConnectionChanged, lambda e: post(lambda: self._connection_changed(e)))
+        on(MonitorChanged, lambda e: latest(("monitor", e.server_id, e.vm_id), lambda: self._monitor_changed(e)))
+        on(JobChanged, lambda e: latest(("job", e.job.id), lambda: self._job_changed(e)))
+        on(Happened, lambda e: post(lambda: self._happened(e)))
+        on(Notice, lambda e: post(lambda: self.banner.show(e.key, e.text, e.severity)))
+
+    def _inventory_changed(self, event: InventoryChanged) -> None:
+        self.tree.refresh(event.server_id)
+        self.tabs.on_event(event)
+        self._emergency_notice(event.server_id)
+        self._refresh_soon()
+
+    def _connection_changed(self, event: ConnectionChanged) -> None:
+        self.tree.refresh_servers()
+        self._connections_changed()
+        self.tabs.on_event(event)
+        self._refresh_soon()
+
+    def _monitor_changed(self, event: MonitorChanged) -> None:
+        self._ticked.pop(event.server_id, None)
+        self.tree.refresh_vm(event.server_id, event.vm_id)
+        self.tabs.on_event(event)
+        self._refresh_soon()
+
+    def _job_changed(self, event: JobChanged) -> None:
+        self.tasks.job_changed(event.job)
+        self.tabs.on_event(event)
+
+    def _happened(self, event: Happened) -> None:
+        self.tasks.happened(event)
+        self.tabs.on_event(event)
+
+    def _refresh_soon(self) -> None:
+        if "refresh" not in self._timers:
+            self._timers["refresh"] = self.root.after(REFRESH_MS, self._refresh_shell)
+
+    def _refresh_shell(self) -> None:
+        """Header, toolbar, title, counts: cheap, and only what differs is drawn."""
+        self._cancel_timer("refresh")
+        subject = self.selection.subject(self.services.connections)
+        status = None
+        if subject is not None and subject.vm is not None and subject.snapshot is None:
+            status = self.monitor_status(subject.item.server_id, subject.vm.id)
+        commands = self._header_commands(subject)
+        self.header.show(self.selection, subject, status, commands, self.services.clock.now())
+        self.toolbar.refresh()
+        self._show_title(subject)
+        self._show_counts()
+
+    def _header_commands(self, subject: Subject | None) -> list[Command]:
+        if subject is None:
+            return []
+        if subject.snapshot is not None:
+            return [self.catalogue[Verb.DELETE_SNAPSHOT], self.catalogue[Verb.REVERT]]
+        if subject.vm is not None:
+            return [self.catalogue[Verb.SNAPSHOT]]
+        if subject.item.kind is ItemKind.SERVER and not subject.connection.connected:
+            return [self.catalogue["edit-server"], self.catalogue["reconnect"]]
+        return []
+
+    def _show_title(self, subject: Subject | None) -> None:
+        title = "hvconsole"
+        if subject is not None:
+            title = f"hvconsole – {safe_text(subject.name, 80)}"
+            vm, inventory = subject.vm, subject.connection.inventory
+            host_id = (vm.host_id or vm.home_id) if vm is not None else None
+            if inventory is not None and host_id is not None and host_id in inventory.hosts:
+                title += f" on {safe_text(inventory.hosts[host_id].name, 80)}"
+        if title != self.root.title():
+            self.root.title(title)
+
+    def _show_counts(self) -> None:
+        connections = self.services.connections.all()
+        statuses = self.services.watcher.statuses()
+        self.statusbar.show(
+            servers=len(connections),
+            connected=sum(1 for c in connections if c.connected),
+            monitored=len(statuses),
+            down=sum(1 for status in statuses if status.state is MonitorState.DOWN),
+        )
+
+    def _tick_ages(self) -> None:
+        self._timers["ages"] = self.root.after(AGES_MS, self._tick_ages)
+        self.tree.refresh_ages()
+        if not all(c.connected for c in self.services.connections.all()):
+            self._refresh_soon()
+
+    def _cancel_timer(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            self.root.after_cancel(timer)
+
+    # ---- connections that need the user ------------------------------------------------------------------------
+
+    def _connections_changed(self) -> None:
+        known = set()
+        for connection in self.services.connections.all():
+            key = f"connection-{connection.id}"
+            known.add(key)
+            error = connection.error
+            if connection.state is ConnectionState.FAILED and error is not None:
+                text = f"{safe_text(connection.name, 60)}: {error.user_text}"
+                self.banner.show(key, text, "error", [self._way_out(connection.id)])
+            else:
+                self.banner.hide(key)
+        for key in [k for k in self.banner.texts if k.startswith("connection-") and k not in known]:
+            self.banner.hide(key)
+
+    def _way_out(self, server_id: ServerId) -> Action:
+        connection = self.services.connections.get(server_id)
+        error = connection.error if connection is not None else None
+        if isinstance(error, CertificateError):
+            return ("Show certificate…", lambda: self._ask_certificate(server_id))
+        return ("Sign in…", lambda: self.dialogs.connect(server_id, error))
+
+    def _ask_certificate(self, server_id: ServerId) -> None:
+        connection = self.services.connections.get(server_id)
+        if connection is None or not isinstance(connection.error, CertificateError):
+            return
+        presented = connection.error.presented
+        if self.dialogs.certificate(connection.name, connection.error) and presented is not None:
+            self.services.pins.accept(presented)
+            self._connect_again(server_id)
+
+    def _emergency_notice(self, server_id: ServerId) -> None:
+        connection = self.services.connections.get(server_id)
+        inventory = connection.inventory if connection is not None else None
+        key = f"emergency-{server_id}"
+        if connection is None or inventory is None or inventory.emergency is None or not connection.connected:
+            self.banner.hide(key)
+            return
+        emergency = inventory.emergency
+        host = safe_text(emergency.host_address, 60)
+        if not emergency.in_emergency_mode:
+            self.banner.show(key, f"{host} isn't in emergency mode: log in to its pool as usual.", "warning")
+            return
+        cause = f" {safe_text(emergency.cause, 120)}" if emergency.cause else ""
+        text = f"{host} is in emergency mode: its pool master is away.{cause} Only the recoveries work here."
+        server = Selection((Item(ItemKind.SERVER, server_id),))
+        actions: list[Action] = [
+            ("Point to another master…", lambda: self.run(Verb.POINT_TO_MASTER, server)),
+            ("Make this host master…", lambda: self.run(Verb.BECOME_MASTER, server)),
+        ]
+        self.banner.show(key, text, "error", actions)
+
+    def _connect_again(self, server_id: ServerId) -> None:
+        """Connect with the password in memory, or ask for it."""
+        connection = self.services.connections.get(server_id)
+        if connection is None:
+            return
+        try:
+            connection.connect()
+        except LocalError:  # the password isn't in memory
+            self.dialogs.connect(server_id, connection.error)
+
+    # ---- Shell -------------------------------------------------------------------------------------------------
+
+    @property
+    def selection(self) -> Selection:
+        """What is selected in the tree."""
+        return self._selection
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """The selection, looked up."""
+        return self.selection.subjects(self.services.connections)
+
+    def select(self, selection: Selection) -> None:
+        """Select and reveal."""
+        self.tree.select(selection)
+
+    def run(
+        self, verb: Verb, selection: Selection | None = None, arguments: Mapping[str, object] | None = None
+    ) -> None:
+        """Ask for an operation."""
+        self._runner.run(verb, selection or self.selection, arguments)
+
+    def why_not(self, verb: Verb, selection: Selection | None = None) -> str | None:
+        """Why ``run`` would refuse, or None."""
+        return self._runner.why_not(verb, selection or self.selection)
+
+    def popup(self, selection: Selection, x_root: int, y_root: int) -> None:
+        """The context menu."""
+        if selection != self.selection:
+            self.select(selection)
+        extra = self.lab.cable_entries() if self.lab is not None else ()
+        self.context.open(self.catalogue.context_menu(selection, extra), x_root, y_root)
+
+    def set_monitored(self, subjects: Sequence[Subject], monitored: bool) -> None:
+        """Tick or untick VMs."""
+        vms = [s.item for s in subjects if s.vm is not None and s.snapshot is None]
+        self.tree_ticked(tuple(vms), monitored)
+        for item in vms:
+            if item.id is not None:
+                self.tree.refresh_vm(item.server_id, item.id)
+
+    def show_page(self, title: str) -> None:
+        """Bring a tab to the front."""
+        self.tabs.turn_to(title)
+
+    def status(self, text: str) -> None:
+        """A word in the status bar; it goes after some seconds."""
+        self._cancel_timer("status")
+        self.statusbar.say(text)
+        if text:
+            self._timers["status"] = self.root.after(STATUS_MS, lambda: self.status(""))
+
+    def _hint(self, text: str) -> None:
+        """What is pointed at; in the status bar as long as it is pointed at."""
+        self._cancel_timer("status")
+        self.statusbar.say(text.replace("\n", "  –  "))
+
+    # ---- TreeOwner ---------------------------------------------------------------------------------------------
+
+    def is_monitored(self, server_id: ServerId, vm_id: ObjectId) -> bool:
+        """Whether this VM is ticked."""
+        ticked = self._ticked.get(server_id)
+        if ticked is None:
+            ticked = self._ticked[server_id] = self.services.watcher.ticked(server_id)
+        return vm_id in ticked
+
+    def monitor_status(self, server_id: ServerId, vm_id: ObjectId) -> MonitorStatus | None:
+        """How its monitor stands."""
+        return self.services.watcher.status(VmKey(server_id, vm_id))
+
+    def tree_selected(self, selection: Selection) -> None:
+        """Show what was selected."""
+        self._selection = selection
+        self.tabs.show(selection)
+        self._refresh_soon()
+
+    def tree_ticked(self, items: tuple[Item, ...], monitored: bool) -> None:
+        """Begin or end monitoring."""
+        for item in items:
+            if item.id is not None:
+                self.services.watcher.set_ticked(VmKey(item.server_id, item.id), monitored)
+        self._ticked.clear()
+        self._refresh_soon()
+        word = "on" if monitored else "off"
+        names = Selection(items[:1]).subject(self.services.connections)
+        what = safe_text(names.name, 60) if len(items) == 1 and names is not None else f"{len(items)} VMs"
+        self.status(f"Monitoring {word}: {what}")
+
+    def tree_popup(self, selection: Selection, x_root: int, y_root: int) -> None:
+        """Open the context menu."""
+        self.popup(selection, x_root, y_root)
+
+    def tree_activated(self, item: Item) -> None:
+        """Return or double click: to the pages."""
+        self.tabs.focus()
+
+    # ---- CatalogueOwner ----------------------------------------------------------------------------------------
+
+    def quit(self) -> None:
+        """Close the program."""
+        self.closing.ask()
+
+    def refresh(self) -> None:
+        """Read again from the selected servers, or from all."""
+        chosen = {s.connection.id: s.connection for s in self.subjects()}
+        for connection in chosen.values() or self.services.connections.all():
+            connection.refresh()
+        self.status("Refreshing…")
+
+    def find(self) -> None:
+        """Go to the search field."""
+        self.search.focus()
+
+    def switch_mode(self) -> None:
+        """Light to dark and back, and remember it."""
+        mode = "light" if self.theme.mode == "dark" else "dark"
+        self.theme.set_mode(mode)
+        settings = self.services.settings
+        settings.change(appearance=settings.current.appearance.model_copy(update={"mode": mode}))
+
+    def cycle(self, step: int) -> None:
+        """Tree → tabs → tasks, or back."""
+        path = str(self.root.tk.call("focus"))
+        here = 0
+        if self.tabs.contains(path):
+            here = 1
+        elif path.startswith(f"{self.tasks.widget}."):
+            here = 2
+        stations: list[Callable[[], object]] = [self.tree.focus, self.tabs.focus]
+        if self.placement.shown("tasks"):
+            stations.append(self.tasks.focus)
+        stations[(here + step) % len(stations)]()
+
+    def turn_tab(self, step: int) -> None:
+        """The next or previous tab."""
+        self.tabs.turn(step)
+
+    def nth_tab(self, number: int) -> None:
+        """The tab at this place."""
+        if number <= len(self.tabs.titles):
+            self.tabs.turn_to(self.tabs.titles[number - 1])
+
+    def reconnect(self) -> None:
+        """Connect the selected servers again."""
+        for subject in self._one_per_server():
+            if not subject.connection.connected:
+                self._connect_again(subject.connection.id)
+
+    def disconnect(self) -> None:
+        """Log out of the selected servers."""
+        for subject in self._one_per_server():
+            subject.connection.disconnect()
+
+    def edit_server(self) -> None:
+        """Change how the selected server is connected to."""
+        for subject in self._one_per_server()[:1]:
+            self.dialogs.connect(subject.connection.id, subject.connection.error)
+
+    def remove_servers(self) -> None:
+        """Forget the selected servers."""
+        subjects = self._one_per_server()
+        names = ", ".join(safe_text(s.connection.name, 60) for s in subjects)
+        text = "Its monitored VMs are no longer watched. Nothing changes on the server."
+        if not confirm(self.theme, self.root, "Remove from list", f"Remove {names} from the list?", text, "Remove"):
+            return
+        for subject in subjects:
+            self.services.settings.remove_server(subject.connection.id)
+            self.services.connections.remove(subject.connection.id)
+
+    def _one_per_server(self) -> list[Subject]:
+        return list({s.connection.id: s for s in self.subjects()}.values())
+
+    def toggle_monitored(self) -> None:
+        """Tick or untick the selected VMs."""
+        vms = [s for s in self.subjects() if s.vm is not None and s.snapshot is None]
+        self.set_monitored(vms, not all(self.is_monitored(s.item.server_id, s.vm.id) for s in vms if s.vm is not None))
+
+    def grouping(self) -> Grouping:
+        """Under what the tree shows VMs."""
+        return self.tree.forest.grouping
+
+    def set_grouping(self, grouping: Grouping) -> None:
+        """Show VMs under something else, and remember it."""
+        self.tree.set_grouping(grouping)
+        self.services.settings.set_pref("grouping", str(grouping))
+
+    def tasks_shown(self) -> bool:
+        """Whether the task panel is visible."""
+        return self.placement.shown("tasks")
+
+    def toggle_tasks(self) -> None:
+        """Show or hide the task panel."""
+        self.placement.toggle("tasks")
+
+    def filter_entries(self) -> list[MenuEntry]:
+        """The filter menu."""
+        return self.search.menu_entries()
+
+    # ---- smaller things ----------------------------------------------------------------------------------------
+
+    def _on_slash(self, _event: object) -> str | None:
+        if self.keyboard.typing():
+            return None
+        self.find()
+        return "break"
+
+    def _tab_turned(self, title: str) -> None:
+        self.services.settings.set_pref("tab", title)
+
+    def _filter_changed(self, wanted: Filter) -> int:
+        hits = self.tree.set_filter(wanted)
+        self.placement.save_filter(wanted)
+        return hits
+
+    def _restore_filter(self) -> None:
+        grouping = self.services.settings.pref("grouping", "")
+        if grouping in {str(g) for g in Grouping}:
+            self.tree.set_grouping(Grouping(grouping))
+        self.search.set_filter(self.placement.saved_filter())
+
+    def _hosts(self) -> Hosts:
+        return [
+            (connection.id, host.id, host.name)
+            for connection in self.services.connections.all()
+            if connection.inventory is not None
+            for host in connection.inventory.hosts.values()
+        ]
+
+    def _open_small_menu(self, entries: list[tuple[str, Callable[[], object], bool]], x: int, y: int) -> None:
+        def command(label: str, run: Callable[[], object], able: bool) -> Command:
+            return Command(label, label, run, lambda: None if able else "It is finished already.")
+
+        self.context.open([command(*entry) for entry in entries], x, y)
+
+    def _report_defect(self, kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+        log.error("the window failed unexpectedly", exc_info=(kind, value, trace))
+        text = f"hvconsole itself failed here ({kind.__name__}); please report it. The log has the details."
+        self.banner.show("defect", text, "error")
+
+    def stop(self) -> None:
+        """Stop timers and listening; the widgets still stand."""
+        for unsubscribe in self._listening:
+            unsubscribe()
+        self._listening.clear()
+        for name in list(self._timers):
+            self._cancel_timer(name)
+        self.tabs.leave()
+        self.search.destroy()
+        self.tree.destroy()
+        self.dispatcher.stop()
