@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from hvconsole.clock import Clock
 from hvconsole.errors import HvError, InvalidInput, LocalError
 from hvconsole.events import Happened, Hub, JobChanged, JobState, Notice
-from hvconsole.model import ObjectId, ServerId
+from hvconsole.model import ObjectId, ServerId, Verb
 from hvconsole.outages import CaptureState, Outage
 from hvconsole.private_files import write_private
 from hvconsole.text import safe_lines
@@ -521,9 +521,13 @@ class OutageStore:
 
 
 def of_job(event: JobChanged, server_name: Callable[[ServerId], str]) -> Happened | None:
-    """The history row of a job that became final; None while it has not."""
+    """The history row of a job that became final; None while it has not.
+
+    The monitor's own snapshots are left out: the monitor tells of them itself, with the outage they belong to.
+    """
     view = event.job
-    if not view.state.final:
+    told_by_monitor = view.by == "monitor" and view.verb in (Verb.SNAPSHOT, Verb.SNAPSHOT_MEMORY)
+    if not view.state.final or told_by_monitor:
         return None
     outcome = {JobState.DONE: "done", JobState.FAILED: "failed", JobState.CANCELLED: "cancelled"}
     error = view.error

@@ -139,6 +139,7 @@ def test_final_jobs_and_events_become_rows_by_themselves(desk):
     ends = {"state": JobState.FAILED, "finished": NOON, "duration_s": 2.0}
     desk.hub.emit(JobChanged(dataclasses.replace(view, **ends, error=Refused("It said no.", "HOST_FULL"))))
     desk.hub.emit(JobChanged(dataclasses.replace(view, by="monitor", state=JobState.UNKNOWN)))
+    desk.hub.emit(JobChanged(dataclasses.replace(view, by="monitor", verb="snapshot", state=JobState.DONE)))
     desk.hub.emit(happened(what="outage"))
     assert history.flush()
     assert added.is_set()
