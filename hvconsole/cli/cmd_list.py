@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             rows.append((profile, answer))
     if arguments.json:
         printer.json([vm_json(profile, inventory, vm) for profile, inventory in rows for vm in _sorted(inventory)])
-    else:
+    elif rows:
         for line in _table(rows):
             printer.line(line)
     return code

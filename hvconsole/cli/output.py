@@ -52,7 +52,7 @@ def complaint(error: HvError) -> str:
                 lines.append(f"  subject {safe_text(shown.subject)}, issuer {safe_text(shown.issuer)}")
             if shown.not_before and shown.not_after:
                 lines.append(f"  valid from {utc(shown.not_before)} to {utc(shown.not_after)}")
-            lines.append("  If it is the right one, give it with --fingerprint.")
+            lines.append(f"  If it is the right one: --fingerprint {shown.sha256}")
     if isinstance(error, HostIsSlave):
         lines.append(f"  The pool's master is {safe_text(error.master_address)}; it is not followed by itself.")
     if isinstance(error, ToolsMissing):
