@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hvconsole.clock import Clock
+from hvconsole.connection import Connections
 from hvconsole.errors import LocalError
+from hvconsole.events import Hub, InventoryChanged
 from hvconsole.model import Inventory, ServerId
 from hvconsole.private_files import write_private
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGEST_BYTES = 64 * 1024 * 1024
+SAVE_EVERY_S = 300.0
 _NOT_KEPT: Any = {kind: {"__all__": {"refusals"}} for kind in ("pools", "hosts", "vms")}
 # what was refused then says nothing about a server that is away
 
@@ -64,3 +69,47 @@ class InventoryCache:
 
     def _file(self, server_id: ServerId) -> Path:
         return self._folder / f"{re.sub('[^A-Za-z0-9_-]', '_', server_id)}.json"
+
+
+class CacheKeeper:
+    """Saves changed inventories every few minutes and at the end, on a thread of its own named ``cache``."""
+
+    def __init__(self, cache: InventoryCache, connections: Connections, hub: Hub, clock: Clock) -> None:
+        self._cache = cache
+        self._connections = connections
+        self._clock = clock
+        self._changed: set[ServerId] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cache", daemon=True)
+        hub.subscribe(InventoryChanged, self._note)
+
+    def start(self) -> None:
+        """Begin; does not block."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Save what changed and end; does not block."""
+        self._stop.set()
+
+    def alive(self) -> tuple[str, ...]:
+        """The thread's name while it runs."""
+        return (self._thread.name,) if self._thread.is_alive() else ()
+
+    def _note(self, event: InventoryChanged) -> None:
+        with self._lock:
+            self._changed.add(event.server_id)
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._clock.wait(self._stop, SAVE_EVERY_S)
+            with self._lock:
+                changed, self._changed = self._changed, set()
+            for connection in self._connections.all():
+                if connection.id in changed and connection.inventory is not None:
+                    try:
+                        self._cache.save(connection.id, connection.inventory)
+                    except LocalError as exc:
+                        log.warning("%s (%s)", exc.user_text, exc.detail)
+            if stopping:
+                return

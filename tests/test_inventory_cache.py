@@ -2,12 +2,16 @@
 
 import datetime as dt
 import stat
+import threading
 from dataclasses import replace
 
 import pytest
 
+from hvconsole.clock import SystemClock
+from hvconsole.connection import Connections
 from hvconsole.errors import LocalError
-from hvconsole.inventory_cache import InventoryCache
+from hvconsole.events import Hub, InventoryChanged
+from hvconsole.inventory_cache import CacheKeeper, InventoryCache
 from hvconsole.model import (
     Host,
     Inventory,
@@ -22,6 +26,8 @@ from hvconsole.model import (
     Verb,
     Vm,
 )
+from hvconsole.profiles import new_profile
+from hvconsole.trust import PinStore
 
 SERVER = ServerId("a1b2")
 
@@ -94,3 +100,21 @@ def test_a_name_without_a_written_form_is_an_error_not_a_crash(tmp_path, invento
     )
     with pytest.raises(LocalError):
         InventoryCache(tmp_path).save(SERVER, bad)
+
+
+def test_what_changed_is_saved_at_the_end(tmp_path, inventory):
+    hub = Hub()
+    connections = Connections(PinStore(), hub, SystemClock())
+    seen = connections.add(new_profile("xenserver", "pool"), cached=inventory)
+    unchanged = connections.add(new_profile("xenserver", "other"), cached=inventory)
+    cache = InventoryCache(tmp_path)
+    keeper = CacheKeeper(cache, connections, hub, SystemClock())
+    keeper.start()
+    hub.emit(InventoryChanged(seen.id))
+    keeper.stop()
+    for thread in threading.enumerate():
+        if thread.name == "cache":
+            thread.join(5)
+    assert keeper.alive() == ()
+    assert cache.load(seen.id) is not None
+    assert cache.load(unchanged.id) is None
