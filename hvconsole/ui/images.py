@@ -62,6 +62,22 @@ class Images:
         size = (self.px(width), self.px(height))
         return self.shared(("blank", width, height), lambda: Image.new("RGBA", size, drawing.CLEAR))
 
+    def menu_mark(self, on: bool, wide: bool) -> ImageTk.PhotoImage:
+        """What stands before a menu entry: a tick if ``on``, else only room; it also gives the row its height.
+
+        ``wide``: the menu has entries that can be ticked, so all leave room for it.
+        """
+        width, height = self.px(24 if wide else 6), self.px(24)
+
+        def draw() -> Image.Image:
+            image = Image.new("RGBA", (width, height), drawing.CLEAR)
+            if on:
+                tick = drawing.glyph("check", self.px(14), self.color("accent"))
+                image.paste(tick, ((width - tick.width) // 2, (height - tick.height) // 2))
+            return image
+
+        return self.shared(("menu", on, wide), draw)
+
     def state(self, state: str, size: int = 16) -> ImageTk.PhotoImage:
         """Sign of a power state: a value of ``PowerState``, or "error" or "busy"."""
         return self.shared(("state", state, size), lambda: self._state(state, size, stale=False))

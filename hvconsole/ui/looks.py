@@ -114,15 +114,27 @@ def snapshot_look(snapshot: Snapshot, current: bool, stale: bool) -> Look:
 
 
 def rtt_text(status: MonitorStatus) -> str:
-    """What the RTT column says about a monitored VM."""
+    """What the RTT column says about a monitored VM; ends with a blank that keeps it off the scroll bar."""
     if status.state is MonitorState.PAUSED:
-        return "paused"
+        return "paused "
     if status.state is MonitorState.LEARNING:
-        return "waiting"
+        return "waiting "
     if status.state in (MonitorState.DOWN, MonitorState.SUSPECT) or status.last_rtt_ms is None:
-        return "no reply"
+        return "no reply "
     rtt = status.last_rtt_ms
-    return f"{rtt:.1f} ms" if rtt < 10 else f"{rtt:.0f} ms"
+    return f"{rtt:.1f} ms " if rtt < 10 else f"{rtt:.0f} ms "
+
+
+def vm_tip(vm: Vm, status: MonitorStatus | None) -> str:
+    """What the tip over a VM's row says: what the row has no room for."""
+    lines = [safe_text(vm.name)]
+    if vm.addresses:
+        lines.append(", ".join(safe_text(address, 45) for address in vm.addresses[:3]))
+    if vm.operations:
+        lines.append("In progress: " + ", ".join(safe_text(name, 40) for name in vm.operations[:3]))
+    if status is not None and status.reason:
+        lines.append(status.reason)
+    return "\n".join(lines)
 
 
 def _tags(stale: bool, *others: str) -> tuple[str, ...]:

@@ -27,6 +27,17 @@ MenuEntry = Command | Submenu | None
 """What a menu consists of; None is a separator."""
 
 
+def free_letter(label: str, taken: set[str]) -> int:
+    """Position of the letter that opens an entry from the keyboard: the first one that no other entry has; -1: none."""
+    starts: list[int] = [i for i, char in enumerate(label) if char.isalpha() and (i == 0 or not label[i - 1].isalpha())]
+    for position in (*starts, *range(len(label))):
+        char = label[position].casefold()
+        if char.isalpha() and char not in taken:
+            taken.add(char)
+            return position
+    return -1
+
+
 class MenuFiller:
     """Fills Tk menus from entries and explains greyed ones: in the status bar, and in a small tip beside the menu."""
 
@@ -34,8 +45,6 @@ class MenuFiller:
         self._theme = theme
         self._status = status
         self._invoke = invoke
-        # Tk 8.6 has no padding for menu rows: a transparent picture gives them their height
-        self._spacer = theme.images.blank(6, 24)
         self._tip: tk.Toplevel | None = None
         self._tip_for: tuple[str, int] | None = None
 
@@ -46,6 +55,8 @@ class MenuFiller:
             child.destroy()
         reasons: dict[int, str] = {}
         last_was_line = True
+        letters: set[str] = set()
+        wide = any(isinstance(entry, Command) and entry.checked is not None for entry in entries)
         for entry in entries:
             if entry is None:
                 if not last_was_line:
@@ -54,9 +65,9 @@ class MenuFiller:
                 continue
             last_was_line = False
             if isinstance(entry, Submenu):
-                self._add_submenu(menu, entry)
+                self._add_submenu(menu, entry, letters, wide)
                 continue
-            reason = self._add_command(menu, entry)
+            reason = self._add_command(menu, entry, letters, wide)
             if reason is not None:
                 reasons[int(menu.index("end") or 0)] = reason
         if last_was_line and menu.index("end") is not None:
@@ -65,26 +76,25 @@ class MenuFiller:
         menu.bind("<<MenuSelect>>", lambda _event: self._selected(menu, reasons))
         menu.bind("<Unmap>", lambda _event: self.hide_tip())
 
-    def _add_submenu(self, menu: tk.Menu, entry: Submenu) -> None:
+    def _add_submenu(self, menu: tk.Menu, entry: Submenu, letters: set[str], wide: bool) -> None:
         below = tk.Menu(menu, tearoff=False)
         below.configure(postcommand=lambda: self.fill(below, entry.entries()))
-        menu.add_cascade(label=entry.label, menu=below, image=self._spacer, compound="left")
+        underline = free_letter(entry.label, letters)
+        mark = self._theme.images.menu_mark(False, wide)
+        menu.add_cascade(label=entry.label, menu=below, image=mark, compound="left", underline=underline)
 
-    def _add_command(self, menu: tk.Menu, command: Command) -> str | None:
+    def _add_command(self, menu: tk.Menu, command: Command, letters: set[str], wide: bool) -> str | None:
         reason = command.why_not()
         options: dict[str, Any] = {
             "label": command.label,
             "accelerator": f"{command.accelerator}  " if command.accelerator else "",
+            "underline": free_letter(command.label, letters),
             "state": "normal" if reason is None else "disabled",
             "command": lambda: self._invoke(command),
         }
-        if command.checked is None:
-            menu.add_command(**options, image=self._spacer, compound="left")
-            return reason
-        # Tk's own check mark is small and grey: the window's tick box stands before the label instead
-        box = "check" if command.checked() else ""
-        picture = self._theme.icon(box, 16, "accent") if box else self._theme.images.blank(16, 24)
-        menu.add_command(**options, image=picture, compound="left")
+        # Tk 8.6 has no padding for menu rows and an old-fashioned check mark: one picture does both
+        mark = self._theme.images.menu_mark(command.checked is not None and command.checked(), wide)
+        menu.add_command(**options, image=mark, compound="left")
         return reason
 
     def _selected(self, menu: tk.Menu, reasons: Mapping[int, str]) -> None:

@@ -22,11 +22,16 @@ _VISIBLE = 80
 
 @dataclass(slots=True)
 class _Sash:
-    """A pane whose size is remembered. ``size`` in screen pixels; ``hidden``: folded away by the user."""
+    """A pane whose size is remembered, and kept when the window changes its own.
+
+    ``size`` in screen pixels; ``hidden``: folded away by the user; ``whole``: length of all panes together for which
+    they were laid out last, None while that is going on.
+    """
 
     panes: Any
     size: int
     hidden: bool = False
+    whole: int | None = None
 
 
 class Placement:
@@ -53,12 +58,36 @@ class Placement:
         """Remember this pane; ``size``: design pixels at the first start. Call ``restore`` after the last."""
         saved = self._settings.current.window.sashes.get(name)
         self._sashes[name] = _Sash(panes, self._theme.px(size) if saved is None or saved <= 0 else saved, saved == 0)
+        panes.component("hull").bind("<Configure>", lambda _event: self._whole_changed(name), add=True)
+        panes.pane(name).bind("<Configure>", lambda _event: self._pane_changed(name), add=True)
+
+    def _whole_changed(self, name: str) -> None:
+        """The window was resized, or a notice came or went: this pane keeps its size, the other gives way."""
+        sash = self._sashes[name]
+        whole = self._whole(sash)
+        if self._restored and whole != sash.whole:
+            sash.whole = None
+            self._resize(name, 0 if sash.hidden else sash.size)
+            sash.whole = whole
+
+    def _pane_changed(self, name: str) -> None:
+        """If the whole is as it was, the user has moved the sash."""
+        sash = self._sashes[name]
+        if self._restored and not sash.hidden and sash.whole == self._whole(sash):
+            sash.size = self._size(name)
+
+    @staticmethod
+    def _whole(sash: _Sash) -> int:
+        hull = sash.panes.component("hull")
+        vertical = str(sash.panes.cget("orient")) == "vertical"
+        return int(hull.winfo_height() if vertical else hull.winfo_width())
 
     def restore(self) -> None:
         """Give the panes their sizes; Pmw only takes them once the window is laid out."""
         self._root.update_idletasks()
         for name, sash in self._sashes.items():
             self._resize(name, 0 if sash.hidden else sash.size)
+            sash.whole = self._whole(sash)
         self._restored = True
 
     def shown(self, name: str) -> bool:
@@ -68,8 +97,6 @@ class Placement:
     def toggle(self, name: str) -> None:
         """Fold a pane away, or bring it back in its old size."""
         sash = self._sashes[name]
-        if not sash.hidden:
-            sash.size = self._size(name) or sash.size
         sash.hidden = not sash.hidden
         self._resize(name, 0 if sash.hidden else sash.size)
 
@@ -81,12 +108,8 @@ class Placement:
 
     def _resize(self, name: str, size: int) -> None:
         panes = self._sashes[name].panes
-        others = [other for other in panes.panes() if other != name]
-        vertical = str(panes.cget("orient")) == "vertical"
-        hull = panes.component("hull")
-        whole = int(hull.winfo_height() if vertical else hull.winfo_width())
-        gutter = self._theme.px(5) * len(others)
-        rest = max(0, whole - gutter - size)
+        gutter = self._theme.px(5) * (len(panes.panes()) - 1)
+        rest = max(0, self._whole(self._sashes[name]) - gutter - size)
         first = panes.panes()[0]
         if first == name:
             panes.configurepane(name, size=size)
@@ -97,7 +120,7 @@ class Placement:
 
     def save(self) -> None:
         """Remember how things are now."""
-        sashes = {name: 0 if sash.hidden else self._size(name) for name, sash in self._sashes.items()}
+        sashes = {name: 0 if sash.hidden else sash.size for name, sash in self._sashes.items()}
         maximised = self._is_maximised()
         now = self._settings.current.window
         geometry = now.geometry if maximised else self._root.geometry()

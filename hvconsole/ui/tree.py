@@ -17,11 +17,13 @@ from typing import Protocol
 from hvconsole.connection import Connections
 from hvconsole.model import Host, Inventory, ObjectId, Pool, ServerId, Snapshot, Vm, VmKind
 from hvconsole.monitor.status import MonitorStatus
+from hvconsole.text import safe_text
 from hvconsole.ui import looks
 from hvconsole.ui.filters import Filter
 from hvconsole.ui.interfaces import Item, ItemKind, Selection
 from hvconsole.ui.looks import Look
 from hvconsole.ui.rows import Delta, Forest, Grouping
+from hvconsole.ui.rowtips import RowTips
 from hvconsole.ui.theme import Theme
 from hvconsole.ui.typeahead import TypeAhead
 
@@ -82,6 +84,7 @@ class InventoryTree:
             self.widget, columns=("rtt",), selectmode="extended", show="tree headings", name="inventory"
         )
         self._build()
+        self._tips = RowTips(self.tree, theme, self._tip)
         self._type_ahead = TypeAhead(self.tree, lambda: list(self._rows_in_view(None)))
 
     # ---- what the window says --------------------------------------------------------------------------------
@@ -180,6 +183,7 @@ class InventoryTree:
 
     def destroy(self) -> None:
         """Stop what still runs; the widgets go with their parent."""
+        self._tips.hide()
         if self._pending_id is not None:
             self.tree.after_cancel(self._pending_id)
             self._pending_id = None
@@ -242,6 +246,18 @@ class InventoryTree:
         monitored = self._owner.is_monitored(item.server_id, found.id)
         status = self._owner.monitor_status(item.server_id, found.id) if monitored else None
         return looks.vm_look(found, monitored, status, stale)
+
+    def _tip(self, iid: str) -> str:
+        item = self._items.get(iid)
+        if item is None:
+            return ""
+        found = self.forest.nodes[item].found
+        if isinstance(found, Vm):
+            return looks.vm_tip(found, self._owner.monitor_status(item.server_id, found.id))
+        connection = self._connections.get(item.server_id)
+        if item.kind is ItemKind.SERVER and connection is not None and connection.error is not None:
+            return connection.error.user_text
+        return safe_text(found.name) if found is not None else ""
 
     def _picture(self, look: Look) -> str:
         return str(self.theme.images.row(look.sign, tick=look.tick, stale=look.stale, badge=look.badge))
