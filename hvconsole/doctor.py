@@ -24,7 +24,7 @@ from hvconsole.errors import (
 )
 from hvconsole.model import Certificate, Inventory
 from hvconsole.operations import plain_vms
-from hvconsole.profiles import ServerProfile, format_address
+from hvconsole.profiles import ServerProfile, format_address, is_on
 from hvconsole.text import safe_text
 from hvconsole.trust import format_fingerprint
 
@@ -101,7 +101,7 @@ def _reach(profile: ServerProfile) -> Iterator[tuple[Step, tuple[str, int]]]:
 
 def _tls(profile: ServerProfile, address: tuple[str, int], trust: Trust, clock: Clock) -> Step:
     host, port = address
-    legacy = bool(profile.options.get("legacy_tls"))
+    legacy = is_on(profile.options, "legacy_tls")
     try:
         shown = tls_handshake(tcp_connect(host, port, resolve(host, port)), host, port, legacy=legacy)
     except HvError as exc:

@@ -155,3 +155,8 @@ def parse_url(url: str) -> ServerProfile:
 def is_url(text: str) -> bool:
     """Whether ``text`` was meant as a URL rather than as the name of a saved server."""
     return "://" in text
+
+
+def is_on(options: Mapping[str, str], name: str) -> bool:
+    """Whether a yes/no option of a connection is switched on."""
+    return options.get(name, "").lower() in ("yes", "true", "1", "on")

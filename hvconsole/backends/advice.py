@@ -13,7 +13,7 @@ NO_ADVICE: Advice = {
     "fingerprint": "Compare the fingerprint with the server's own console. If it is the same, accept it "
     "(command line: --fingerprint).",
     "login": "Check user name and password.",
-    "emergency": "Log in to it locally (command line: --option emergency=1).",
+    "emergency": "Log in to it locally (command line: --option emergency=yes).",
     "permission": "Log in as a user who may see the server's objects.",
 }
 
@@ -21,13 +21,13 @@ XENSERVER: Advice = {
     "service": "Check that the host is on and that its toolstack runs (on the host: xe-toolstack-restart); "
     "the port is 443.",
     "no-tls": "XenServer answers with TLS on port 443. Hosts as old as 6.5 need outdated TLS allowed "
-    "(command line: --option legacy_tls=1).",
+    "(command line: --option legacy_tls=yes).",
     "fingerprint": "Compare the fingerprint on the host itself: "
     "openssl x509 -in /etc/xensource/xapi-ssl.pem -noout -fingerprint -sha256. If it is the same, accept it "
     "(command line: --fingerprint).",
     "login": "Check name and password: root, or a user of the directory that the pool has joined.",
     "emergency": "The pool's master can't be reached by this host. Log in to it locally "
-    "(command line: --option emergency=1) to make it master or point it to another one.",
+    "(command line: --option emergency=yes) to make it master or point it to another one.",
     "permission": "The user needs at least the role read-only to look and vm-operator to work VMs "
     "(XenCenter: pool, tab Users).",
 }

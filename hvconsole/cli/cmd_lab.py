@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--xapi-db", metavar="FILE", type=Path, help="serve the database dump of a real XenServer pool")
     made.add_argument("--vms", metavar="N", type=int, help="a pool of N VMs instead of the usual estate")
+    made.add_argument("--quick", action="store_true", help="let nothing take time (starting, snapshots, migrating …)")
     made.add_argument("-v", "--verbose", action="store_true", help="log to stderr what is done")
     return made
 
@@ -27,20 +28,22 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     from hvconsole.lab import Lab  # only this command needs the simulator
+    from hvconsole.lab.tasks import Timing
 
     if arguments.xapi_db is not None and arguments.vms is not None:
         raise UsageError("--xapi-db and --vms are alternatives.")
     if arguments.vms is not None and not 1 <= arguments.vms <= MOST_VMS:
         raise UsageError(f"--vms takes a number from 1 to {MOST_VMS}.")
     printer = Printer()
+    timing = Timing() if arguments.quick else Timing.demo()
     with until_signalled() as stop:
         try:
             if arguments.xapi_db is not None:
-                lab = Lab.from_xapi_db(arguments.xapi_db)
+                lab = Lab.from_xapi_db(arguments.xapi_db, timing=timing)
             elif arguments.vms is not None:
-                lab = Lab.scaled(arguments.vms)
+                lab = Lab.scaled(arguments.vms, timing=timing)
             else:
-                lab = Lab()
+                lab = Lab(timing=timing)
             lab.start()
         except (OSError, ValueError) as exc:
             printer.error(f"The lab can't be started: {exc}")

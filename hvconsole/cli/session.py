@@ -21,7 +21,7 @@ from hvconsole.clock import Clock, SystemClock
 from hvconsole.credentials import Credentials
 from hvconsole.errors import AuthError, InvalidInput, LocalError
 from hvconsole.model import ServerId
-from hvconsole.profiles import ServerProfile, is_url, parse_url
+from hvconsole.profiles import ServerProfile, is_on, is_url, parse_url
 from hvconsole.settings import SettingsStore, pins_path, settings_path
 from hvconsole.text import safe_text
 from hvconsole.trust import FixedPins, PinStore, parse_fingerprint
@@ -43,7 +43,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="connection option, e.g. auth=kerberos (Hyper-V), legacy_tls=1 or emergency=1 (XenServer)",
+        help="connection option, e.g. auth=kerberos (Hyper-V), legacy_tls=yes or emergency=yes (XenServer)",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="log to stderr what is done")
 
@@ -161,7 +161,7 @@ def _check_certificate(profile: ServerProfile, trust: Trust) -> None:
     if profile.options.get("scheme") == "http":
         return
     host, port = profile.addresses[0]
-    wire = Wire(trust, legacy_tls=bool(profile.options.get("legacy_tls")))
+    wire = Wire(trust, legacy_tls=is_on(profile.options, "legacy_tls"))
     try:
         with wire.call():
             wire.connect(host, port).close()
