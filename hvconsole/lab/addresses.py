@@ -35,6 +35,7 @@ class AddressBook:
             if owner.is_template:
                 return
             spelled = tuple(address for nic in owner.nics for address in nic.addresses)
+            spelled += tuple(owner.extra.get("loose_addresses", ()))
         else:
             spelled = (owner.address,) if owner.address else ()
             self._gateways.update(normal(nic.gateway) for nic in owner.nics if nic.gateway)
@@ -49,6 +50,9 @@ class AddressBook:
         for nic in owner.nics:
             for address in nic.addresses:
                 self._owners.setdefault(normal(address), (owner, nic))
+        first = owner.nics[0] if owner.nics else Nic(id="", device="", mac="", network_id=None)
+        for address in owner.extra.get("loose_addresses", ()):
+            self._owners.setdefault(normal(address), (owner, first))
 
     def _replaced(self, owner: Vm | Host) -> bool:
         """True if the cards are other objects than those entered (after a revert)."""

@@ -10,6 +10,9 @@ from hvconsole.lab.objects import GIB, Disk, Drive, Guest, Host, Nic, Power, Sna
 from hvconsole.lab.tasks import Task
 from hvconsole.lab.world import World
 
+_OF_ONE_ONLY = frozenset({"refs", "loose_addresses"})
+"""Keys of ``extra`` that are the identity of one VM."""
+
 
 def create(world: World, site_id: str, name: str, *, description: str = "", vcpus: int = 1,
            memory_bytes: int = GIB, disk_bytes: int = 0, storage_id: str | None = None,
@@ -71,7 +74,6 @@ def clone(world: World, source_id: str, name: str, *, full: bool = False, storag
 
 def _copied(world: World, source: Vm | Snapshot, name: str, *, full: bool, storage_id: str | None) -> Vm:
     storage = world.find("storage", storage_id) if storage_id else None
-    is_vm = isinstance(source, Vm)
     copy = Vm(
         id=world.new_id(), site_id=source.site_id, name=name, description=source.description,
         home_host_id=source.home_host_id if isinstance(source, Vm) else None, created=world.now(),
@@ -83,8 +85,8 @@ def _copied(world: World, source: Vm | Snapshot, name: str, *, full: bool, stora
         nics=[Nic(id=world.new_id(), device=nic.device, mac=world.new_mac(), network_id=nic.network_id)
               for nic in source.nics],
     )
-    if is_vm:
-        copy.extra = dict(source.extra)
+    if isinstance(source, Vm):
+        copy.extra = {key: value for key, value in source.extra.items() if key not in _OF_ONE_ONLY}
     for drive in copy.drives:
         disk = world.disks.get(drive.disk_id or "")
         if disk is not None and not disk.is_iso:

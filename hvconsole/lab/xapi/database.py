@@ -74,17 +74,20 @@ class Database:
         return self.tables[class_name].rows.get(ref)
 
     def get(self, class_name: str, ref: str, field: str) -> Any:
-        """A field; raises HANDLE_INVALID."""
-        return self.row(class_name, ref).fields[field]
+        """A field; raises HANDLE_INVALID, or MESSAGE_METHOD_UNKNOWN where an old pool does not have it."""
+        try:
+            return self.row(class_name, ref).fields[field]
+        except KeyError:
+            raise Failure("MESSAGE_METHOD_UNKNOWN", f"{class_name}.get_{field}") from None
 
     def rows(self, class_name: str) -> Iterable[Row]:
         """All rows of a class."""
         return self.tables[class_name].rows.values()
 
-    def insert(self, class_name: str, ref: str, fields: dict[str, Any]) -> Row:
-        """Add an object: ``fields`` over the defaults."""
+    def insert(self, class_name: str, ref: str, fields: dict[str, Any], *, complete: bool = True) -> Row:
+        """Add an object: ``fields`` over the defaults (``complete`` False: just those, as an old pool has them)."""
         table = self.tables[class_name]
-        row = Row(ref, schema.defaults(class_name) | fields, self._next())
+        row = Row(ref, schema.defaults(class_name) | fields if complete else fields, self._next())
         table.rows[ref] = row
         table.recent[ref] = row
         uuid = row.fields.get("uuid")

@@ -72,7 +72,7 @@ def _of_class(name: str, verb: str) -> Generic | None:
             return Generic(lambda call, uuid: _by_uuid(call, name, uuid), ("s",))
         case "get_by_name_label" if "name_label" in schema.CLASSES[name].fields:
             return Generic(lambda call, label: _locked(call, lambda: [
-                row.ref for row in call.pool.db.rows(name) if row.fields["name_label"] == label]), ("s",))
+                row.ref for row in call.pool.db.rows(name) if row.fields.get("name_label") == label]), ("s",))
         case _:
             return None
 

@@ -40,7 +40,7 @@ _ON_TEMPLATES = frozenset({
     "update_allowed_operations", "changing_NVRAM"})
 _NOT_ON_DEFAULTS = frozenset({"destroy", "migrate_send"})
 _ON_SNAPSHOTS = frozenset({"revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export",
-                           "update_allowed_operations", "make_into_template"})
+                           "update_allowed_operations"})
 _ON_CONTROL_DOMAINS = frozenset({"changing_dynamic_range", "changing_memory_limits", "data_source_op",
                                  "update_allowed_operations", "metadata_export", "changing_VCPUs_live",
                                  "awaiting_memory_live"})

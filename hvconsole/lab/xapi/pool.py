@@ -13,7 +13,7 @@ from typing import Any
 from hvconsole.lab import errors
 from hvconsole.lab.objects import Host, HostState, Site, Snapshot, Vm
 from hvconsole.lab.world import Change, World
-from hvconsole.lab.xapi import refs
+from hvconsole.lab.xapi import lifecycle, refs
 from hvconsole.lab.xapi.database import Database
 from hvconsole.lab.xapi.failures import Failure, from_world
 from hvconsole.lab.xapi.projector import Projector
@@ -56,11 +56,27 @@ class Pool:
     def open(self) -> None:
         """Fill the database and follow the world from now on."""
         with self.world.lock:
-            for class_name, ref, fields in self.site.extra.get("rows", ()):
-                self.db.insert(class_name, ref, fields)
+            for class_name, ref, fields in self.site.extra.pop("rows", ()):
+                self.db.insert(class_name, ref, fields, complete=False)
             self.projector.load()
+            if self.site.extra.get("from_dump"):
+                self._wake_up()
             self._add_roles()
             self._stop_listening = self.world.listen(self._follow)
+
+    def _wake_up(self) -> None:
+        """What xapi brings up to date in its database when it starts."""
+        world = self.world
+        for host in world.of_site(world.hosts.values(), self.site.id):
+            self.db.update("host", refs.ref(host), {"address": host.address})
+            metrics = refs.ref(host, "metrics")
+            if self.db.find("host_metrics", metrics) is not None:
+                self.db.update("host_metrics", metrics, {"live": host.state is HostState.UP})
+        owners: list[Vm | Snapshot] = [*world.of_site(world.vms.values(), self.site.id),
+                                       *world.of_site(world.snapshots.values(), self.site.id)]
+        for vm in owners:
+            ref = refs.ref(vm)
+            self.db.update("VM", ref, {"allowed_operations": lifecycle.allowed(vm, ref)})
 
     def close(self) -> None:
         """Wake everybody who waits and stop following the world."""
@@ -99,7 +115,7 @@ class Pool:
         for number, name in enumerate(("pool-admin", "pool-operator", "vm-power-admin", "vm-admin", "vm-operator",
                                        "read-only")):
             uuid = f"0165f154-ba3e-034e-6b27-5d271af10{number:03}"
-            if not any(row.fields["name_label"] == name for row in self.db.rows("role")):
+            if not any(row.fields.get("name_label") == name for row in self.db.rows("role")):
                 self.db.insert("role", f"OpaqueRef:{uuid}", {"uuid": uuid, "name_label": name})
 
     def new_ref(self) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hvconsole.lab.objects import Disk, Host, Network, Site, Snapshot, Storage, Vm
+from hvconsole.lab.objects import Disk, Host, Network, Power, Site, Snapshot, Storage, Vm
 from hvconsole.lab.tasks import Task
 from hvconsole.lab.world import Change, World
-from hvconsole.lab.xapi import host_records, records, vm_records
+from hvconsole.lab.xapi import host_records, records, refs, vm_records
 from hvconsole.lab.xapi.database import Database
 from hvconsole.lab.xapi.records import Rows
 
@@ -91,11 +91,19 @@ class Projector:
                     self._db.update(class_name, ref, different)
             self._projected[ref] = fields
             self._owners[ref] = obj.id
+        if isinstance(obj, Vm) and obj.power in (Power.HALTED, Power.SUSPENDED):
+            self._drop_consoles(refs.ref(obj))
         parts = {ref: class_name for class_name, ref, _ in made}
         for ref, class_name in before.items():
             if ref not in parts:
                 self._drop(class_name, ref)
         self._parts[obj.id] = parts
+
+    def _drop_consoles(self, vm_ref: str) -> None:
+        """Consoles (a dump may bring several) end with the VM."""
+        row = self._db.find("VM", vm_ref)
+        for console in row.fields.get("consoles", ()) if row is not None else ():
+            self._drop("console", console)
 
     def _forget(self, world_id: str) -> None:
         for ref, class_name in self._parts.pop(world_id, {}).items():

@@ -38,7 +38,7 @@ def vm_rows(context: Context, vm: Vm) -> Rows:
         fields["other_config"] = other
     rows: Rows = [("VM", ref, fields), ("VM_metrics", refs.ref(vm, "metrics"), _metrics(vm))]
     if _has_guest_metrics(vm):
-        rows.append(("VM_guest_metrics", refs.ref(vm, "guest_metrics"), _guest_metrics(context, vm)))
+        rows.append(("VM_guest_metrics", refs.ref(vm, "guest_metrics"), _guest_metrics(vm)))
     rows += _device_rows(context, vm, ref, running=running)
     if running and not vm.is_control_domain:
         rows.append(_console(context, vm, ref))
@@ -95,6 +95,8 @@ def _current(context: Context, vm: Vm | Snapshot) -> dict[str, str]:
 
 
 def _other_config(vm: Vm) -> dict[str, str]:
+    if "other_config" in vm.extra:
+        return dict(vm.extra["other_config"])
     if vm.is_default_template:
         size = vm.extra.get("disk_bytes", 0)
         disks = (f'<provision><disk device="0" size="{size}" sr="" bootable="true" type="system"/></provision>')
@@ -102,7 +104,7 @@ def _other_config(vm: Vm) -> dict[str, str]:
                 "linux_template": "true", "mac_seed": refs.uuid(vm, "metrics")}
     if vm.is_control_domain:
         return {"is_system_domain": "true", "storage_driver_domain": refs.ref(vm)}
-    return dict(vm.extra.get("other_config") or {"mac_seed": refs.uuid(vm, "metrics"), "base_template_name": "Other"})
+    return {"mac_seed": refs.uuid(vm, "metrics"), "base_template_name": "Other"}
 
 
 def _metrics(vm: Vm) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _has_guest_metrics(vm: Vm) -> bool:
     return vm.guest.tools_running or (vm.guest.tools and vm.power is not Power.RUNNING and vm.started > 0)
 
 
-def _guest_metrics(context: Context, vm: Vm) -> dict[str, Any]:
+def _guest_metrics(vm: Vm) -> dict[str, Any]:
     guest = vm.guest
     fields: dict[str, Any] = {
         "uuid": refs.uuid(vm, "guest_metrics"), "os_version": _os_version(guest),
@@ -131,9 +133,6 @@ def _guest_metrics(context: Context, vm: Vm) -> dict[str, Any]:
                   "platform-feature-multiprocessor-suspend": "1", "data-updated": "1"},
         "can_use_hotplug_vbd": "yes", "can_use_hotplug_vif": "yes",
     }
-    known = vm.extra.get("networks_reported")
-    if known is not None and fields["networks"] == known[0]:
-        fields["networks"] = known[1]
     if guest.tools_running:
         fields["last_updated"] = date(vm.started)
     return fields
