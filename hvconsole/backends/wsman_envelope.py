@@ -20,7 +20,9 @@ WSMAN = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
 MICROSOFT = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 IDENTITY = "http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd"
 WMI = "http://schemas.microsoft.com/wbem/wsman/1/wmi"
+BINDING = "http://schemas.dmtf.org/wbem/wsman/1/cimbinding.xsd"
 WQL = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
+ASSOCIATION = "http://schemas.dmtf.org/wbem/wsman/1/cimbinding/associationFilter"
 ANONYMOUS = f"{ADDRESSING}/role/anonymous"
 
 V2 = "root/virtualization/v2"
@@ -106,6 +108,17 @@ def enumerate_request(uri: str, wql: str = "", *, with_epr: bool = False, timeou
     query = f'<w:Filter Dialect="{WQL}">{wmi_xml.text(wql)}</w:Filter>' if wql else ""
     body = (f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>{MAX_ELEMENTS}</w:MaxElements>"
             f"{mode}{query}</n:Enumerate>")
+    return Request(action=f"{ENUMERATION}/Enumerate", uri=uri, body=body, timeout_s=timeout_s)
+
+
+def associated_request(uri: str, epr: Epr, assoc_class: str, result_class: str, *, timeout_s: int = 20) -> Request:
+    """Begin an enumeration of what is associated with an instance, without any query text (DSP0227)."""
+    body = (f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>{MAX_ELEMENTS}</w:MaxElements>"
+            f'<w:Filter Dialect="{ASSOCIATION}"><b:AssociatedInstances xmlns:b="{BINDING}">'
+            f"<b:Object>{_value(epr)}</b:Object>"
+            f"<b:AssociationClassName>{wmi_xml.text(assoc_class)}</b:AssociationClassName>"
+            f"<b:ResultClassName>{wmi_xml.text(result_class)}</b:ResultClassName>"
+            f"</b:AssociatedInstances></w:Filter></n:Enumerate>")
     return Request(action=f"{ENUMERATION}/Enumerate", uri=uri, body=body, timeout_s=timeout_s)
 
 
