@@ -30,7 +30,7 @@ MenuEntry = Command | Submenu | None
 def free_letter(label: str, taken: set[str]) -> int:
     """Position of the letter that opens an entry from the keyboard: the first one that no other entry has; -1: none."""
     starts: list[int] = [i for i, char in enumerate(label) if char.isalpha() and (i == 0 or not label[i - 1].isalpha())]
-    for position in (*starts, *range(len(label))):
+    for position in starts + list(range(len(label))):
         char = label[position].casefold()
         if char.isalpha() and char not in taken:
             taken.add(char)

@@ -101,7 +101,7 @@ class MainWindow:
         self.dispatcher = dispatcher
         self.services = services
         self._selection = Selection()
-        self._ticked: dict[ServerId, frozenset[ObjectId]] = {}
+        self._down: set[VmKey] = set()
         self._listening: list[Unsubscribe] = []
         self._timers: dict[str, str] = {}
         if make_dialogs is None:
@@ -276,7 +276,12 @@ class MainWindow:
         self._refresh_soon()
 
     def _monitor_changed(self, event: MonitorChanged) -> None:
-        self._ticked.pop(event.server_id, None)
+        key = VmKey(event.server_id, event.vm_id)
+        status = self.services.watcher.status(key)
+        if status is not None and status.state is MonitorState.DOWN:
+            self._down.add(key)
+        else:
+            self._down.discard(key)
         self.tree.refresh_vm(event.server_id, event.vm_id)
         self.tabs.on_event(event)
         self._refresh_soon()
@@ -330,12 +335,12 @@ class MainWindow:
 
     def _show_counts(self) -> None:
         connections = self.services.connections.all()
-        statuses = self.services.watcher.statuses()
+        ticked = self.services.watcher.ticked()
         self.statusbar.show(
             servers=len(connections),
             connected=sum(1 for c in connections if c.connected),
-            monitored=len(statuses),
-            down=sum(1 for status in statuses if status.state is MonitorState.DOWN),
+            monitored=len(ticked),
+            down=len(self._down & ticked),
         )
 
     def _tick_ages(self) -> None:
@@ -472,10 +477,7 @@ class MainWindow:
 
     def is_monitored(self, server_id: ServerId, vm_id: ObjectId) -> bool:
         """Whether this VM is ticked."""
-        ticked = self._ticked.get(server_id)
-        if ticked is None:
-            ticked = self._ticked[server_id] = self.services.watcher.ticked(server_id)
-        return vm_id in ticked
+        return VmKey(server_id, vm_id) in self.services.watcher.ticked()
 
     def monitor_status(self, server_id: ServerId, vm_id: ObjectId) -> MonitorStatus | None:
         """How its monitor stands."""
@@ -489,10 +491,10 @@ class MainWindow:
 
     def tree_ticked(self, items: tuple[Item, ...], monitored: bool) -> None:
         """Begin or end monitoring."""
+        watcher = self.services.watcher
         for item in items:
             if item.id is not None:
-                self.services.watcher.set_ticked(VmKey(item.server_id, item.id), monitored)
-        self._ticked.clear()
+                (watcher.tick if monitored else watcher.untick)(VmKey(item.server_id, item.id))
         self._refresh_soon()
         word = "on" if monitored else "off"
         names = Selection(items[:1]).subject(self.services.connections)
