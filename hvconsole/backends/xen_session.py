@@ -93,7 +93,11 @@ class XenSession:
         for text in (user, secret.password):
             if unsendable(text):
                 raise InvalidInput("The user name or password holds a character that can't be sent.")
-        self._log_in()
+        try:
+            self._log_in()
+        except BaseException:
+            self._close_lines()
+            raise
 
     # ---- calls ---------------------------------------------------------------------------------------------
 
@@ -216,6 +220,12 @@ class XenSession:
                 return
         line.connection.close()
 
+    def _close_lines(self) -> None:
+        with self._lock:
+            lines, self._idle = self._idle, []
+        for line in lines:
+            line.connection.close()
+
     # ---- login ---------------------------------------------------------------------------------------------
 
     @property
@@ -262,10 +272,7 @@ class XenSession:
     def log_out(self) -> None:
         """End the session on the server, within two seconds, on a connection of its own. Never raises."""
         handle, self._handle = self._handle, ""
-        with self._lock:
-            lines, self._idle = self._idle, []
-        for line in lines:
-            line.connection.close()
+        self._close_lines()
         if not handle:
             return
         wire = self._wire.sibling()

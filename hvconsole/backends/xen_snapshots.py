@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 MARK_KEY = "hvconsole_automatic"
 """Key in other_config of snapshots that the monitor took; the description carries the mark too."""
 
-SETTLE_S = 0.3
+SETTLE_S = 0.1
 """How long a task that was just accepted may need until its VM shows it."""
 
 _TAKING = frozenset({"snapshot", "checkpoint", "snapshot_with_quiesce"})
@@ -166,6 +166,7 @@ class Snapshots:
         # A task names no VM; but once it works on one, that VM's current_operations name the task. One that nobody
         # works on yet can be ours: it has just come, or it waits because our VM is busy with something else.
         taken = {task for other, row in list(self._tables.vm.items()) if other != vm for task in row.tasks}
+        taken |= {task for task, other in self._tasks.subjects().items() if other != vm}
         if all(ref in taken for ref in waiting):
             return False
         if current:

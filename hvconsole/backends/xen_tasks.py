@@ -49,6 +49,11 @@ class Tasks:
         self._session = session
         self._clock = clock
         self._closed = threading.Event()
+        self._subjects: dict[str, str] = {}
+
+    def subjects(self) -> dict[str, str]:
+        """Tasks that we follow now → reference of what they work on. Any thread."""
+        return dict(self._subjects)
 
     def close(self) -> None:
         """End the pauses of all who follow a task. Any thread."""
@@ -63,7 +68,11 @@ class Tasks:
         task = self._session.call(f"Async.{method}", *params, write=True)
         if not isinstance(task, str):
             raise OutcomeUnknown("The server started the work but didn't say which task it is.")
-        return self.follow(ctx, task, limit_s=limit_s)
+        self._subjects[task] = str(params[0]) if params else ""
+        try:
+            return self.follow(ctx, task, limit_s=limit_s)
+        finally:
+            self._subjects.pop(task, None)
 
     def follow(self, ctx: TaskContext, task: str, *, limit_s: float = TASK_LIMIT_S) -> Any:
         """Wait for the end of ``task``, report progress, and remove it from the server. Raises as ``run``."""

@@ -1,0 +1,44 @@
+"""The platforms that the contract is tested on: one row each. A new backend adds its row and gets all the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """How the suite treats one platform of the lab.
+
+    ``site`` is the lab's kind of site; ``expire_sessions`` gets the site's running server and makes it forget all
+    sessions; ``snapshot_request`` is a pattern for the name of the request that asks for a snapshot, as the lab's fault
+    rules see it; ``login_request`` likewise.
+    """
+
+    name: str
+    site: str
+    expire_sessions: Callable[[Any], None]
+    snapshot_request: str
+    login_request: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    running_vm: str = ""
+    """Name of a VM that runs, with tools and without snapshots."""
+    toolless_vm: str = ""
+    halted_vm: str = ""
+    vm_with_snapshots: str = ""
+
+
+PLATFORMS = (
+    Platform(
+        name="xenserver",
+        site="xenserver",
+        expire_sessions=lambda server: server.pool.sessions.expire_all(),
+        snapshot_request="Async.VM.snapshot",
+        login_request="session.login_with_password",
+        running_vm="web-02",
+        toolless_vm="telephony",
+        halted_vm="erp-test",
+        vm_with_snapshots="db-01",
+    ),
+)
