@@ -1,0 +1,243 @@
+"""The command line against the lab, each command a process of its own: what scripts and services will do with it."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+LIMIT_S = 30
+FAST = ("--interval", "0.5", "--timeout", "0.2")
+
+
+@pytest.fixture
+def environment(tmp_path, lab):
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HVCONSOLE", "COV", "PYTEST"))}
+    return {**kept, "HVCONSOLE_HOME": str(tmp_path / "home"), "HVCONSOLE_PASSWORD": lab.servers[0].password}
+
+
+@pytest.fixture
+def url(lab):
+    return lab.servers[0].url
+
+
+@pytest.fixture
+def pin(lab):
+    return ("--fingerprint", lab.servers[0].sha256)
+
+
+@pytest.fixture
+def run(environment):
+    def run(*words, **extra):
+        return subprocess.run(
+            [sys.executable, "-m", "hvconsole", *words],
+            env={**environment, **extra}, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    return run
+
+
+class Running:
+    """A command that goes on, its stdout read line by line."""
+
+    def __init__(self, words, environment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hvconsole", *words],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.lines = queue.Queue()
+        self.seen = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def until(self, wanted):
+        """The first JSON line for which ``wanted`` is true."""
+        while True:
+            line = self.lines.get(timeout=LIMIT_S)
+            assert line is not None, self.process.stderr.read()
+            self.seen.append(json.loads(line))
+            if wanted(self.seen[-1]):
+                return self.seen[-1]
+
+    def end(self, number):
+        self.process.send_signal(number)
+        code = self.process.wait(LIMIT_S)
+        self._reader.join(LIMIT_S)
+        errors = self.process.stderr.read()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code, errors
+
+
+@contextmanager
+def started(words, environment):
+    running = Running(words, environment)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.end(signal.SIGKILL)
+
+
+def vms(run, url, pin):
+    done = run("list", url, *pin, "--json")
+    assert done.returncode == 0, done.stderr
+    return {row["name"]: row for row in json.loads(done.stdout)}
+
+
+def event(name, vm=None):
+    return lambda line: line["event"] == name and (vm is None or line["vm"] == vm)
+
+
+def up(vm):
+    return lambda line: line["event"] == "state" and line["vm"] == vm and line["state"] == "up"
+
+
+def test_a_script_lists_works_and_checks_a_pool(run, url, pin, lab):
+    before = vms(run, url, pin)
+    assert before["web-01"]["power_state"] == "running"
+    done = run("run", "snapshot", url, "web-01", before["web-02"]["uuid"], "--name", "nightly", *pin)
+    assert done.returncode == 0, done.stderr
+    assert run("run", "suspend", url, "web-03", *pin).returncode == 0
+    refused = run("run", "shutdown", url, "legacy-fax", *pin)
+    assert refused.returncode == 1
+    assert "power-off" in refused.stderr
+    after = vms(run, url, pin)
+    for name in ("web-01", "web-02"):
+        (snapshot,) = [s for s in after[name]["snapshots"] if s["name"] == "nightly"]
+        assert snapshot["automatic"] is False
+        assert snapshot["created"].endswith("Z")
+    assert after["web-03"]["power_state"] == "suspended"
+    checked = run("check", url, *pin)
+    assert checked.returncode == 0
+    assert [line.split()[:2] for line in checked.stdout.splitlines() if line.startswith("  ok")][:5] == [
+        ["ok", "dns"], ["ok", "tcp"], ["ok", "tls"], ["ok", "login"], ["ok", "permission"],
+    ]  # fmt: skip
+
+
+def test_wrong_certificates_and_passwords_have_their_own_exit_codes(run, url, pin, lab):
+    sha256 = lab.servers[0].sha256
+    unknown = run("list", url, "--json")
+    assert unknown.returncode == 3
+    assert sha256 in unknown.stderr.replace(":", "").lower()
+    changed = run("list", url, "--fingerprint", "ab" * 32)
+    assert changed.returncode == 3
+    assert "AB:AB" in changed.stderr
+    assert sha256 in changed.stderr
+    wrong = run("list", url, *pin, HVCONSOLE_PASSWORD="wrong")
+    assert wrong.returncode == 4
+    assert run("check", url, *pin, HVCONSOLE_PASSWORD="wrong").returncode == 4
+    assert run("watch", url, "web-01", *pin, HVCONSOLE_PASSWORD="wrong").returncode == 4
+    assert run("watch", url, "web-01").returncode == 3
+    assert run("watch", "xenserver://root@127.0.0.2:1", "web-01", *pin).returncode == 5
+    assert run("watch", url, "nosuch", *pin).returncode == 1
+
+
+def test_a_pool_member_names_its_master_and_is_not_followed(run, pin, lab):
+    member = lab.servers[0].members[1]
+    done = run("list", f"xenserver://root@{member}", *pin)
+    assert done.returncode == 5
+    assert lab.servers[0].members[0].rpartition(":")[0] in done.stderr
+
+
+def test_a_pulled_cable_makes_one_snapshot_and_its_story_as_lines(environment, run, url, pin, lab):
+    uuid = vms(run, url, pin)["web-01"]["uuid"]
+    network = "{}:{}".format(*lab.network)
+    words = ["watch", url, uuid, "web-02", "--json", "--lab-network", network, *pin, *FAST]
+    with started(words, environment) as watch:
+        watch.until(up(uuid))
+        lab.pull_cable(uuid)
+        assert watch.until(event("outage"))["vm"] == uuid
+        taken = watch.until(event("snapshot"))
+        assert taken["snapshot"].startswith("Network_Down")
+        lab.plug_cable(uuid)
+        assert watch.until(event("recovered"))["seconds"] >= 0
+        assert watch.until(up(uuid))["name"] == "web-01"
+        code, errors = watch.end(signal.SIGINT)
+    assert code == 0
+    assert errors == ""
+    assert all({"time", "vm", "event"} <= set(line) for line in watch.seen)
+    rounds = [line for line in watch.seen if line["event"] == "round" and line["vm"] == uuid]
+    assert {"ok", "lost"} <= {line["result"] for line in rounds}
+    assert not [line for line in watch.seen if line["vm"] == "web-02" and line["event"] not in ("state", "round")]
+    automatic = [s for s in vms(run, url, pin)["web-01"]["snapshots"] if s["automatic"]]
+    assert [s["name"] for s in automatic] == [taken["snapshot"]]
+
+
+def test_killed_in_the_middle_of_an_outage_it_neither_loses_nor_repeats_the_snapshot(environment, run, url, pin, lab):
+    network = "{}:{}".format(*lab.network)
+    words = ["watch", url, "web-01", "--json", "--lab-network", network, *pin, *FAST]
+    uuid = vms(run, url, pin)["web-01"]["uuid"]
+    before = len(vms(run, url, pin)["web-01"]["snapshots"])
+    with started(words, environment) as watch:
+        watch.until(up("web-01"))
+        lab.pull_cable(uuid)
+        watch.until(event("outage"))
+        watch.end(signal.SIGKILL)
+    with started(words, environment) as watch:
+        watch.until(lambda line: line["event"] in ("snapshot", "round"))
+        lab.plug_cable(uuid)
+        watch.until(up("web-01"))
+        code, _errors = watch.end(signal.SIGTERM)
+    assert code == 0
+    snapshots = vms(run, url, pin)["web-01"]["snapshots"]
+    assert len(snapshots) == before + 1
+    assert sum(s["automatic"] for s in snapshots) == 1
+
+
+def test_the_lab_command_says_how_to_reach_it_and_ends_on_request(environment, tmp_path):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with started(["lab", "--quick"], environment) as lab:
+            told = json.loads(lab.lines.get(timeout=LIMIT_S))
+            server = next(s for s in told["servers"] if s["platform"] == "xenserver")
+            assert {"url", "user", "password", "sha256"} <= set(server)
+            done = subprocess.run(
+                [sys.executable, "-m", "hvconsole", "list", server["url"], "--fingerprint", server["sha256"]],
+                env={**environment, "HVCONSOLE_PASSWORD": server["password"]}, capture_output=True, text=True,
+                timeout=LIMIT_S, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            code, errors = lab.end(number)
+        assert (code, errors) == (0, "")
+
+
+def test_a_lab_of_any_size_and_a_missing_dump(environment, run):
+    with started(["lab", "--vms", "123"], environment) as lab:
+        told = json.loads(lab.lines.get(timeout=LIMIT_S))
+        server = told["servers"][0]
+        rows = vms(
+            lambda *words: run(*words, HVCONSOLE_PASSWORD=server["password"]),
+            server["url"], ("--fingerprint", server["sha256"]),
+        )  # fmt: skip
+        assert len(rows) == 123
+    missing = run("lab", "--xapi-db", "/nonexistent/state.db")
+    assert missing.returncode == 1
+    assert "can't be started" in missing.stderr
+
+
+def test_no_secret_is_anywhere_on_disk_or_in_the_arguments(environment, run, url, pin, lab, tmp_path):
+    canary = "cAnArY-%41<&>ä"
+    uri = url
+    run("list", uri, *pin, HVCONSOLE_PASSWORD=canary)
+    run("run", "start", uri, "web-01", *pin, HVCONSOLE_PASSWORD=canary)
+    run("run", "change-password", uri, *pin, HVCONSOLE_NEW_PASSWORD=canary)
+    done = run("list", uri, *pin, "-v", HVCONSOLE_PASSWORD=canary)
+    assert done.returncode == 0, done.stderr
+    shapes = [canary, canary.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), "cAnArY"]
+    for shape in shapes:
+        assert shape not in done.stdout + done.stderr
+        for path in (tmp_path / "home").rglob("*"):
+            if path.is_file():
+                assert shape.encode() not in path.read_bytes(), path
+                assert path.stat().st_mode & 0o077 == 0
