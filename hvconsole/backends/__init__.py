@@ -26,4 +26,8 @@ def open_hypervisor(target: Target, secret: Secret, trust: Trust, clock: Clock) 
         from hvconsole.backends.xenserver import open_xenserver
 
         return open_xenserver(target, secret, trust, clock)
+    if target.platform == "vsphere":
+        from hvconsole.backends.vsphere import open_vsphere
+
+        return open_vsphere(target, secret, trust, clock)
     raise InvalidInput(f"There is no backend called “{target.platform}”.")

@@ -1,0 +1,464 @@
+"""The live inventory: one container view, one filter, ``WaitForUpdatesEx`` deltas, and a slow full re-read.
+
+``Collector.next`` is called by one thread at a time (``watch``); ``refresh`` and ``touch`` from any thread. Records
+belong to the watching thread; what other threads may read is the finished ``Inventory``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hvconsole.backends.vsphere_api import FAULTS, vim, vmodl
+from hvconsole.backends.vsphere_errors import translate
+from hvconsole.backends.vsphere_model import (
+    build_host,
+    build_network,
+    build_pool,
+    build_storage,
+    build_vm,
+    is_network,
+)
+from hvconsole.backends.vsphere_records import READERS, Page, Readers, Record, Update, Value, read_page
+from hvconsole.backends.vsphere_session import Session
+from hvconsole.backends.vsphere_soap import PAGE, WireStub
+from hvconsole.backends.wire_calls import Call
+from hvconsole.clock import Clock
+from hvconsole.errors import HvError, SessionLost, TaskCancelled
+from hvconsole.model import Inventory, ObjectId
+
+log = logging.getLogger(__name__)
+
+PAGE_OBJECTS = 250
+"""Objects asked for at once, so that the interpreter is free between two pages."""
+HEAL_S = 300.0
+"""How often everything is read again, for what the server forgot to announce."""
+WAIT_S = 30.0
+"""Longest single wait."""
+REBUILDS = 3
+"""Times that a collector which the server forgot is made anew before the error is passed on."""
+
+_STRUCTURE = {"Datacenter", "Folder", "ComputeResource", "ClusterComputeResource", "ResourcePool", "VirtualApp"}
+_LIVE_TASKS = ("running", "queued")
+
+
+class Collector:
+    """Watches one server. The first ``next`` gives everything."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._records: dict[str, Record] = {}
+        self._removed: dict[str, str] = {}
+        self._inventory: Inventory | None = None
+        self._collector: Any = None
+        self._view: Any = None
+        self._version = ""
+        self._logins = 0
+        self._read_at = 0.0
+        self._lock = threading.Lock()
+        self._stale = True
+        self._touched: set[tuple[str, str]] = set()
+        self._poll: Call | None = None
+        self._waiting = False
+
+    # ---- any thread ------------------------------------------------------------------------------------------
+
+    @property
+    def inventory(self) -> Inventory | None:
+        """The latest inventory, None before the first."""
+        return self._inventory
+
+    def refresh(self) -> None:
+        """Read everything again next; does not block, wakes a waiting ``next``."""
+        with self._lock:
+            self._stale = True
+            poll = self._poll
+        if poll is not None:
+            poll.abort()
+
+    def touch(self, kind: str, object_id: str) -> None:
+        """Read one object again soon: something was just done to it, and not every server announces all changes."""
+        with self._lock:
+            self._touched.add((kind, object_id))
+            waiting, collector = self._waiting, self._collector
+        if not waiting or collector is None:
+            return
+        with contextlib.suppress(HvError):
+            self._session.read(self._session.object(type(collector), collector._moId).CancelWaitForUpdates)
+
+    # ---- the watching thread ---------------------------------------------------------------------------------
+
+    def next(self, timeout_s: float) -> Inventory | None:
+        """The next inventory, or None when nothing changed in time. Raises ``SessionLost``, ``ConnectError``."""
+        end = self._clock.monotonic() + timeout_s
+        failures = 0
+        while True:
+            if self._session.closing:
+                raise SessionLost("The connection was closed.")
+            try:
+                found = self._step(end)
+            except (vmodl.fault.ManagedObjectNotFound, vim.fault.NotAuthenticated, vmodl.query.InvalidCollectorVersion,
+                    vmodl.fault.InvalidArgument) as fault:
+                failures += 1
+                if failures > REBUILDS:
+                    raise translate(fault) from fault
+                if isinstance(fault, vim.fault.NotAuthenticated):
+                    self._session.log_in_again(self._logins)
+                self._stale = True
+                continue
+            except vmodl.fault.RequestCanceled:
+                continue  # touch() woke us
+            except FAULTS as fault:
+                raise translate(fault) from fault
+            except TaskCancelled:
+                if self._session.closing:
+                    raise SessionLost("The connection was closed.") from None
+                continue  # refresh() woke us
+            if found is not None:
+                return found
+            if self._clock.monotonic() >= end:
+                return None
+
+    def _step(self, end: float) -> Inventory | None:
+        self._session.keep_alive()
+        before = self._inventory
+        heal = self._read_at and self._clock.monotonic() - self._read_at >= HEAL_S
+        if self._stale or heal or self._logins != self._session.logins:
+            return self._read_everything()
+        updates = self._touched_updates()
+        if not updates:
+            updates = self._wait(end)
+        changed = self._apply(updates)
+        if changed or (before is not None and before.server != self._session.info):
+            return self._publish(changed)
+        return None
+
+    # ---- talking to the server -------------------------------------------------------------------------------
+
+    def _read_everything(self) -> Inventory | None:
+        self._forget_collector()
+        with self._lock:
+            asked, self._stale = self._stale, False
+            self._touched.clear()
+        self._logins = self._session.logins
+        stub = self._session.poll
+        content = self._session.content
+
+        def prepare() -> tuple[Any, Any]:
+            collector = vmodl.query.PropertyCollector(content.propertyCollector._moId, stub).CreatePropertyCollector()
+            manager = vim.view.ViewManager(content.viewManager._moId, stub)
+            root = vim.Folder(content.rootFolder._moId, stub)
+            view = manager.CreateContainerView(root, _view_kinds(), True)
+            collector.CreateFilter(_filter_spec(view, content.taskManager), False)
+            return collector, view
+
+        self._collector, self._view = self._session.read(prepare)
+        self._version = ""
+        fresh: dict[str, Record] = {}
+        for page in self._pages(WAIT_S):
+            _merge(fresh, page.updates)
+        changed = self._replace_records(fresh)
+        self._read_at = self._clock.monotonic()
+        published = self._publish(changed) if self._inventory is None or changed else None
+        if published is None and asked and self._inventory is not None:
+            # whoever pressed F5 sees that the server was asked
+            published = self._inventory = replace(self._inventory, taken=self._clock.now())
+        return published
+
+    def _pages(self, wait_s: float) -> Iterable[Page]:
+        while True:
+            page = self._wait_for_updates(wait_s)
+            if page.version:
+                self._version = page.version
+            yield page
+            if not page.truncated:
+                return
+
+    def _wait_for_updates(self, wait_s: float) -> Page:
+        options = vmodl.query.PropertyCollector.WaitOptions(
+            maxWaitSeconds=max(0, round(wait_s)), maxObjectUpdates=PAGE_OBJECTS
+        )
+        limits = PAGE.longer(wait_s)
+        with self._session.wire.call(limits, faults=FAULTS) as call:
+            with self._lock:
+                self._poll, self._waiting = call, True
+                stale = self._stale
+            try:
+                if stale:
+                    raise TaskCancelled("Cancelled.")
+                body = self._session.raw(
+                    self._session.poll, self._collector, "WaitForUpdatesEx", [self._version, options], limits
+                )
+            finally:
+                with self._lock:
+                    self._poll, self._waiting = None, False
+        return read_page(body)
+
+    def _wait(self, end: float) -> list[Update]:
+        wait_s = min(WAIT_S, max(0.0, end - self._clock.monotonic()))
+        updates: list[Update] = []
+        for page in self._pages(wait_s):
+            updates.extend(page.updates)
+        return updates
+
+    def _touched_updates(self) -> list[Update]:
+        with self._lock:
+            touched, self._touched = self._touched, set()
+        updates: list[Update] = []
+        for kind, object_id in touched:
+            try:
+                records = retrieve(self._session, [(kind, object_id)])
+            except vmodl.fault.ManagedObjectNotFound:
+                if object_id in self._records:
+                    updates.append(Update("leave", kind, object_id, {}))
+                continue
+            for record in records:
+                known = self._records.get(record.id)
+                gone = {} if known is None else {path: None for path in known.values if path not in record.values}
+                op = "enter" if known is None else "modify"
+                updates.append(Update(op, record.kind, record.id, {**gone, **record.values}))
+        return updates
+
+    def _forget_collector(self) -> None:
+        collector, view = self._collector, self._view
+        self._collector = self._view = None
+        if collector is None or self._logins != self._session.logins:
+            return
+
+        def destroy() -> None:
+            collector.DestroyPropertyCollector()
+            view.DestroyView()
+
+        with contextlib.suppress(HvError):
+            self._session.read(destroy)
+
+    # ---- records → model -------------------------------------------------------------------------------------
+
+    def _replace_records(self, fresh: dict[str, Record]) -> set[str]:
+        old, changed = self._records, set()
+        for key, record in fresh.items():
+            known = old.get(key)
+            if known is not None and known.values == record.values:
+                fresh[key] = known
+            else:
+                changed.add(key)
+        changed.update(key for key in old if key not in fresh)
+        self._removed = {key: old[key].kind for key in old if key not in fresh}
+        self._records = fresh
+        return changed
+
+    def _apply(self, updates: list[Update]) -> set[str]:
+        self._removed = {}
+        changed: set[str] = set()
+        for update in updates:
+            record = self._records.get(update.id)
+            if update.op == "leave":
+                if record is not None:
+                    del self._records[update.id]
+                    self._removed[update.id] = record.kind
+                    changed.add(update.id)
+                    changed.update(_task_subject(record))
+                continue
+            self._removed.pop(update.id, None)
+            if record is None:
+                record = self._records[update.id] = Record(update.kind, update.id)
+                changed.add(update.id)
+            if _set(record, update.values):
+                changed.add(update.id)
+                changed.update(_task_subject(record))
+        return changed
+
+    def _publish(self, changed: set[str]) -> Inventory | None:
+        """Build what changed; None if nothing that is shown differs."""
+        old = self._inventory
+        records, vcenter = self._records, self._session.is_vcenter
+        kinds = {records[key].kind if key in records else self._removed.get(key, "") for key in changed}
+        everything = old is None or bool(kinds & _STRUCTURE) or self._host_moved(changed)
+        wanted: Iterable[str] = list(records) if everything else changed
+        operations = self._operations()
+        before: dict[str, Mapping[ObjectId, Any]] = {
+            "pools": old.pools if old else {},
+            "hosts": old.hosts if old else {},
+            "vms": old.vms if old else {},
+            "networks": old.networks if old else {},
+            "storages": old.storages if old else {},
+        }
+        after: dict[str, dict[ObjectId, Any]] = {}
+
+        def put(table: str, key: str, value: Any) -> None:
+            known = before[table].get(ObjectId(key))
+            if known is value or (known is not None and known == value):
+                return
+            target = after.setdefault(table, dict(before[table]))
+            if value is None:
+                target.pop(ObjectId(key), None)
+            else:
+                target[ObjectId(key)] = value
+
+        for key in wanted:
+            record = records.get(key)
+            if record is None:
+                continue
+            if record.kind == "VirtualMachine":
+                put("vms", key, build_vm(record, records, operations.get(key, ()), vcenter=vcenter))
+            elif record.kind == "HostSystem":
+                put("hosts", key, build_host(record, records, vcenter=vcenter, address=self._session.host))
+            elif record.kind in _STRUCTURE:
+                put("pools", key, build_pool(record, records, vcenter=vcenter))
+            elif is_network(record.kind):
+                put("networks", key, build_network(record))
+            elif record.kind == "Datastore":
+                put("storages", key, build_storage(record))
+        for key in self._removed:
+            for table in before:
+                if ObjectId(key) in before[table]:
+                    after.setdefault(table, dict(before[table])).pop(ObjectId(key), None)
+        info = self._session.info
+        if old is not None and not after and old.server == info:
+            return None
+        tables = {name: after.get(name, before[name]) for name in before}
+        self._inventory = Inventory(
+            server=info,
+            taken=self._clock.now(),
+            pools=tables["pools"],
+            hosts=tables["hosts"],
+            vms=tables["vms"],
+            networks=tables["networks"],
+            storages=tables["storages"],
+        )
+        return self._inventory
+
+    def _host_moved(self, changed: set[str]) -> bool:
+        """Whether a host stands somewhere else now, so that its VMs must be placed anew."""
+        old = self._inventory
+        if old is None:
+            return True
+        for key in changed:
+            record = self._records.get(key)
+            if record is not None and record.kind == "HostSystem":
+                shown = old.hosts.get(ObjectId(key))
+                now = build_host(record, self._records, vcenter=self._session.is_vcenter, address=self._session.host)
+                if shown is None or shown.pool_id != now.pool_id:
+                    return True
+        return False
+
+    def _operations(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for record in self._records.values():
+            if record.kind == "Task" and record.get("info.state") in _LIVE_TASKS:
+                subject = record.get("info.entity", "")
+                doing = record.get("info.descriptionId", "").rpartition(".")[2] or "task"
+                found[subject] = (*found.get(subject, ()), doing)
+        return found
+
+
+def _set(record: Record, values: Mapping[str, Value]) -> bool:
+    changed = False
+    for path, value in values.items():
+        if record.values.get(path) != value:
+            changed = True
+            if value is None:
+                del record.values[path]
+            else:
+                record.values[path] = value
+    return changed
+
+
+def _merge(records: dict[str, Record], updates: Iterable[Update]) -> None:
+    for update in updates:
+        if update.op == "leave":
+            records.pop(update.id, None)
+        else:
+            _set(records.setdefault(update.id, Record(update.kind, update.id)), update.values)
+
+
+def _task_subject(record: Record) -> set[str]:
+    return {record.get("info.entity")} if record.kind == "Task" and record.get("info.entity") else set()
+
+
+# ---- what is asked for -----------------------------------------------------------------------------------------
+
+_KINDS: Mapping[str, Any] = {
+    "VirtualMachine": vim.VirtualMachine,
+    "HostSystem": vim.HostSystem,
+    "Datacenter": vim.Datacenter,
+    "Folder": vim.Folder,
+    "ComputeResource": vim.ComputeResource,
+    "ResourcePool": vim.ResourcePool,
+    "Network": vim.Network,
+    "Datastore": vim.Datastore,
+    "Task": vim.Task,
+}
+"""Base kinds; what is asked of them is asked of their sub-kinds too."""
+
+
+def _view_kinds() -> list[Any]:
+    return [kind for name, kind in _KINDS.items() if name != "Task"]
+
+
+def property_specs(readers: Readers = READERS) -> list[Any]:
+    """One ``PropertySpec`` per base kind."""
+    return [
+        vmodl.query.PropertyCollector.PropertySpec(type=kind, pathSet=list(readers[name]), all=False)
+        for name, kind in _KINDS.items()
+        if name in readers
+    ]
+
+
+def _traversal(start: Any, kind: Any, path: str) -> Any:
+    step = vmodl.query.PropertyCollector.TraversalSpec(name=path, type=kind, path=path, skip=False)
+    return vmodl.query.PropertyCollector.ObjectSpec(obj=start, skip=True, selectSet=[step])
+
+
+def _filter_spec(view: Any, task_manager: Any) -> Any:
+    starts = [_traversal(view, vim.view.ContainerView, "view")]
+    if task_manager is not None:
+        starts.append(_traversal(task_manager, vim.TaskManager, "recentTask"))
+    return vmodl.query.PropertyCollector.FilterSpec(objectSet=starts, propSet=property_specs())
+
+
+def retrieve(
+    session: Session, objects: Iterable[tuple[str, str]], readers: Readers = READERS, stub: WireStub | None = None
+) -> list[Record]:
+    """Read properties of single objects, given as (kind, id), page by page. Raises faults untranslated.
+
+    ``readers`` says which properties; an object that is gone raises ``ManagedObjectNotFound``.
+    """
+    wanted = list(objects)
+    if not wanted:
+        return []
+    query = vmodl.query.PropertyCollector
+    kinds = {kind for kind, _ in wanted}
+    specs = [
+        query.PropertySpec(type=managed_kind(kind), pathSet=list(readers[kind]), all=False) for kind in sorted(kinds)
+    ]
+    starts = [query.ObjectSpec(obj=managed_kind(kind)(moid, None), skip=False) for kind, moid in wanted]
+    return retrieve_spec(session, query.FilterSpec(objectSet=starts, propSet=specs), readers, stub)
+
+
+def retrieve_spec(session: Session, spec: Any, readers: Readers, stub: WireStub | None = None) -> list[Record]:
+    """RetrievePropertiesEx with all its pages. Raises faults untranslated."""
+    query = vmodl.query.PropertyCollector
+    through = stub or session.stub
+    collector = query(session.content.propertyCollector._moId, through)
+    options = query.RetrieveOptions(maxObjects=PAGE_OBJECTS)
+    page = read_page(session.raw(through, collector, "RetrievePropertiesEx", [[spec], options]), readers)
+    updates = page.updates
+    while page.token:
+        page = read_page(session.raw(through, collector, "ContinueRetrievePropertiesEx", [page.token]), readers)
+        updates.extend(page.updates)
+    records: dict[str, Record] = {}
+    _merge(records, updates)
+    return list(records.values())
+
+
+def managed_kind(name: str) -> Any:
+    """The pyVmomi class of a WSDL kind."""
+    return _KINDS.get(name) or getattr(vim, name)
+
+

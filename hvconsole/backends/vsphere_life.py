@@ -1,0 +1,149 @@
+"""Clone, delete, rename, template, migrate. Verb threads; each request is sent once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hvconsole.backends.base import TaskContext
+from hvconsole.backends.vsphere_api import vim
+from hvconsole.backends.vsphere_devices import disk_users, read_one, vm_devices
+from hvconsole.backends.vsphere_model import sent_name
+from hvconsole.backends.vsphere_places import compute_of, host_record, takes_vms, typed, vm_folder
+from hvconsole.backends.vsphere_power import machine, power_off, require, start, vm_state
+from hvconsole.backends.vsphere_records import Reader, word
+from hvconsole.backends.vsphere_refusals import NO_CLONE, NO_MIGRATE
+from hvconsole.backends.vsphere_session import Session
+from hvconsole.backends.vsphere_snapshots import tree
+from hvconsole.backends.vsphere_tasks import run_task
+from hvconsole.errors import HostUnavailable, InvalidInput, NotFound, NotSupported
+from hvconsole.model import ObjectId, PowerState, Verb
+
+_PLACE: Mapping[str, Mapping[str, Reader]] = {
+    "VirtualMachine": {"parent": typed, "resourcePool": word, "runtime.host": word}
+}
+NAME_CHARACTERS = 80
+"""Longest name that every version accepts."""
+
+
+def check_name(name: str) -> str:
+    """The name as it is sent. Raises ``InvalidInput``."""
+    if not name.strip():
+        raise InvalidInput("Enter a name.")
+    if len(name) > NAME_CHARACTERS:
+        raise InvalidInput(f"A name can have {NAME_CHARACTERS} characters at most on this server.")
+    return sent_name(name)
+
+
+def clone(
+    session: Session,
+    vm_id: ObjectId,
+    name: str,
+    ctx: TaskContext,
+    *,
+    storage_id: ObjectId | None = None,
+    snapshot_id: ObjectId | None = None,
+    host_id: ObjectId | None = None,
+    changes: Any = None,
+) -> ObjectId:
+    """Copy a VM or template (or one of its snapshots) with all its disks; returns the new VM's id.
+
+    ``changes``: a ``ConfigSpec`` for the copy. On ESXi ``NotSupported``: single hosts have no such operation.
+    """
+    if not session.is_vcenter:
+        raise NotSupported(NO_CLONE)
+    sent = check_name(name)
+    place = read_one(session, "VirtualMachine", vm_id, _PLACE)
+    pool_id = place.get("resourcePool", "")
+    if not pool_id or host_id is not None:
+        # templates have no pool
+        pool_id = compute_of(session, host_id or place.get("runtime.host", "")).pool_id
+    kind, folder_id = place.get("parent", ("", ""))
+    if kind == "Folder":
+        folder = session.object(vim.Folder, folder_id)
+    else:
+        folder = vm_folder(session, host_id or place.get("runtime.host", ""))
+    location = vim.vm.RelocateSpec(pool=session.object(vim.ResourcePool, pool_id))
+    if host_id is not None:
+        location.host = session.object(vim.HostSystem, host_id)
+    if storage_id is not None:
+        location.datastore = session.object(vim.Datastore, storage_id)
+    spec = vim.vm.CloneSpec(location=location, powerOn=False, template=False, config=changes)
+    if snapshot_id is not None:
+        if all(snapshot.id != snapshot_id for snapshot in tree(session, vm_id).snapshots):
+            raise NotFound("The snapshot no longer exists on the server.")
+        spec.snapshot = session.object(vim.vm.Snapshot, snapshot_id)
+    vm = machine(session, vm_id)
+    return ObjectId(run_task(session, ctx, lambda: vm.CloneVM_Task(folder, sent, spec)))
+
+
+def delete(session: Session, vm_id: ObjectId, ctx: TaskContext, keep_disks: frozenset[ObjectId]) -> None:
+    """Delete a VM with its snapshots and disks, except ``keep_disks`` and disks that other VMs use too."""
+    state = vm_state(session, vm_id)
+    if not state.template:
+        require(state, Verb.DELETE)
+    disks = [device for device in vm_devices(session, vm_id) if device.kind == "disk"]
+    shared = disk_users(session, vm_id, {disk.file for disk in disks if disk.file})
+    kept = [disk for disk in disks if ObjectId(str(disk.key)) in keep_disks or disk.file in shared]
+    if kept and tree(session, vm_id).snapshots:
+        raise InvalidInput("Disks can be kept only when the VM has no snapshots: delete those first.")
+    vm = machine(session, vm_id)
+    if state.power is PowerState.SUSPENDED:
+        # servers refuse to delete a suspended VM; its memory image goes with it anyway
+        power_off(session, vm_id, ctx)
+    if kept:
+        edits = [
+            vim.vm.device.VirtualDeviceSpec(operation="remove", device=vim.vm.device.VirtualDisk(key=disk.key))
+            for disk in kept
+        ]
+        run_task(session, ctx, lambda: vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=edits)), cancellable=False)
+    run_task(session, ctx, vm.Destroy_Task)
+
+
+def rename(session: Session, vm_id: ObjectId, name: str, ctx: TaskContext, description: str | None) -> None:
+    """Change the name, and the notes if given."""
+    sent = check_name(name)
+    vm = machine(session, vm_id)
+    run_task(session, ctx, lambda: vm.Rename_Task(sent))
+    if description is not None:
+        run_task(session, ctx, lambda: vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation=description)))
+
+
+def to_template(session: Session, vm_id: ObjectId, ctx: TaskContext) -> None:
+    """Turn a VM that is off into a template."""
+    if not session.is_vcenter:
+        raise NotSupported(NO_CLONE)
+    require(vm_state(session, vm_id), Verb.TO_TEMPLATE)
+    ctx.raise_if_cancelled()
+    session.write(machine(session, vm_id).MarkAsTemplate)
+
+
+def migrate(session: Session, vm_id: ObjectId, host_id: ObjectId, ctx: TaskContext) -> None:
+    """Move a VM to another host, running if it runs; its disks stay where they are."""
+    if not session.is_vcenter:
+        raise NotSupported(NO_MIGRATE)
+    state = vm_state(session, vm_id)
+    require(state, Verb.MIGRATE)
+    if state.host_id == host_id:
+        raise InvalidInput("The VM is on that host already.")
+    target = host_record(session, host_id)
+    if not takes_vms(target):
+        raise HostUnavailable("That host isn't connected or is in maintenance mode.")
+    spec = vim.vm.RelocateSpec(host=session.object(vim.HostSystem, host_id))
+    here, there = compute_of(session, state.host_id), compute_of(session, host_id)
+    if here.id != there.id:
+        spec.pool = session.object(vim.ResourcePool, there.pool_id)
+    vm = machine(session, vm_id)
+    run_task(session, ctx, lambda: vm.RelocateVM_Task(spec))
+
+
+def start_on(session: Session, vm_id: ObjectId, host_id: ObjectId, ctx: TaskContext) -> None:
+    """Power on on a host: moved there first, because the host given to a power-on is a mere hint."""
+    state = vm_state(session, vm_id)
+    require(state, Verb.START_ON)
+    if state.host_id != host_id:
+        if not session.is_vcenter:
+            raise NotSupported(NO_MIGRATE)
+        migrate(session, vm_id, host_id, ctx)
+    start(session, vm_id, ctx)
+

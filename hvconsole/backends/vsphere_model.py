@@ -1,0 +1,324 @@
+"""Records of the property collector → the model. Pure: no server, no clock; any thread.
+
+Tree: datacenter → cluster or host → VM. Folders and resource pools are containers too, named by ``Vm.folder_id`` and
+``Vm.resource_pool_id``. The roots that every server has ("vm", "Resources", ESXi's "ha-datacenter") are not shown.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+
+from hvconsole.backends.vsphere_records import GuestNic, Record, SnapshotTree
+from hvconsole.backends.vsphere_refusals import VmFacts, host_refusals, vm_refusals
+from hvconsole.model import (
+    Host,
+    Network,
+    Nic,
+    ObjectId,
+    Pool,
+    PoolKind,
+    PowerState,
+    Snapshot,
+    Storage,
+    ToolsState,
+    Vm,
+    VmKind,
+)
+
+MIB = 1 << 20
+_POWER = {
+    "poweredOn": PowerState.RUNNING,
+    "poweredOff": PowerState.HALTED,
+    "suspended": PowerState.SUSPENDED,
+}
+_TOOLS_WORDS = {
+    "guestToolsNotInstalled": "not installed",
+    "guestToolsNeedUpgrade": "update available",
+    "guestToolsCurrent": "up to date",
+    "guestToolsUnmanaged": "managed by the guest",
+    "guestToolsTooOld": "too old",
+    "guestToolsSupportedOld": "update available",
+    "guestToolsSupportedNew": "newer than the host's",
+    "guestToolsTooNew": "too new",
+    "guestToolsBlacklisted": "known to be faulty, update",
+}
+_ESCAPED = re.compile(r"%(2f|5c|25)", re.IGNORECASE)
+_CONTAINERS = {"ComputeResource", "ClusterComputeResource"}
+_NETWORKS = {"Network", "DistributedVirtualPortgroup", "OpaqueNetwork"}
+_DEEPEST = 100
+"""Levels that are followed upwards; more is a cycle made by a hostile server."""
+
+Records = Mapping[str, Record]
+
+
+def shown_name(name: str) -> str:
+    """A name as people know it: the server escapes slash, backslash and percent in the names of inventory objects."""
+    if "%" not in name:
+        return name
+    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), name)
+
+
+def sent_name(name: str) -> str:
+    """The reverse of ``shown_name``."""
+    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+
+
+def is_network(kind: str) -> bool:
+    """Whether a record's kind is one of the kinds of network."""
+    return kind in _NETWORKS
+
+
+# ---- places --------------------------------------------------------------------------------------------------
+
+
+def _ancestors(records: Records, start: str) -> list[Record]:
+    """The records above (and including) ``start``, nearest first."""
+    found: list[Record] = []
+    current = records.get(start)
+    while current is not None and len(found) < _DEEPEST:
+        found.append(current)
+        current = records.get(current.get("parent", ""))
+    return found
+
+
+def _nearest(records: Records, start: str, kinds: set[str]) -> Record | None:
+    return next((record for record in _ancestors(records, start) if record.kind in kinds), None)
+
+
+def place_of_host(records: Records, host_id: str, *, vcenter: bool) -> ObjectId | None:
+    """The cluster or datacenter under which a host is shown."""
+    if not vcenter:
+        return None
+    record = records.get(host_id)
+    if record is None:
+        return None
+    place = _nearest(records, record.get("parent", ""), {"ClusterComputeResource", "Datacenter"})
+    return None if place is None else ObjectId(place.id)
+
+
+def _place_of_vm(records: Records, vm: Record, *, vcenter: bool) -> ObjectId | None:
+    if not vcenter:
+        return None
+    host = vm.get("runtime.host", "")
+    if host in records:
+        return place_of_host(records, host, vcenter=True)
+    datacenter = _nearest(records, vm.get("parent", ""), {"Datacenter"})
+    return None if datacenter is None else ObjectId(datacenter.id)
+
+
+def _shown_folder(records: Records, folder_id: str) -> bool:
+    record = records.get(folder_id)
+    if record is None or record.kind != "Folder" or "VirtualMachine" not in record.get("childType", frozenset()):
+        return False
+    above = records.get(record.get("parent", ""))
+    return above is not None and above.kind == "Folder"
+
+
+def _shown_resource_pool(records: Records, pool_id: str) -> bool:
+    record = records.get(pool_id)
+    if record is None or record.kind not in ("ResourcePool", "VirtualApp"):
+        return False
+    above = records.get(record.get("parent", ""))
+    return above is not None and above.kind in ("ResourcePool", "VirtualApp")
+
+
+def build_pool(record: Record, records: Records, *, vcenter: bool) -> Pool | None:
+    """The container that a record is shown as, or None."""
+    name = shown_name(record.get("name", ""))
+    parent: str | None = None
+    if record.kind == "Datacenter":
+        if not vcenter:
+            return None
+        kind = PoolKind.DATACENTER
+    elif record.kind == "ClusterComputeResource":
+        kind = PoolKind.CLUSTER
+        above = _nearest(records, record.get("parent", ""), {"Datacenter"})
+        parent = above.id if above is not None else None
+    elif record.kind == "Folder":
+        if not _shown_folder(records, record.id):
+            return None
+        kind = PoolKind.FOLDER
+        over = record.get("parent", "")
+        if _shown_folder(records, over):
+            parent = over
+        elif vcenter:
+            above = _nearest(records, over, {"Datacenter"})
+            parent = above.id if above is not None else None
+    elif record.kind in ("ResourcePool", "VirtualApp"):
+        if not _shown_resource_pool(records, record.id):
+            return None
+        kind = PoolKind.RESOURCE_POOL
+        over = record.get("parent", "")
+        if _shown_resource_pool(records, over):
+            parent = over
+        elif vcenter:
+            above = _nearest(records, record.get("owner", ""), {"ClusterComputeResource", "Datacenter"})
+            parent = above.id if above is not None else None
+    else:
+        return None
+    return Pool(
+        id=ObjectId(record.id),
+        uuid=record.id,
+        name=name,
+        kind=kind,
+        parent_id=None if parent is None else ObjectId(parent),
+    )
+
+
+# ---- VMs -----------------------------------------------------------------------------------------------------
+
+
+def build_vm(record: Record, records: Records, operations: Sequence[str], *, vcenter: bool) -> Vm:
+    """One VM or template. ``operations``: what the server's running tasks do with it."""
+    connection = record.get("runtime.connectionState", "connected")
+    power = _POWER.get(record.get("runtime.powerState", ""), PowerState.UNKNOWN)
+    if connection not in ("connected", ""):
+        power = PowerState.UNKNOWN
+    template = bool(record.get("config.template", False))
+    tools = tools_state(record)
+    running = power is PowerState.RUNNING
+    host = record.get("runtime.host")
+    host_id = None if host is None else ObjectId(host)
+    reported: tuple[GuestNic, ...] = record.get("guest.net", ()) if running else ()
+    tree: SnapshotTree | None = record.get("snapshot")
+    snapshots: tuple[Snapshot, ...] = tree.snapshots if tree is not None else ()
+    folder, resources = record.get("parent", ""), record.get("resourcePool", "")
+    memory = record.get("config.hardware.memoryMB")
+    doing = tuple(operations)
+    facts = VmFacts(power, tools, template, connection, record.get("disabledMethod", frozenset()), vcenter, doing)
+    return Vm(
+        id=ObjectId(record.id),
+        uuid=record.get("config.uuid", ""),
+        name=shown_name(record.get("name", "")),
+        description=record.get("config.annotation", ""),
+        kind=VmKind.TEMPLATE if template else VmKind.VM,
+        power=power,
+        host_id=host_id if running else None,
+        home_id=host_id,
+        pool_id=_place_of_vm(records, record, vcenter=vcenter),
+        folder_id=ObjectId(folder) if _shown_folder(records, folder) else None,
+        resource_pool_id=ObjectId(resources) if _shown_resource_pool(records, resources) else None,
+        addresses=guest_addresses(record.get("guest.ipAddress", "") if running else "", reported),
+        nics=tuple(_nic(nic, position) for position, nic in enumerate(reported) if nic.key >= 0),
+        os=record.get("guest.guestFullName") or record.get("config.guestFullName"),
+        tools=tools,
+        tools_text=tools_text(record),
+        vcpus=record.get("config.hardware.numCPU"),
+        memory_bytes=None if memory is None else memory * MIB,
+        started=record.get("runtime.bootTime") if running else None,
+        snapshots=snapshots,
+        current_snapshot_id=ObjectId(tree.current) if tree is not None and tree.current else None,
+        operations=doing,
+        refusals=vm_refusals(facts),
+    )
+
+
+def tools_state(record: Record) -> ToolsState:
+    """State of the guest's tools; ``toolsStatus`` is deprecated and not looked at."""
+    status = record.get("guest.toolsRunningStatus", "")
+    version = record.get("guest.toolsVersionStatus2", "")
+    if status == "guestToolsRunning":
+        return ToolsState.RUNNING
+    if version == "guestToolsNotInstalled":
+        return ToolsState.MISSING
+    if version or status == "guestToolsExecutingScripts":
+        return ToolsState.INSTALLED
+    return ToolsState.MISSING if status == "guestToolsNotRunning" else ToolsState.UNKNOWN
+
+
+def tools_text(record: Record) -> str:
+    """What the tools say about themselves: "12352, up to date"."""
+    version = record.get("guest.toolsVersion", "")
+    words = _TOOLS_WORDS.get(record.get("guest.toolsVersionStatus2", ""), "")
+    return ", ".join(part for part in ("" if version == "0" else version, words) if part)
+
+
+def guest_addresses(first: str, nics: Sequence[GuestNic]) -> tuple[str, ...]:
+    """Addresses worth pinging, IPv4 first: of real cards (not of bridges inside the guest), no link-local IPv6."""
+    real = [nic for nic in nics if nic.key >= 0]
+    found = [address for nic in real or nics for address in nic.addresses]
+    if first and (first in found or not found):
+        found.insert(0, first)
+    four: dict[str, None] = {}
+    six: dict[str, None] = {}
+    for address in found:
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            continue
+        if parsed.version == 4:
+            four[str(parsed)] = None
+        elif not parsed.is_link_local:
+            six[str(parsed)] = None
+    return (*four, *six)
+
+
+def _nic(nic: GuestNic, position: int) -> Nic:
+    return Nic(
+        id=ObjectId(str(nic.key)),
+        device=str(position),
+        mac=nic.mac,
+        network=shown_name(nic.network),
+        connected=nic.connected,
+        addresses=nic.addresses,
+    )
+
+
+# ---- hosts, networks, storages -------------------------------------------------------------------------------
+
+
+def build_host(record: Record, records: Records, *, vcenter: bool, address: str) -> Host:
+    """One host. ``address``: where we are connected, which is the host's own address on ESXi."""
+    connection = record.get("runtime.connectionState", "")
+    maintenance = bool(record.get("runtime.inMaintenanceMode", False))
+    memory = record.get("summary.hardware.memorySize")
+    used = record.get("summary.quickStats.overallMemoryUsage")
+    name = shown_name(record.get("name", ""))
+    return Host(
+        id=ObjectId(record.id),
+        uuid=record.get("summary.hardware.uuid", ""),
+        name=name,
+        address=name if vcenter else address,
+        pool_id=place_of_host(records, record.id, vcenter=vcenter),
+        live=None if not connection else connection == "connected",
+        enabled=not maintenance,
+        in_maintenance=maintenance,
+        product=record.get("summary.config.product.name", "") or "VMware ESXi",
+        version=record.get("summary.config.product.version", ""),
+        cpu_model=record.get("summary.hardware.cpuModel", ""),
+        cpus=record.get("summary.hardware.numCpuThreads"),
+        cores=record.get("summary.hardware.numCpuCores"),
+        sockets=record.get("summary.hardware.numCpuPkgs"),
+        memory_bytes=memory,
+        memory_free_bytes=None if memory is None or used is None else max(0, memory - used * MIB),
+        started=record.get("runtime.bootTime"),
+        refusals=host_refusals(connection, maintenance, record.get("disabledMethod", frozenset())),
+    )
+
+
+def build_network(record: Record) -> Network:
+    """One network or distributed port group."""
+    return Network(
+        id=ObjectId(record.id),
+        uuid=record.id,
+        name=shown_name(record.get("name", "")),
+        host_ids=tuple(ObjectId(host) for host in record.get("host", ())),
+    )
+
+
+def build_storage(record: Record) -> Storage:
+    """One datastore."""
+    size, free = record.get("summary.capacity"), record.get("summary.freeSpace")
+    hosts = tuple(ObjectId(host) for host in record.get("host", ()))
+    return Storage(
+        id=ObjectId(record.id),
+        uuid=record.get("summary.url", "") or record.id,
+        name=shown_name(record.get("name", "")),
+        kind=record.get("summary.type", "").lower(),
+        shared=bool(record.get("summary.multipleHostAccess", len(hosts) > 1)),
+        size_bytes=size,
+        used_bytes=None if size is None or free is None else max(0, size - free),
+        host_ids=hosts,
+    )
