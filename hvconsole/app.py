@@ -1,0 +1,206 @@
+"""Composition root of the window: builds every part, wires them, owns the order of start and of shutdown.
+
+Nobody imports this but the command line. It runs on the Tk thread and never waits there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hvconsole import __version__
+from hvconsole.clock import SystemClock
+from hvconsole.connection import Connections
+from hvconsole.credentials import Credentials
+from hvconsole.demo import DemoLab, DemoServer
+from hvconsole.errors import HvError, InvalidInput, LocalError
+from hvconsole.events import Hub, Notice
+from hvconsole.history import History, OutageStore
+from hvconsole.inventory_cache import CacheKeeper, InventoryCache
+from hvconsole.monitor.icmp import IcmpEngine, Sink
+from hvconsole.monitor.watcher import Engine, Watcher
+from hvconsole.profiles import ServerProfile, is_url, parse_url
+from hvconsole.settings import SettingsStore, cache_folder, history_path, pins_path, settings_path
+from hvconsole.text import safe_text
+from hvconsole.trust import PinStore
+from hvconsole.ui.interfaces import AppServices
+from hvconsole.ui.window import MainWindow
+from hvconsole.ui.window import open_window as make_window
+
+log = logging.getLogger(__name__)
+
+
+def open_window(servers: Sequence[str] = (), *, demo: bool = False) -> int:
+    """Open the console and stay until it is closed; the exit code. ``servers``: URLs and names of saved servers.
+
+    ``demo`` starts the built-in lab instead and keeps nothing: settings, pins and history end with the window.
+    """
+    if demo:
+        with tempfile.TemporaryDirectory(prefix="hvconsole-demo-") as folder:
+            return _run(Console(home=Path(folder), lab=DemoLab.default()), ())
+    try:
+        console = Console()
+        chosen = [find_profile(text, console.settings) for text in servers]
+    except HvError as exc:
+        print(f"hvconsole: {exc.user_text}", file=sys.stderr)  # noqa: T201 - there is no window yet to say it in
+        return 2 if isinstance(exc, InvalidInput) else 1
+    return _run(console, chosen)
+
+
+def find_profile(text: str, settings: SettingsStore) -> ServerProfile:
+    """A URL, or the name of a saved server. Raises ``InvalidInput``."""
+    profile = parse_url(text) if is_url(text) else settings.find_server(text)
+    if profile is None:
+        raise InvalidInput(f"“{safe_text(text, 80)}” is neither a URL nor the name of a saved server.")
+    return profile
+
+
+class Console:
+    """Every part but the window, wired. Implements ``ui.interfaces.Shutdown``.
+
+    ``home``: keep nothing outside this folder, and settings and pins in memory only. Raises ``LocalError`` when files
+    that must not be lost cannot be read.
+    """
+
+    def __init__(self, home: Path | None = None, lab: DemoLab | None = None) -> None:
+        self.clock = SystemClock()
+        self.hub = Hub()
+        self.settings = SettingsStore(None if home else settings_path(), self.clock)
+        self.pins = PinStore(None if home else pins_path())
+        self.credentials = Credentials()
+        self.history = History(home / "history.sqlite3" if home else history_path(), self.hub, self.clock)
+        self.connections = Connections(self.pins, self.hub, self.clock, on_members=self.settings.learn_members)
+        self.lab = lab
+        self._demo_servers: tuple[DemoServer, ...] = lab.start() if lab is not None else ()
+        self.watcher = Watcher(
+            self.connections, self._ping_engine, OutageStore(self.history), self.settings, self.hub, self.clock
+        )
+        self.cache = InventoryCache(cache_folder())
+        self._keeper = None if home else CacheKeeper(self.cache, self.connections, self.hub, self.clock)
+        self._passwords: list[threading.Thread] = []
+        self._began_to_stop = False
+
+    # ---- start -----------------------------------------------------------------------------------------------
+
+    def services(self) -> AppServices:
+        """What the window gets."""
+        return AppServices(
+            hub=self.hub,
+            clock=self.clock,
+            connections=self.connections,
+            watcher=self.watcher,
+            settings=self.settings,
+            credentials=self.credentials,
+            history=self.history,
+            pins=self.pins,
+            shutdown=self,
+            version=__version__,
+            lab=self.lab,
+        )
+
+    def start(self, chosen: Sequence[ServerProfile] = ()) -> None:
+        """Start history, monitor and connections; returns at once. Called when the window stands."""
+        self.history.start()
+        self.history.subscribe(self.hub, self._server_name)
+        self.history.prune(dt.timedelta(days=self.settings.current.history_days))
+        self.watcher.start()
+        if self._keeper is not None:
+            self._keeper.start()
+        self.settings.on_problem = lambda error: self.hub.emit(Notice("settings", error.user_text, "error"))
+        if self.settings.problem:
+            self.hub.emit(Notice("settings", self.settings.problem, "warning"))
+        for server in self._demo_servers:
+            for certificate in server.certificates:
+                self.pins.accept(certificate)
+            self.credentials.remember(server.profile.id, server.secret)
+            self.connections.add(server.profile, server.secret)
+        if self.lab is None:
+            self._connect_saved(chosen)
+
+    def _ping_engine(
+        self, on_trouble: Callable[[LocalError | None], None], on_batch: Callable[[Sequence[Sink]], None]
+    ) -> Engine:
+        network = self.lab.network if self.lab is not None else None
+        return IcmpEngine(self.clock, lab_network=network, on_trouble=on_trouble, on_batch=on_batch)
+
+    def _server_name(self, server_id: str) -> str:
+        return next((c.name for c in self.connections.all() if c.id == server_id), server_id)
+
+    def _connect_saved(self, chosen: Sequence[ServerProfile]) -> None:
+        profiles = {profile.id: profile for profile in self.settings.servers()}
+        at_once = {profile.id for profile in profiles.values() if profile.connect_at_start}
+        for profile in chosen:
+            profiles.setdefault(profile.id, profile)
+            at_once.add(profile.id)
+        for profile in profiles.values():
+            connection = self.connections.add(profile, cached=self.cache.load(profile.id))
+            if profile.id in at_once and profile.remember_password:
+                thread = threading.Thread(
+                    target=self._connect_with_saved_password,
+                    args=(connection.id,),
+                    name=f"keyring-{profile.name[:24]}",
+                    daemon=True,
+                )
+                self._passwords.append(thread)
+                thread.start()
+
+    def _connect_with_saved_password(self, server_id: str) -> None:
+        connection = next((c for c in self.connections.all() if c.id == server_id), None)
+        if connection is None:
+            return
+        try:
+            secret = self.credentials.load(connection.id)
+        except HvError as exc:
+            self.hub.emit(Notice(f"keyring-{server_id}", exc.user_text))
+            return
+        if secret is not None and not self._began_to_stop:
+            self.credentials.remember(connection.id, secret)
+            connection.connect(secret)
+
+    # ---- shutdown --------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Ask every thread to end; returns at once. The history goes last: it records what the others still do."""
+        if self._began_to_stop:
+            return
+        self._began_to_stop = True
+        self.watcher.stop()
+        if self._keeper is not None:
+            self._keeper.stop()
+        self.connections.close()
+
+    def pending(self) -> tuple[str, ...]:
+        """Names of threads that have not ended yet; stops the history once the others are gone."""
+        keeping = self._keeper.alive() if self._keeper is not None else ()
+        passwords = tuple(thread.name for thread in self._passwords if thread.is_alive())
+        others = self.watcher.alive() + self.connections.alive() + keeping + passwords
+        if self._began_to_stop and not others:
+            self.history.stop()
+            if self.lab is not None:
+                self.lab.stop()
+        lab = self.lab.alive() if self.lab is not None else ()
+        return others + self.history.alive() + lab
+
+
+def _run(console: Console, chosen: Sequence[ServerProfile]) -> int:
+    window: MainWindow = make_window(console.services())
+    # the window is drawn first; whatever connects may take its time
+    window.root.after_idle(lambda: console.start(chosen))
+    try:
+        window.main_loop()
+    finally:
+        window.destroy()
+        _flush(console.settings.flush)
+    return 0
+
+
+def _flush(flush: Callable[[], None]) -> None:
+    try:
+        flush()
+    except HvError as exc:
+        log.error("%s (%s)", exc.user_text, exc.detail)
