@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from hvconsole.backends.base import (
@@ -17,6 +18,7 @@ from hvconsole.backends.base import (
     Hypervisor,
     Secret,
     SnapshotSearch,
+    Step,
     Target,
     TaskContext,
     Trust,
@@ -24,6 +26,7 @@ from hvconsole.backends.base import (
 from hvconsole.backends.wire import Wire
 from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_details import Details
+from hvconsole.backends.xen_diagnosis import checks
 from hvconsole.backends.xen_emergency import EmergencyXenServer
 from hvconsole.backends.xen_hosts import Hosts
 from hvconsole.backends.xen_http import PICTURE, Http
@@ -108,6 +111,7 @@ class XenServer(Hypervisor):
     def __init__(self, wire: Wire, session: XenSession, trust: Trust, clock: Clock) -> None:
         self._wire = wire
         self._session = session
+        self._clock = clock
         self._info, api_version = identify(session)
         self._capabilities = _ALL
         if api_version is None or api_version < QUIESCE_REMOVED:
@@ -146,6 +150,9 @@ class XenServer(Hypervisor):
         self._tasks.close()
         self._watch.wake(stale=False)
         self._session.log_out()
+
+    def diagnose(self) -> Iterator[Step]:
+        return checks(self._session, self._clock)
 
     # ---- details -------------------------------------------------------------------------------------------
 
