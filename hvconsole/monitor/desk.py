@@ -308,8 +308,7 @@ class SnapshotDesk:
             "description": order.description,
             "memory": order.memory,
         }
-        verb = Verb.SNAPSHOT_MEMORY if order.memory else Verb.SNAPSHOT
-        job = server.submit(verb, order.key.vm_id, arguments, by="monitor", insist=True)
+        job = server.submit(Verb.SNAPSHOT, order.key.vm_id, arguments, by="monitor", insist=True)
         job.when_finished(lambda finished: self._post(lambda: self._asked(order, turn, finished)))
 
     def _asked(self, order: _Order, turn: int, job: Job) -> None:

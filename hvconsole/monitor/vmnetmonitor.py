@@ -112,6 +112,7 @@ class VMNetMonitor(threading.Thread):
         self._mail: queue.SimpleQueue[Callable[[], None] | Sample | None] = queue.SimpleQueue()
         self._retry_at: float | None = None
         self.pinger = Pinger(key, around.engine, around.clock, self._mail.put)
+        self._last_name = ""
         self._last_snapshot: tuple[str, dt.datetime] | None = None
 
     # ---- from other threads --------------------------------------------------------------------------------
@@ -229,12 +230,16 @@ class VMNetMonitor(threading.Thread):
             log.warning("no automatic snapshot of %s: %s", safe_text(self.vm_name), exc.user_text)
             return Hold.NO_JOURNAL
         self.outage = outage
+        self._last_name = outage.snapshot_name
         return None
 
     def _outage_of(self, sample: Sample) -> Outage:
         """The present outage, or a new one that begins with this round."""
+        name = evidence.snapshot_name(self.settings.prefix, self._clock.now())
+        if name == self._last_name:
+            name += " (2)"  # the name is how a snapshot is found again: two outages never share one
         if self.outage is not None:
-            return replace(self.outage, snapshot_name=evidence.snapshot_name(self.settings.prefix, self._clock.now()))
+            return replace(self.outage, snapshot_name=name)
         age = dt.timedelta(seconds=max(0.0, self._clock.monotonic() - sample.start))
         return Outage(
             id=uuid.uuid4().hex,
@@ -242,7 +247,7 @@ class VMNetMonitor(threading.Thread):
             vm_id=self.key.vm_id,
             vm_name=self.vm_name,
             opened=self._clock.now() - age,
-            snapshot_name=evidence.snapshot_name(self.settings.prefix, self._clock.now()),
+            snapshot_name=name,
             state=CaptureState.HELD,
         )
 
