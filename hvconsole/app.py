@@ -24,9 +24,8 @@ from hvconsole.history import History, OutageStore
 from hvconsole.inventory_cache import CacheKeeper, InventoryCache
 from hvconsole.monitor.icmp import IcmpEngine, Sink
 from hvconsole.monitor.watcher import Engine, Watcher
-from hvconsole.profiles import ServerProfile, is_url, parse_url
+from hvconsole.profiles import ServerProfile
 from hvconsole.settings import SettingsStore, cache_folder, history_path, pins_path, settings_path
-from hvconsole.text import safe_text
 from hvconsole.trust import PinStore
 from hvconsole.ui.interfaces import AppServices
 from hvconsole.ui.window import MainWindow
@@ -45,19 +44,11 @@ def open_window(servers: Sequence[str] = (), *, demo: bool = False) -> int:
             return _run(Console(home=Path(folder), lab=DemoLab.default()), ())
     try:
         console = Console()
-        chosen = [find_profile(text, console.settings) for text in servers]
+        chosen = [console.settings.resolve(text) for text in servers]
     except HvError as exc:
         print(f"hvconsole: {exc.user_text}", file=sys.stderr)  # noqa: T201 - there is no window yet to say it in
         return 2 if isinstance(exc, InvalidInput) else 1
     return _run(console, chosen)
-
-
-def find_profile(text: str, settings: SettingsStore) -> ServerProfile:
-    """A URL, or the name of a saved server. Raises ``InvalidInput``."""
-    profile = parse_url(text) if is_url(text) else settings.find_server(text)
-    if profile is None:
-        raise InvalidInput(f"“{safe_text(text, 80)}” is neither a URL nor the name of a saved server.")
-    return profile
 
 
 class Console:

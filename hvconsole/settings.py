@@ -7,6 +7,7 @@ by a short-lived thread a moment later (a slow disk never holds up the window); 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -23,7 +24,8 @@ from hvconsole.errors import InvalidInput, LocalError
 from hvconsole.model import ObjectId, ServerId
 from hvconsole.monitor.status import MonitorSettings
 from hvconsole.private_files import write_private
-from hvconsole.profiles import ServerProfile
+from hvconsole.profiles import ServerProfile, is_url, parse_url
+from hvconsole.text import safe_text
 
 log = logging.getLogger(__name__)
 
@@ -214,6 +216,28 @@ class SettingsStore:
                 return profile
         return None
 
+    def resolve(self, text: str) -> ServerProfile:
+        """What a URL or the name of a saved server on the command line means. Raises ``InvalidInput``.
+
+        A URL gets the id of the saved server with the same address, or one made of the URL: ticks and the unfinished
+        outages of an earlier run are found by it.
+        """
+        if not is_url(text):
+            found = self.find_server(text)
+            if found is None:
+                names = ", ".join(safe_text(p.name, 60) for p in self.servers()) or "none"
+                raise InvalidInput(
+                    f"“{safe_text(text, 80)}” is neither a URL (xenserver://, vsphere://, hyperv://) nor the name of a "
+                    f"saved server. Saved servers: {names}."
+                )
+            return found
+        profile = parse_url(text)
+        for saved in self.servers():
+            if saved.platform == profile.platform and set(saved.addresses) & set(profile.addresses):
+                return dataclasses.replace(profile, id=saved.id, known_members=saved.known_members)
+        digest = hashlib.sha256(repr((profile.platform, profile.addresses)).encode()).hexdigest()
+        return dataclasses.replace(profile, id=ServerId(f"url-{digest[:16]}"))
+
     def save_server(self, profile: ServerProfile) -> None:
         """Add a server, or replace the one with the same id in its place."""
 
@@ -272,25 +296,6 @@ class SettingsStore:
     def set_ticked(self, server_id: ServerId, vm_id: ObjectId, ticked: bool) -> None:
         """Remember that a VM is to be monitored, or no longer."""
         self._change_vm(server_id, vm_id, ticked=ticked)
-
-    def replace_monitored(self, vms: Mapping[ServerId, Mapping[ObjectId, MonitorSettings | None]]) -> None:
-        """Tick exactly these VMs, each with settings of its own or None, in one change. What was set for VMs that are
-        not ticked stays."""
-
-        def changed(now: Settings) -> Mapping[str, Any]:
-            result: dict[str, dict[str, SavedVm]] = {}
-            for server in {*now.vms, *vms}:
-                before, wanted = now.vms.get(server, {}), vms.get(ServerId(server), {})
-                after = {vm: saved.model_copy(update={"ticked": False}) for vm, saved in before.items()}
-                for vm, own in wanted.items():
-                    monitor = None if own is None else own.to_mapping()
-                    after[vm] = after.get(vm, SavedVm()).model_copy(update={"ticked": True, "monitor": monitor})
-                after = {vm: saved for vm, saved in after.items() if saved != SavedVm()}
-                if after:
-                    result[server] = after
-            return {"vms": result}
-
-        self._swap(changed)
 
     def _change_vm(self, server_id: ServerId, vm_id: ObjectId, **values: Any) -> None:
         def vms(now: Settings) -> Mapping[str, Any]:

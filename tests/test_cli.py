@@ -360,18 +360,6 @@ def test_saved_servers_are_named_and_use_the_keyring(server, run, monkeypatch):
     assert "Production" in said.err
 
 
-def test_a_url_of_a_saved_server_is_that_server_to_the_monitor(server):
-    from hvconsole.cli.session import find_profile
-
-    store = SettingsStore()
-    saved = new_profile("xenserver", "10.0.0.1; 10.0.0.2", name="Production")
-    store.save_server(saved)
-    assert find_profile("xenserver://root@10.0.0.2", store).id == saved.id
-    one, two = find_profile("xenserver://a@other", store), find_profile("xenserver://b@other", store)
-    assert one.id == two.id
-    assert one.id != saved.id
-
-
 @pytest.mark.parametrize(
     "words",
     [

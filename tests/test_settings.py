@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hvconsole.errors import LocalError
+from hvconsole.errors import InvalidInput, LocalError
 from hvconsole.model import ObjectId, ServerId
 from hvconsole.monitor.status import DEFAULT, Hold, MonitorSettings
 from hvconsole.profiles import new_profile
@@ -42,6 +42,21 @@ def test_choices_survive_a_restart(path):
     assert again.pref("ask.shutdown") is False
     again.set_pref("ask.shutdown", None)
     assert reopened(again).pref("ask.shutdown", "asks") == "asks"
+
+
+def test_a_url_of_a_saved_server_is_that_server_to_ticks_and_journal():
+    store = SettingsStore()
+    saved = new_profile("xenserver", "10.0.0.1; 10.0.0.2", name="Production")
+    store.save_server(saved)
+    assert store.resolve("production") == saved
+    found = store.resolve("xenserver://anna@10.0.0.2")
+    assert (found.id, found.user) == (saved.id, "anna")
+    assert store.resolve("vsphere://root@10.0.0.2").id != saved.id
+    one, two = store.resolve("xenserver://a@other"), store.resolve("xenserver://b@other")
+    assert one.id == two.id
+    assert one.id != store.resolve("xenserver://a@another").id
+    with pytest.raises(InvalidInput, match="Saved servers: Production"):
+        store.resolve("nowhere")
 
 
 def test_changes_are_written_a_moment_later_without_anybody_waiting(path):

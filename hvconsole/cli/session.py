@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -20,8 +19,7 @@ from hvconsole.cli.output import UsageError
 from hvconsole.clock import Clock, SystemClock
 from hvconsole.credentials import Credentials
 from hvconsole.errors import AuthError, InvalidInput, LocalError
-from hvconsole.model import ServerId
-from hvconsole.profiles import ServerProfile, is_on, is_url, parse_url
+from hvconsole.profiles import ServerProfile, is_on
 from hvconsole.settings import SettingsStore, pins_path, settings_path
 from hvconsole.text import safe_text
 from hvconsole.trust import FixedPins, PinStore, parse_fingerprint
@@ -98,34 +96,11 @@ def resolve(targets: Sequence[str], options: argparse.Namespace) -> Servers:
         print(settings.problem, file=sys.stderr)
     try:
         extra = dict(_key_value(text) for text in options.option)
-        profiles = tuple(_with_options(find_profile(target, settings), extra) for target in targets)
+        profiles = tuple(_with_options(settings.resolve(target), extra) for target in targets)
         trust = _trust(profiles, options.fingerprint)
     except InvalidInput as exc:
         raise UsageError(exc.user_text) from exc
     return Servers(profiles, trust, settings, Credentials(), SystemClock())
-
-
-def find_profile(target: str, settings: SettingsStore) -> ServerProfile:
-    """One URL or name of a saved server. Raises ``UsageError``, ``InvalidInput``.
-
-    A URL gets the id of the saved server with the same address, or one made of the URL: the monitor finds its
-    unfinished outages by it after a restart.
-    """
-    if not is_url(target):
-        saved = settings.find_server(target)
-        if saved is None:
-            names = ", ".join(safe_text(p.name, 60) for p in settings.servers()) or "none"
-            raise UsageError(
-                f"“{safe_text(target, 80)}” is neither a URL (xenserver://, vsphere://, hyperv://) nor a saved server. "
-                f"Saved servers: {names}."
-            )
-        return saved
-    profile = parse_url(target)
-    for saved in settings.servers():
-        if saved.platform == profile.platform and set(saved.addresses) & set(profile.addresses):
-            return replace(profile, id=saved.id, known_members=saved.known_members)
-    digest = hashlib.sha256(repr((profile.platform, profile.addresses)).encode()).hexdigest()
-    return replace(profile, id=ServerId(f"url-{digest[:16]}"))
 
 
 def _key_value(text: str) -> tuple[str, str]:
