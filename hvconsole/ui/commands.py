@@ -88,16 +88,17 @@ class Keyboard:
     def __init__(self, root: tk.Tk, status: Callable[[str], None]) -> None:
         self._root = root
         self._status = status
+        self._system = str(root.tk.call("tk", "windowingsystem"))
 
     def bind(self, commands: Sequence[Command]) -> None:
         """Bind all shortcuts of these commands."""
         for command in commands:
             if command.shortcut and not command.bound_elsewhere:
-                for sequence in _sequences(command.shortcut):
+                for sequence in _sequences(command.shortcut, self._system):
                     self._root.bind(f"<{sequence}>", self._handler(command, sequence))
 
     def _handler(self, command: Command, sequence: str) -> Callable[[tk.Event[tk.Misc]], str | None]:
-        shifted = "Shift" in sequence
+        shifted = "Shift" in sequence or "ISO_Left_Tab" in sequence
 
         def pressed(event: tk.Event[tk.Misc]) -> str | None:
             if not shifted and "Control" in sequence and int(event.state) & _SHIFT:
@@ -123,9 +124,12 @@ class Keyboard:
         command.run()
 
 
-def _sequences(shortcut: str) -> list[str]:
-    """The Tk sequences of a shortcut: with Caps Lock on, Tk names the capital letter."""
+def _sequences(shortcut: str, system: str) -> list[str]:
+    """The Tk sequences of a shortcut: with Caps Lock on, Tk names the capital letter; X11 has a key of its own for
+    Shift+Tab."""
     *modifiers, key = shortcut.split("-")
     if len(key) == 1 and key.isalpha() and "Control" in modifiers:
         return ["-".join([*modifiers, key.lower()]), "-".join([*modifiers, key.upper()])]
+    if key == "Tab" and "Shift" in modifiers and system == "x11":
+        return [shortcut, "-".join([*(m for m in modifiers if m != "Shift"), "ISO_Left_Tab"])]
     return [shortcut]

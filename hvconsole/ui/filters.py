@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from hvconsole.model import Host, Inventory, ObjectId, Pool, PowerState, ServerId, Vm, VmKind
 from hvconsole.ui.interfaces import Item, ItemKind
 
+ID_WORD = 8
+"""Characters a word needs to be looked for in UUIDs and MAC addresses too: short ones occur there by chance."""
 _LONGEST_DESCRIPTION = 2000
 """Characters of a description that are searched: servers may send 100,000 per VM."""
 
@@ -19,7 +21,8 @@ class Filter:
     """What to show. Empty sets mean "all"."""
 
     text: str = ""
-    """Words that must all occur in name, address, tag, description, UUID or MAC address; case does not matter."""
+    """Words that must all occur in name, address, tag or description, longer ones also in UUID or MAC address; case
+    does not matter."""
     hosts: frozenset[tuple[ServerId, ObjectId]] = frozenset()
     powers: frozenset[PowerState] = frozenset()
     templates: bool = False
@@ -39,27 +42,32 @@ class Searcher:
     """Answers "does it match" fast by remembering each VM's text for as long as that very ``Vm`` object is current."""
 
     def __init__(self) -> None:
-        self.texts: dict[Item, tuple[Vm, str]] = {}
-        """Item → the VM and everything that is searched of it, folded. Owners drop items that are gone."""
+        self.texts: dict[Item, tuple[Vm, str, str]] = {}
+        """Item → the VM, its words and its ids, folded. Owners drop items that are gone."""
 
-    def remember(self, item: Item, vm: Vm) -> str:
+    def remember(self, item: Item, vm: Vm) -> tuple[Vm, str, str]:
         """Everything that is searched of a VM, folded, one piece per line; kept for the next time."""
-        macs = [nic.mac for nic in vm.nics]
-        pieces = (vm.name, vm.description[:_LONGEST_DESCRIPTION], vm.uuid, *vm.tags, *vm.addresses, *macs)
-        text = "\n".join(pieces).casefold()
-        self.texts[item] = (vm, text)
-        return text
+        words = "\n".join((vm.name, vm.description[:_LONGEST_DESCRIPTION], *vm.tags, *vm.addresses))
+        ids = "\n".join((vm.uuid, *(nic.mac for nic in vm.nics)))
+        self.texts[item] = known = (vm, words.casefold(), ids.casefold())
+        return known
+
+    def has(self, item: Item, vm: Vm, words: tuple[str, ...]) -> bool:
+        """Whether all words occur in what is searched of the VM."""
+        known = self.texts.get(item)
+        if known is None or known[0] is not vm:
+            known = self.remember(item, vm)
+        text = known[1]
+        for word in words:
+            if word not in text and not (len(word) >= ID_WORD and word in known[2]):
+                return False
+        return True
 
     def matches(self, server_id: ServerId, vm: Vm, wanted: Filter, words: tuple[str, ...]) -> bool:
         """Whether the VM is shown; ``words`` are ``wanted.words``, computed once by the caller."""
         if not permits(server_id, vm, wanted):
             return False
-        if not words:
-            return True
-        item = Item(ItemKind.VM, server_id, vm.id)
-        known = self.texts.get(item)
-        text = known[1] if known is not None and known[0] is vm else self.remember(item, vm)
-        return all(word in text for word in words)
+        return not words or self.has(Item(ItemKind.VM, server_id, vm.id), vm, words)
 
 
 def permits(server_id: ServerId, vm: Vm, wanted: Filter) -> bool:

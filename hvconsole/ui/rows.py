@@ -152,21 +152,14 @@ class Forest:
             return None
         words = wanted.words
         limited = bool(wanted.hosts or wanted.powers)
-        texts = self.searcher.texts
+        has = self.searcher.has
         keep: set[Item] = set()
         whole: dict[Item | None, bool] = {None: False}
         children = self._children
         for item, node in self._vms.items():
             vm = node.found
             assert isinstance(vm, Vm)
-            known = texts.get(item)
-            text = known[1] if known is not None and known[0] is vm else self.searcher.remember(item, vm)
-            for word in words:
-                if word not in text:
-                    hit = self._under_match(node.parent, words, whole)
-                    break
-            else:
-                hit = True
+            hit = not words or has(item, vm, words) or self._under_match(node.parent, words, whole)
             if not hit or (limited and not permits(item.server_id, vm, wanted)):
                 continue
             keep.add(item)
