@@ -158,8 +158,10 @@ class World:
             self._commit("add", obj)
 
     def changed(self, obj: WorldObject | Task) -> None:
-        """Say that ``obj`` was changed (the caller holds the lock and has changed it)."""
+        """Say that ``obj`` was changed (the caller holds the lock and has changed it); one removed is ignored."""
         with self.lock:
+            if not isinstance(obj, Task) and self._tables[KINDS[type(obj)]].get(obj.id) is not obj:
+                return
             if isinstance(obj, Vm | Host):
                 self.addresses.update(obj)
             self._commit("mod", obj)

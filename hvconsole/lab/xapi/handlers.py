@@ -41,7 +41,7 @@ def _route(conversation: Conversation, routes: Mapping[str, transfers.Handler]) 
     if path in ("/", "") and conversation.command == "GET":
         conversation.page(200, "<html><body><h1>XCP-ng (lab)</h1></body></html>")
         return
-    handler = routes.get(path)
+    handler = next((routes[prefix] for prefix in routes if path == prefix or path.startswith(prefix + "/")), None)
     if handler is None:
         conversation.error(404)
         return
