@@ -12,12 +12,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hvconsole import __version__
 from hvconsole.clock import SystemClock
 from hvconsole.connection import Connections
 from hvconsole.credentials import Credentials
-from hvconsole.demo import DemoLab, DemoServer
 from hvconsole.errors import HvError, InvalidInput, LocalError
 from hvconsole.events import Hub, Notice
 from hvconsole.history import History, OutageStore
@@ -31,6 +31,9 @@ from hvconsole.ui.interfaces import AppServices
 from hvconsole.ui.window import MainWindow
 from hvconsole.ui.window import open_window as make_window
 
+if TYPE_CHECKING:
+    from hvconsole.demo import DemoLab, DemoServer
+
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +43,8 @@ def open_window(servers: Sequence[str] = (), *, demo: bool = False) -> int:
     ``demo`` starts the built-in lab instead and keeps nothing: settings, pins and history end with the window.
     """
     if demo:
+        from hvconsole.demo import DemoLab  # the lab is large, and only the demo needs it
+
         with tempfile.TemporaryDirectory(prefix="hvconsole-demo-") as folder:
             return _run(Console(home=Path(folder), lab=DemoLab.default()), ())
     try:
