@@ -15,7 +15,7 @@ from hvconsole.backends.vsphere_power import start
 from hvconsole.backends.vsphere_records import NS, child_text, number_or, text
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_tasks import run_task
-from hvconsole.errors import BadReply, InvalidInput
+from hvconsole.errors import BadReply, InvalidInput, NotSupported
 from hvconsole.model import ObjectId
 
 MIB = 1 << 20
@@ -54,8 +54,13 @@ def _guest_list(session: Session, host_id: str) -> tuple[list[tuple[str, str, st
     if not browser_id:
         return [(DEFAULT_GUEST, "Other (64-bit)", "")], None
     browser = session.object(vim.EnvironmentBrowser, browser_id)
+    host = session.object(vim.HostSystem, host_id)
     try:
-        body = session.raw(session.stub, browser, "QueryConfigOption", [None, session.object(vim.HostSystem, host_id)])
+        try:
+            wanted = vim.EnvironmentBrowser.ConfigOptionQuerySpec(host=host)
+            body = session.raw(session.stub, browser, "QueryConfigOptionEx", [wanted])
+        except NotSupported:  # before 6.0
+            body = session.raw(session.stub, browser, "QueryConfigOption", [None, host])
         root = ET.fromstring(body)
     except FAULTS as fault:
         raise translate(fault) from fault

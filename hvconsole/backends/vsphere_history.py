@@ -1,5 +1,4 @@
-"""What the server has measured and recorded: performance samples and its event log. Question threads.
-"""
+"""What the server has measured and recorded: performance samples and its event log. Question threads."""
 
 from __future__ import annotations
 
@@ -76,7 +75,7 @@ def _metrics(answer: Any, wanted: Mapping[int, tuple[str, str, str, str, float]]
     for entity in answer or ():
         samples = getattr(entity, "sampleInfo", None) or ()
         if samples:
-            end = samples[-1].timestamp
+            end = samples[-1].timestamp.astimezone(dt.UTC)
         for one in getattr(entity, "value", None) or ():
             row = wanted.get(one.id.counterId)
             if row is None or one.id.instance:
@@ -100,7 +99,7 @@ def events(session: Session, since: dt.datetime | None) -> tuple[ServerEvent, ..
     try:
         session.read(collector.ResetCollector)
         # Event types are many and grow with every version, so they are read as text, not as objects.
-        body = session.read(lambda: session.raw(session.stub, collector, "ReadPreviousEvents", [MOST_EVENTS]))
+        body = session.read(lambda: session.raw(session.stub, collector, "ReadPrev", [MOST_EVENTS]))
     finally:
         session.read(collector.DestroyCollector)
     try:

@@ -34,7 +34,7 @@ class CannotBuild(Exception):
 
 def binary() -> Path:
     """The built peer; the name carries a digest of its sources. Raises ``CannotBuild``."""
-    sources = sorted(HERE.glob("*.go")) + [HERE / "build.sh"]
+    sources = [*sorted(HERE.glob("*.go")), HERE / "build.sh"]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     target = CACHE / f"vcsim-{digest}"
     CACHE.mkdir(exist_ok=True)
@@ -98,8 +98,8 @@ class Vcsim:
         self.host, self.port, self.sha256 = "127.0.0.1", int(hello["port"]), str(hello["sha256"])
         self.user, self.password = USER, PASSWORD
 
-    def control(self, **what: object) -> None:
-        """Set up faults, guest states, task durations: see ``ctl`` in extend.go."""
+    def control(self, **what: object) -> dict[str, int]:
+        """Set up faults, guest states, task durations: see ``ctl`` in extend.go. Returns how often what was asked."""
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -108,7 +108,8 @@ class Vcsim:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
         with opener.open(request, timeout=10) as reply:
-            assert reply.read().strip() == b"ok"
+            counts: dict[str, int] = json.loads(reply.read())["counts"]
+            return counts
 
     def stop(self) -> None:
         """End the process at once: its own tidy end takes long with many VMs."""
