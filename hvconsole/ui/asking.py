@@ -54,11 +54,11 @@ class Asker:
         done: Callable[[T | HvError], None],
     ) -> None:
         """Ask a server; ``work`` runs on one of its threads, ``done`` in the Tk thread unless it became void."""
-        connection.ask(work, self._expect(topic, done))
+        connection.ask(work, self.expect(topic, done))
 
     def run(self, topic: str, work: Callable[[], T], done: Callable[[T | HvError], None]) -> None:
         """Run ``work`` that needs no server (disk, keyring, doctor) on a thread that ends with it."""
-        answer = self._expect(topic, done)
+        answer = self.expect(topic, done)
 
         def body() -> None:
             try:
@@ -81,7 +81,9 @@ class Asker:
         self._receivers[f"{topic}/steps"] = heard  # type: ignore[assignment]
         return _carrier(weakref.ref(self), self._dispatcher, f"{topic}/steps", number, keep=True)
 
-    def _expect(self, topic: str, done: Callable[[T | HvError], None]) -> Callable[[T | HvError], None]:
+    def expect(self, topic: str, done: Callable[[T | HvError], None]) -> Callable[[T | HvError], None]:
+        """A function that takes the answer to a question asked elsewhere, in any thread; ``done`` gets it in the Tk
+        thread unless it became void."""
         self._count += 1
         self._asked[topic] = self._count
         self._receivers[topic] = done  # type: ignore[assignment]

@@ -28,7 +28,7 @@ def natural_key(text: str) -> NaturalKey:
 
 POWER_WORDS = {
     PowerState.RUNNING: "Running",
-    PowerState.HALTED: "Stopped",
+    PowerState.HALTED: "Halted",
     PowerState.SUSPENDED: "Suspended",
     PowerState.PAUSED: "Paused",
     PowerState.UNKNOWN: "Unknown",
@@ -49,7 +49,8 @@ class Watched:
 
     monitored: bool = False
     rtt_ms: float | None = None
-    state: str = ""
+    lost: bool = False
+    """Nothing came back in the last round."""
 
 
 NOT_WATCHED = Watched()
@@ -142,7 +143,7 @@ def _rtt(vm: Vm, context: Context) -> str:
     watched = context.watched(vm.id)
     if not watched.monitored:
         return ""
-    return format_ms(watched.rtt_ms) if watched.rtt_ms is not None else watched.state or "—"
+    return format_ms(watched.rtt_ms) if watched.rtt_ms is not None else "no reply" if watched.lost else "…"
 
 
 def _rtt_key(vm: Vm, context: Context) -> Key:
@@ -150,20 +151,20 @@ def _rtt_key(vm: Vm, context: Context) -> Key:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("state", "State", 110, _state, lambda v, c: (_POWER_ORDER[v.power],)),
-    Column("address", "Address", 130, _addresses),
-    Column("rtt", "RTT", 80, _rtt, _rtt_key, numeric=True, live=True),
-    Column("host", "Host", 120, _host),
-    Column("vcpus", "CPUs", 60, lambda v, c: "" if v.vcpus is None else str(v.vcpus), lambda v, c: _number(v.vcpus),
+    Column("state", "State", 90, _state, lambda v, c: (_POWER_ORDER[v.power],)),
+    Column("address", "Address", 104, _addresses),
+    Column("rtt", "RTT", 74, _rtt, _rtt_key, numeric=True, live=True),
+    Column("host", "Host", 100, _host),
+    Column("vcpus", "CPUs", 56, lambda v, c: "" if v.vcpus is None else str(v.vcpus), lambda v, c: _number(v.vcpus),
            numeric=True),
     Column("memory", "Memory", 84, _memory, lambda v, c: _number(v.memory_bytes), numeric=True),
     Column("disk", "Disk", 84, lambda v, c: format_bytes(_disk_bytes(v)), lambda v, c: _number(_disk_bytes(v)),
            numeric=True, shown=False),
-    Column("os", "Operating system", 180, lambda v, c: safe_text(v.os or "", 120)),
+    Column("os", "Operating system", 130, lambda v, c: safe_text(v.os or "", 120)),
     Column("tools", "Guest tools", 100, lambda v, c: TOOLS_WORDS[v.tools], shown=False),
     Column("started", "Up since", 130, lambda v, c: local_time(v.started),
            lambda v, c: _number(v.started.timestamp() if v.started else None), shown=False),
-    Column("snapshots", "Snapshots", 96, _snapshots, lambda v, c: (-len(v.snapshots),)),
+    Column("snapshots", "Snapshots", 84, _snapshots, lambda v, c: (-len(v.snapshots),)),
     Column("tags", "Tags", 120, lambda v, c: safe_text(", ".join(v.tags), 120), shown=False),
     Column("description", "Description", 220, lambda v, c: safe_text(v.description, 160), shown=False),
     Column("pool", "Pool", 120, _pool, shown=False),

@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from tkinter import ttk
 
+from PIL import ImageTk
+
 from hvconsole.ui.theme import Theme
+
+AFTER_NUMBER = "   "
+"""Keeps a number at the right of its column apart from the text of the next one; Tk has no padding for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Listing:
     ) -> None:
         """``edge``: a thin frame around it, for dialogs. ``indent``: rows have children."""
         self.theme = theme
+        self._columns = tuple(columns[1:])
         px = theme.px
         self.frame = ttk.Frame(
             parent, style="Line.TFrame" if edge else "Surface.TFrame", padding=max(1, px(1)) if edge else 0
@@ -62,7 +68,7 @@ class Listing:
             place = column.id if number else "#0"
             lead = "  " if not number else ""
             if column.numeric:
-                self.tree.heading(place, text=lead + column.title, anchor="e")
+                self.tree.heading(place, text=lead + column.title + AFTER_NUMBER, anchor="e")
                 self.tree.column(place, width=px(column.width), stretch=column.stretch, anchor="e")
             else:
                 self.tree.heading(place, text=lead + column.title, anchor="w")
@@ -83,6 +89,27 @@ class Listing:
         elif not needed and self._shown:
             self._bar.grid_remove()
         self._shown = needed
+
+    def insert(
+        self,
+        iid: str,
+        text: str,
+        values: Sequence[str],
+        *,
+        parent: str = "",
+        place: int | None = None,
+        image: ImageTk.PhotoImage | str = "",
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        """Add a row of safe text; ``values`` are the cells after the first column. It is unfolded."""
+        padded = tuple(v + AFTER_NUMBER if c.numeric else v for c, v in zip(self._columns, values, strict=True))
+        where = "end" if place is None else place
+        self.tree.insert(parent, where, iid=iid, text=text, values=padded, image=image, tags=tags, open=True)  # type: ignore[arg-type]
+
+    def set(self, iid: str, number: int, text: str) -> None:
+        """Another text in the ``number``-th cell after the first column."""
+        column = self._columns[number]
+        self.tree.set(iid, column.id, text + AFTER_NUMBER if column.numeric else text)
 
     def clear(self) -> None:
         """Remove all rows."""

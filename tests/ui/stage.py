@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of sample data read better in one line each
 """A small pool that answers from memory, and a shell around one window, for tests of pages and dialogs."""
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from hvconsole.connection import Connections
 from hvconsole.credentials import Credentials
 from hvconsole.errors import SessionLost
 from hvconsole.events import Hub
+from hvconsole.history import HistoryRow
 from hvconsole.model import (
     AUTOMATIC_MARK,
     Disk,
@@ -50,6 +52,8 @@ from hvconsole.model import (
     VmDetails,
     VmKind,
 )
+from hvconsole.monitor.status import MonitorSettings, MonitorState, MonitorStatus, Round, RoundResult, VmKey
+from hvconsole.outages import CaptureState, Outage
 from hvconsole.profiles import ServerProfile
 from hvconsole.settings import SettingsStore
 from hvconsole.trust import PinStore
@@ -201,14 +205,14 @@ class MemoryHypervisor(Hypervisor):
             step_s=seconds / count,
             end=NOW,
             series=(
-                Series("cpu0", "fraction", tuple(wave)),
-                Series("cpu1", "fraction", tuple(v * 0.7 for v in wave)),
-                Series("memory", "bytes", tuple(6.2 * GIB for _ in wave)),
-                Series("memory_total", "bytes", tuple(8.0 * GIB for _ in wave)),
-                Series("vif_0_rx", "bytes/s", tuple(v * 2_000_000 for v in wave)),
-                Series("vif_0_tx", "bytes/s", tuple(v * 900_000 for v in wave)),
-                Series("vbd_xvda_read", "bytes/s", tuple(v * 9_000_000 for v in wave)),
-                Series("vbd_xvda_write", "bytes/s", (*(v * 4_000_000 for v in wave[:-5]), None, None, 0.0, 0.0, 0.0)),
+                Series(name="cpu0", unit="fraction", values=tuple(wave)),
+                Series(name="cpu1", unit="fraction", values=tuple(v * 0.7 for v in wave)),
+                Series(name="memory", unit="bytes", values=tuple(6.2 * GIB for _ in wave)),
+                Series(name="memory_total", unit="bytes", values=tuple(8.0 * GIB for _ in wave)),
+                Series(name="vif_0_rx", unit="bytes/s", values=tuple(v * 2_000_000 for v in wave)),
+                Series(name="vif_0_tx", unit="bytes/s", values=tuple(v * 900_000 for v in wave)),
+                Series(name="vbd_xvda_read", unit="bytes/s", values=tuple(v * 9_000_000 for v in wave)),
+                Series(name="vbd_xvda_write", unit="bytes/s", values=(*(v * 4_000_000 for v in wave[:-5]), None, None, 0.0, 0.0, 0.0)),
             ),
         )
 
@@ -293,6 +297,145 @@ class MemoryHypervisor(Hypervisor):
         self.changed.set()
 
 
+class StageWatcher:
+    """A monitor whose state tests set; remembers what it was told."""
+
+    def __init__(self, *statuses: MonitorStatus) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.known = {status.key: status for status in statuses}
+
+    def status(self, key: VmKey) -> MonitorStatus | None:
+        return self.known.get(key)
+
+    def statuses(self) -> tuple[MonitorStatus, ...]:
+        return tuple(self.known.values())
+
+    def ticked(self) -> frozenset[VmKey]:
+        return frozenset(self.known)
+
+    def settings(self, key: VmKey) -> MonitorSettings:
+        status = self.known.get(key)
+        return status.settings if status is not None else MonitorSettings()
+
+    def settings_changed(self, server_id: ServerId, vm_id: ObjectId) -> None:
+        self.told.append(("settings", server_id, vm_id))
+
+    def defaults_changed(self) -> None:
+        self.told.append(("defaults",))
+
+    def test_now(self, key: VmKey, done: Callable[[Any], None]) -> None:
+        self.told.append(("test", key))
+        done(Round(NOW, RoundResult.OK, (11.0, 12.0)))
+
+
+def status(vid: str, name: str, state: MonitorState = MonitorState.UP, *, lost: int = 0, base: float = 12.0, **more: Any) -> MonitorStatus:
+    """A VM's monitor with 60 rounds, the last ``lost`` of them lost."""
+    rounds = []
+    for n in range(60):
+        when = NOW - dt.timedelta(seconds=5 * (59 - n))
+        wobble = base + (n * 7 % 11) / 4 + (base if n == 17 else 0)
+        if n >= 60 - lost:
+            rounds.append(Round(when, RoundResult.LOST, (None, None)))
+        elif n == 25:
+            rounds.append(Round(when, RoundResult.DEGRADED, (None, wobble)))
+        elif n == 8 and lost:
+            rounds.append(Round(when, RoundResult.UNKNOWN, (None, None), "offline"))
+        else:
+            rounds.append(Round(when, RoundResult.OK, (wobble, wobble + 0.3)))
+    values: dict[str, Any] = {
+        "key": VmKey(SERVER, oid(vid)),
+        "vm_name": name,
+        "settings": MonitorSettings(),
+        "address": "10.20.4.31",
+        "addresses": ("10.20.4.31", "fe80::1"),
+        "state": state,
+        "state_since": NOW - dt.timedelta(minutes=7),
+        "rounds": tuple(rounds),
+        "last_rtt_ms": None if lost else base + 0.8,
+        "average_rtt_ms": base + 1.2,
+        "loss_fraction": lost / 60 + 0.004,
+        "rounds_total": 720,
+        "would_have_fired": {1: 2 if lost else 0, 3: 1 if lost else 0, 6: 0},
+    }
+    return MonitorStatus(**{**values, **more})
+
+
+def sample_statuses() -> tuple[MonitorStatus, ...]:
+    outage = Outage(
+        id="o1", server_id=SERVER, vm_id=oid("v6"), vm_name="mail-gw", opened=NOW, snapshot_name="Network_Down x", state=CaptureState.DONE
+    )
+    return (
+        status("v1", "web-frontend-01", last_snapshot_when=NOW - dt.timedelta(hours=11), last_snapshot_name="Network_Down x"),
+        status("v2", "web-frontend-02", base=14),
+        status("v3", "db-primary", base=0.4),
+        status("v6", "mail-gw", MonitorState.DOWN, lost=22, base=30, outage=outage, last_snapshot_when=NOW),
+        status("v4", "build-agent-3", MonitorState.PAUSED, rounds=(), last_rtt_ms=None, average_rtt_ms=None, loss_fraction=None, rounds_total=0, reason="The VM isn't running."),
+        status("v9", "cluster-a", MonitorState.LEARNING, rounds=(), last_rtt_ms=None, average_rtt_ms=None, loss_fraction=None, rounds_total=0, reason="It has never answered a ping since it was ticked or started. Does its firewall block ICMP?"),
+    )
+
+
+class StageHistory:
+    """Rows in memory, newest first."""
+
+    def __init__(self, rows: Sequence[HistoryRow] = ()) -> None:
+        self.rows = list(rows)
+        self.asked: list[dict[str, Any]] = []
+        self.exported: list[Any] = []
+        self.listeners: list[Callable[[], None]] = []
+
+    def listen(self, handler: Callable[[], None]) -> Callable[[], None]:
+        self.listeners.append(handler)
+        return lambda: self.listeners.remove(handler)
+
+    def _found(self, text: str, filters: Mapping[str, Any]) -> list[HistoryRow]:
+        words = text.casefold().split()
+        return [
+            r
+            for r in self.rows
+            if all(w in f"{r.who} {r.what} {r.subject} {r.detail}".casefold() for w in words)
+            and (not filters.get("what") or r.what == filters["what"])
+            and (not filters.get("outcome") or r.outcome == filters["outcome"])
+            and (not filters.get("since") or r.when >= filters["since"])
+            and (not filters.get("subject_id") or r.subject_id == filters["subject_id"])
+        ]
+
+    def search(self, text: str = "", *, limit: int = 500, offset: int = 0, **filters: Any) -> list[HistoryRow]:
+        self.asked.append({"text": text, "limit": limit, "offset": offset, **filters})
+        return self._found(text, filters)[offset : offset + limit]
+
+    def count(self, text: str = "", **filters: Any) -> int:
+        return len(self._found(text, filters))
+
+    def export_csv(self, path: Any, text: str = "", **filters: Any) -> int:
+        self.exported.append((path, text, filters))
+        return self.count(text, **filters)
+
+
+def sample_rows(count: int = 30) -> list[HistoryRow]:
+    kinds = [
+        ("suspend", "done", "admin", ""),
+        ("outage", "", "monitor", "both of 2 pings lost"),
+        ("snapshot", "done", "monitor", "Network_Down 2026-11-22T10:41:00Z"),
+        ("shutdown", "failed", "admin", "No working tools in this guest.\nVM_LACKS_FEATURE"),
+        ("recovered", "", "monitor", "after 3 min"),
+    ]
+    return [
+        HistoryRow(
+            id=count - n,
+            when=NOW - dt.timedelta(minutes=9 * n),
+            who=kinds[n % 5][2],
+            what=kinds[n % 5][0],
+            server="Production",
+            subject="web-frontend-01" if n % 2 else HOSTILE,
+            subject_id="v1" if n % 2 else "v8",
+            outcome=kinds[n % 5][1],
+            duration_s=1.25 * (n % 7) if kinds[n % 5][1] else None,
+            detail=kinds[n % 5][3],
+        )
+        for n in range(count)
+    ]
+
+
 class NoShutdown:
     def begin(self) -> None: ...
 
@@ -355,7 +498,7 @@ def make_services(
         hub=hub,
         clock=clock,
         connections=connections,
-        watcher=watcher,
+        watcher=watcher if watcher is not None else StageWatcher(),
         settings=SettingsStore(),
         credentials=Credentials(),
         history=history,

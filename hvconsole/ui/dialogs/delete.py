@@ -114,7 +114,7 @@ class DeleteDialog(FormDialog):
             if several:
                 values.insert(0, safe_text(row.vm.name, 60))
             name = safe_text(row.disk.name or row.disk.device or "disk", 80)
-            self.table.insert("", "end", iid=str(number), text=name, image=self._image(row), values=tuple(values))
+            listing.insert(str(number), name, values, image=self._image(row))
         self.table.bind("<Button-1>", self._clicked)
         self.table.bind("<space>", self._spaced)
         self.add_wide(listing.frame)

@@ -91,13 +91,11 @@ class HostDialog(FormDialog):
         )
         self.table = listing.tree
         for number, choice in enumerate(self.choices):
-            self.table.insert(
-                "",
-                "end",
-                iid=str(number),
-                text=safe_text(choice.host.name, 80),
+            listing.insert(
+                str(number),
+                safe_text(choice.host.name, 80),
+                (format_bytes(choice.host.memory_free_bytes), choice.why_not or choice.note),
                 image=self.theme.images.row("server", stale=bool(choice.why_not)),
-                values=(format_bytes(choice.host.memory_free_bytes), choice.why_not or choice.note),
                 tags=("faint",) if choice.why_not else (),
             )
         self.add_wide(listing.frame)

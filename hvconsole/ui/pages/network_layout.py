@@ -80,7 +80,7 @@ def _vm_box(vm: Vm, nic: Nic, y: float) -> Box:
     if nic.connected is False:
         note = "unplugged"
     elif vm.power is not PowerState.RUNNING:
-        note = {PowerState.HALTED: "stopped"}.get(vm.power, vm.power.value)
+        note = {PowerState.HALTED: "halted"}.get(vm.power, vm.power.value)
     else:
         note = safe_text(addresses[0], 60) if addresses else "address not known"
     label = f"card {safe_text(nic.device, 20)} · " if len(vm.nics) > 1 and nic.device else ""
