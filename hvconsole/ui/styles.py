@@ -296,22 +296,23 @@ class Styles:
 
     def _make_scrollbars(self) -> None:
         for ground in ("surface", "console"):
-            self._element(
-                f"hv.{ground}.thumb",
-                [
-                    ("", {"fill": "thumb"}),
-                    ("disabled", {}),
-                    ("pressed", {"fill": "muted"}),
-                    ("active", {"fill": "control"}),
-                ],
-                ground=ground,
-                size=(10, 24),
-                radius=3,
-                border=4,
-            )
+            for orient, size in (("Vertical", (10, 24)), ("Horizontal", (24, 10))):
+                self._element(
+                    f"hv.{ground}.{orient}.thumb",
+                    [
+                        ("", {"fill": "thumb"}),
+                        ("disabled", {}),
+                        ("pressed", {"fill": "muted"}),
+                        ("active", {"fill": "control"}),
+                    ],
+                    ground=ground,
+                    size=size,
+                    radius=3,
+                    border=4,
+                )
         for orient, sticky in (("Vertical", "ns"), ("Horizontal", "ew")):
             for prefix, ground in (("", "surface"), ("Console.", "console")):
-                thumb = (f"hv.{ground}.thumb", {"expand": "1", "sticky": "nswe"})
+                thumb = (f"hv.{ground}.{orient}.thumb", {"expand": "1", "sticky": "nswe"})
                 trough = _part(f"{orient}.Scrollbar.trough", thumb, sticky=sticky)
                 self.style.layout(f"{prefix}{orient}.TScrollbar", [trough])
 
