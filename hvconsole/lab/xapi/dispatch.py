@@ -184,7 +184,7 @@ class Dispatcher:
         ref = refs.ref_of_id(task.id)
 
         def work(_: Task) -> Any:
-            value = self._run(call, method, arguments)
+            value = method.handler(call, *arguments)  # refusals are translated when the task is shown
             with world.lock:
                 task.extra["result"] = "" if value is None else to_xml(value)
                 self._announce_end(ref, task.extra["result"])

@@ -107,14 +107,17 @@ def task_rows(context: Context, task: Task) -> Rows:
         else {},
         "created": date(task.created), "finished": date(task.finished) if task.finished else EPOCH,
         "resident_on": refs.ref(master) if master is not None else NULL, "progress": float(task.progress),
-        "type": "<none/>", "result": task.extra.get("result", ""), "error_info": error_info(context, task.error),
+        "type": "<none/>", "result": task.extra.get("result", ""), "error_info": error_info(context, task),
         "status": _STATUS[task.status], "subtask_of": NULL, "backtrace": "()"})]
 
 
-def error_info(context: Context, error: Exception | None) -> list[str]:
+def error_info(context: Context, task: Task) -> list[str]:
     """``error_info`` for what ended a task."""
+    error = task.error
     if error is None:
         return []
+    if isinstance(error, errors.Cancelled):
+        return ["TASK_CANCELLED", refs.ref_of_id(task.id)]
     if isinstance(error, Failure):
         return error.description
     if isinstance(error, errors.WorldError):

@@ -52,9 +52,9 @@ VM = uuid:s allowed_operations:[s] current_operations:{s,s} name_label:s! name_d
 VM_metrics = uuid:s memory_actual:i VCPUs_number:i VCPUs_utilisation:{i,f} VCPUs_CPU:{i,i} VCPUs_params:{s,s}
     VCPUs_flags:{i,[s]} state:[s] start_time:d install_time:d last_updated:d other_config:{s,s}! hvm:b nested_virt:b
     nomigrate:b current_domain_type:s
-VM_guest_metrics = uuid:s os_version:{s,s} PV_drivers_version:{s,s} PV_drivers_up_to_date:b memory:{s,s} disks:{s,s}
-    networks:{s,s} other:{s,s} last_updated:d other_config:{s,s}! live:b can_use_hotplug_vbd:s can_use_hotplug_vif:s
-    PV_drivers_detected:b
+VM_guest_metrics = uuid:s netbios_name:{s,s} services:{s,s} os_version:{s,s} PV_drivers_version:{s,s}
+    PV_drivers_up_to_date:b memory:{s,s} disks:{s,s} networks:{s,s} other:{s,s} last_updated:d other_config:{s,s}!
+    live:b can_use_hotplug_vbd:s can_use_hotplug_vif:s PV_drivers_detected:b
 VMPP = uuid:s name_label:s! name_description:s! is_policy_enabled:b! backup_type:s! backup_retention_value:i
     backup_frequency:s backup_schedule:{s,s} is_backup_running:b backup_last_run_time:d archive_target_type:s
     archive_target_config:{s,s} archive_frequency:s archive_schedule:{s,s} is_archive_running:b
