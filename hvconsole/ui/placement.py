@@ -16,6 +16,8 @@ from hvconsole.ui.theme import Theme
 _GEOMETRY = re.compile(r"(\d{2,5})x(\d{2,5})([+-]-?\d{1,5})([+-]-?\d{1,5})")
 DEFAULT_SIZE = (1280, 800)
 """Design pixels of a first start; never more than the screen has."""
+_LAID_OUT = 100
+"""Panes shorter than these design pixels are not laid out yet."""
 _VISIBLE = 80
 """At least this many pixels of the window's upper edge must be on the screen."""
 
@@ -65,7 +67,7 @@ class Placement:
         """The window was resized, or a notice came or went: this pane keeps its size, the other gives way."""
         sash = self._sashes[name]
         whole = self._whole(sash)
-        if self._restored and whole != sash.whole:
+        if self._restored and whole != sash.whole and whole >= self._theme.px(_LAID_OUT):
             sash.whole = None
             self._resize(name, 0 if sash.hidden else sash.size)
             sash.whole = whole
@@ -73,7 +75,7 @@ class Placement:
     def _pane_changed(self, name: str) -> None:
         """If the whole is as it was, the user has moved the sash."""
         sash = self._sashes[name]
-        if self._restored and not sash.hidden and sash.whole == self._whole(sash):
+        if self._restored and not sash.hidden and sash.whole is not None and sash.whole == self._whole(sash):
             sash.size = self._size(name)
 
     @staticmethod
@@ -84,11 +86,10 @@ class Placement:
 
     def restore(self) -> None:
         """Give the panes their sizes; Pmw only takes them once the window is laid out."""
-        self._root.update_idletasks()
-        for name, sash in self._sashes.items():
-            self._resize(name, 0 if sash.hidden else sash.size)
-            sash.whole = self._whole(sash)
         self._restored = True
+        self._root.update_idletasks()
+        for name in self._sashes:
+            self._whole_changed(name)
 
     def shown(self, name: str) -> bool:
         """Whether a pane is not folded away."""

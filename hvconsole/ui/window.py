@@ -102,6 +102,7 @@ class MainWindow:
         self.services = services
         self._selection = Selection()
         self._down: set[VmKey] = set()
+        self._greeted = False
         self._listening: list[Unsubscribe] = []
         self._timers: dict[str, str] = {}
         if make_dialogs is None:
@@ -265,6 +266,10 @@ class MainWindow:
 
     def _inventory_changed(self, event: InventoryChanged) -> None:
         self.tree.refresh(event.server_id)
+        if not self._greeted and self.tree.forest.inventory(event.server_id) is not None:
+            self._greeted = True
+            if not self._selection.items:
+                self.select(Selection((Item(ItemKind.SERVER, event.server_id),)))
         self.tabs.on_event(event)
         self._emergency_notice(event.server_id)
         self._refresh_soon()
