@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from hvconsole.clock import SystemClock
+
 LIMIT_S = 30
 FAST = ("--interval", "0.5", "--timeout", "0.2")
 
@@ -61,14 +63,19 @@ class Running:
             self.lines.put(line)
         self.lines.put(None)
 
-    def until(self, wanted):
-        """The first JSON line for which ``wanted`` is true."""
-        while True:
-            line = self.lines.get(timeout=LIMIT_S)
+    def until(self, wanted, after=0):
+        """The first JSON line, from number ``after`` on, for which ``wanted`` is true; lines already read count."""
+        end = SystemClock().monotonic() + LIMIT_S
+        for line in self.seen[after:]:
+            if wanted(line):
+                return line
+        while (left := end - SystemClock().monotonic()) > 0:
+            line = self.lines.get(timeout=left)
             assert line is not None, self.process.stderr.read()
             self.seen.append(json.loads(line))
             if wanted(self.seen[-1]):
                 return self.seen[-1]
+        raise AssertionError(f"not among {self.seen[-20:]}")
 
     def end(self, number):
         self.process.send_signal(number)
@@ -162,8 +169,9 @@ def test_a_pulled_cable_makes_one_snapshot_and_its_story_as_lines(environment, r
         taken = watch.until(event("snapshot"))
         assert taken["snapshot"].startswith("Network_Down")
         lab.plug_cable(uuid)
+        down = len(watch.seen)
         assert watch.until(event("recovered"))["seconds"] >= 0
-        assert watch.until(up(uuid))["name"] == "web-01"
+        assert watch.until(up(uuid), after=down)["name"] == "web-01"
         code, errors = watch.end(signal.SIGINT)
     assert code == 0
     assert errors == ""
