@@ -61,7 +61,7 @@ def ref_of(api: Any) -> Callable[[str], str]:
 
 
 @pytest.fixture
-def web(lab: Lab) -> Iterator[Callable[..., tuple[int, Any, bytes]]]:
+def web(lab: Lab) -> Callable[..., tuple[int, Any, bytes]]:
     """``web(method, path, body=…, member=0)`` → status, headers, body over a connection of its own."""
 
     def request(method: str, path: str, body: Any = None, *, member: int = 0,
@@ -75,7 +75,7 @@ def web(lab: Lab) -> Iterator[Callable[..., tuple[int, Any, bytes]]]:
         finally:
             connection.close()
 
-    yield request
+    return request
 
 
 def failure(call: Callable[..., Any], *arguments: Any) -> list[str]:

@@ -98,7 +98,8 @@ def test_json_and_xml_agree(lab: Lab, web: Web, api: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [
-    b"", b"<", b"<methodCall/>", b"\xff\xfe", b"<methodCall><methodName>x</methodName><value><int>y</int></value></methodCall>",
+    b"", b"<", b"<methodCall/>", b"\xff\xfe",
+    b"<methodCall><methodName>x</methodName><value><int>y</int></value></methodCall>",
     b'<!DOCTYPE a [<!ENTITY b "c">]><methodCall><methodName>&b;</methodName></methodCall>',
     b"<methodCall><methodName>x</methodName>" + b"<array><data><value>" * 200 + b"</methodCall>",
 ])

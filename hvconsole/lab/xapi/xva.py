@@ -72,7 +72,8 @@ def _objects(pool: Pool, subject: Vm | Snapshot) -> tuple[list[dict[str, Any]], 
     objects = []
     for class_name, ref in rows:
         fields = {name: _renamed(value, names) for name, value in db.row(class_name, ref).fields.items()}
-        fields |= {name: type(fields[name])() for name in ("current_operations", "allowed_operations") if name in fields}
+        if "current_operations" in fields:
+            fields["current_operations"] = {}
         objects.append({"class": class_name, "id": names[ref], "snapshot": fields})
         if class_name == "VDI":
             disks.append((names[ref], fields["uuid"], fields["virtual_size"]))
