@@ -128,7 +128,9 @@ class VSphere(Hypervisor):
         return devices.details(self._session, vm_id)
 
     def metrics(self, object_id: ObjectId, seconds: int = 600) -> Metrics:
-        return self._meter.metrics(object_id, seconds, self._clock.now())
+        inventory = self._collector.inventory
+        is_host = object_id in inventory.hosts if inventory is not None else "host" in object_id
+        return self._meter.metrics(object_id, seconds, self._clock.now(), is_host=is_host)
 
     def network_map(self, host_id: ObjectId) -> NetworkMap:
         return hosts.network_map(self._session, host_id)

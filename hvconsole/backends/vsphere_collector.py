@@ -15,7 +15,9 @@ from typing import Any
 
 from hvconsole.backends.vsphere_api import FAULTS, vim, vmodl
 from hvconsole.backends.vsphere_errors import translate
+from hvconsole.backends.vsphere_hardware import DiskIndex, devices
 from hvconsole.backends.vsphere_model import (
+    DEVICES,
     build_host,
     build_network,
     build_pool,
@@ -39,6 +41,8 @@ HEAL_S = 300.0
 """How often everything is read again, for what the server forgot to announce."""
 WAIT_S = 30.0
 """Longest single wait."""
+HARDWARE_AT_ONCE = 500
+"""VMs whose devices are read before an inventory is shown; those of larger servers follow in batches."""
 REBUILDS = 3
 """Times that a collector which the server forgot is made anew before the error is passed on."""
 
@@ -63,6 +67,8 @@ class Collector:
         self._lock = threading.Lock()
         self._stale = True
         self._touched: set[tuple[str, str]] = set()
+        self._unread: dict[str, None] = {}
+        self._shares = DiskIndex()
         self._poll: Call | None = None
         self._waiting = False
 
@@ -131,9 +137,13 @@ class Collector:
         if self._stale or heal or self._logins != self._session.logins:
             return self._read_everything()
         updates = self._touched_updates()
-        if not updates:
-            updates = self._wait(end)
+        if self._unread:
+            updates += self._hardware_updates(self._unread)
+        if not updates or self._unread:
+            updates += self._wait(end, at_once=bool(self._unread))
         changed = self._apply(updates)
+        if changed and 0 < len(self._unread) <= HARDWARE_AT_ONCE:
+            changed |= self._apply(self._hardware_updates(self._unread))
         if changed or (before is not None and before.server != self._session.info):
             return self._publish(changed)
         return None
@@ -163,6 +173,10 @@ class Collector:
         for page in self._pages(WAIT_S):
             _merge(fresh, page.updates)
         changed = self._replace_records(fresh)
+        if len(self._unread) <= HARDWARE_AT_ONCE:
+            removed = self._removed
+            changed |= self._apply(self._hardware_updates(self._unread))
+            self._removed = removed
         self._read_at = self._clock.monotonic()
         published = self._publish(changed) if self._inventory is None or changed else None
         if published is None and asked and self._inventory is not None:
@@ -199,8 +213,8 @@ class Collector:
                     self._poll, self._waiting = None, False
         return read_page(body)
 
-    def _wait(self, end: float) -> list[Update]:
-        wait_s = min(WAIT_S, max(0.0, end - self._clock.monotonic()))
+    def _wait(self, end: float, *, at_once: bool = False) -> list[Update]:
+        wait_s = 0.0 if at_once else min(WAIT_S, max(0.0, end - self._clock.monotonic()))
         updates: list[Update] = []
         for page in self._pages(wait_s):
             updates.extend(page.updates)
@@ -217,12 +231,29 @@ class Collector:
                 if object_id in self._records:
                     updates.append(Update("leave", kind, object_id, {}))
                 continue
+            if kind == "VirtualMachine":
+                self._unread[object_id] = None
             for record in records:
                 known = self._records.get(record.id)
-                gone = {} if known is None else {path: None for path in known.values if path not in record.values}
+                stays = {*record.values, DEVICES}
+                gone = {} if known is None else {path: None for path in known.values if path not in stays}
                 op = "enter" if known is None else "modify"
                 updates.append(Update(op, record.kind, record.id, {**gone, **record.values}))
         return updates
+
+    def _hardware_updates(self, unread: dict[str, None]) -> list[Update]:
+        """Devices of the next VMs that wait for it; one that is gone is passed over."""
+        batch = list(unread)[:HARDWARE_AT_ONCE]
+        for vm_id in batch:
+            del unread[vm_id]
+        records: list[Record] = []
+        try:
+            records = retrieve(self._session, [("VirtualMachine", one) for one in batch], HARDWARE, self._session.poll)
+        except vmodl.fault.ManagedObjectNotFound:
+            for vm_id in batch:
+                with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
+                    records += retrieve(self._session, [("VirtualMachine", vm_id)], HARDWARE, self._session.poll)
+        return [Update("modify", record.kind, record.id, record.values) for record in records]
 
     def _forget_collector(self) -> None:
         collector, view = self._collector, self._view
@@ -241,6 +272,13 @@ class Collector:
 
     def _replace_records(self, fresh: dict[str, Record]) -> set[str]:
         old, changed = self._records, set()
+        self._unread = {}
+        for key, record in fresh.items():
+            if record.kind == "VirtualMachine":
+                known = old.get(key)
+                if known is not None and DEVICES in known.values:
+                    record.values[DEVICES] = known.values[DEVICES]
+                self._unread[key] = None
         for key, record in fresh.items():
             known = old.get(key)
             if known is not None and known.values == record.values:
@@ -266,8 +304,12 @@ class Collector:
                 continue
             self._removed.pop(update.id, None)
             if record is None:
+                if DEVICES in update.values:
+                    continue  # left while its devices were read
                 record = self._records[update.id] = Record(update.kind, update.id)
                 changed.add(update.id)
+            if update.kind == "VirtualMachine" and (update.op == "enter" or "config.changeVersion" in update.values):
+                self._unread[update.id] = None
             if _set(record, update.values):
                 changed.add(update.id)
                 changed.update(_task_subject(record))
@@ -279,8 +321,12 @@ class Collector:
         records, vcenter = self._records, self._session.is_vcenter
         kinds = {records[key].kind if key in records else self._removed.get(key, "") for key in changed}
         everything = old is None or bool(kinds & _STRUCTURE) or self._host_moved(changed)
-        wanted: Iterable[str] = list(records) if everything else changed
+        for key in list(changed):
+            record = records.get(key)
+            if record is None or record.kind == "VirtualMachine":
+                changed |= self._shares.update(key, () if record is None else record.get(DEVICES, ()))
         operations = self._operations()
+        wanted: Iterable[str] = list(records) if everything else changed
         before: dict[str, Mapping[ObjectId, Any]] = {
             "pools": old.pools if old else {},
             "hosts": old.hosts if old else {},
@@ -305,7 +351,7 @@ class Collector:
             if record is None:
                 continue
             if record.kind == "VirtualMachine":
-                put("vms", key, build_vm(record, records, operations.get(key, ()), vcenter=vcenter))
+                put("vms", key, build_vm(record, records, operations.get(key, ()), self._shares, vcenter=vcenter))
             elif record.kind == "HostSystem":
                 put("hosts", key, build_host(record, records, vcenter=vcenter, address=self._session.host))
             elif record.kind in _STRUCTURE:
@@ -395,6 +441,10 @@ _KINDS: Mapping[str, Any] = {
     "Task": vim.Task,
 }
 """Base kinds; what is asked of them is asked of their sub-kinds too."""
+
+
+HARDWARE: Readers = {"VirtualMachine": {DEVICES: devices}}
+"""The bulky part of a VM, read apart and only when its configuration changed."""
 
 
 def _view_kinds() -> list[Any]:

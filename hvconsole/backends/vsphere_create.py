@@ -7,7 +7,7 @@ from typing import Any
 
 from hvconsole.backends.base import CreateVm, CreationChoices, TaskContext
 from hvconsole.backends.vsphere_api import FAULTS, vim
-from hvconsole.backends.vsphere_devices import read_one
+from hvconsole.backends.vsphere_devices import read_one, vm_devices
 from hvconsole.backends.vsphere_errors import translate
 from hvconsole.backends.vsphere_life import check_name, clone
 from hvconsole.backends.vsphere_places import best_host, best_store, compute_of, host_record, vm_folder
@@ -106,8 +106,8 @@ def _check(spec: CreateVm) -> None:
 
 def _from_template(session: Session, spec: CreateVm, ctx: TaskContext) -> ObjectId:
     assert spec.template_id is not None
-    if spec.disk_bytes is not None or spec.network_id is not None or spec.iso or spec.guest_os:
-        raise InvalidInput("Disk, network, CD and guest system come from the template: leave them out.")
+    if spec.disk_bytes is not None or spec.iso or spec.guest_os:
+        raise InvalidInput("Disk, CD and guest system come from the template: leave them out.")
     changes = vim.vm.ConfigSpec()
     if spec.vcpus is not None:
         changes.numCPUs = spec.vcpus
@@ -115,10 +115,26 @@ def _from_template(session: Session, spec: CreateVm, ctx: TaskContext) -> Object
         changes.memoryMB = spec.memory_bytes // MIB
     if spec.description:
         changes.annotation = spec.description
+    if spec.network_id is not None:
+        changes.deviceChange = [_template_card(session, spec)]
     return clone(
         session, spec.template_id, spec.name, ctx,
         storage_id=spec.storage_id, host_id=spec.host_id, changes=changes,
     )
+
+
+def _template_card(session: Session, spec: CreateVm) -> Any:
+    """The edit that puts the copy's first card on the chosen network, or adds one."""
+    assert spec.template_id is not None
+    assert spec.network_id is not None
+    card = next((one for one in vm_devices(session, spec.template_id) if one.kind == "nic"), None)
+    kind = getattr(vim.vm.device, card.type, None) if card is not None else _CARDS[spec.nic_type or "vmxnet3"]
+    device = (kind or vim.vm.device.VirtualEthernetCard)(key=card.key if card is not None else -3)
+    device.backing = _network_backing(session, spec.network_id, ())
+    connect = vim.vm.device.VirtualDevice.ConnectInfo(startConnected=True, allowGuestControl=True, connected=False)
+    device.connectable = connect
+    operation = "edit" if card is not None else "add"
+    return vim.vm.device.VirtualDeviceSpec(operation=operation, device=device)
 
 
 def _new(session: Session, spec: CreateVm, ctx: TaskContext) -> ObjectId:

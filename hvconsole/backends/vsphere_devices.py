@@ -1,24 +1,18 @@
-"""A VM's virtual hardware, read when looked at: cards, disks, CD drives. Pure readers, and ``details`` for any worker.
-"""
+"""What the General tab shows of one VM, and who else uses its disks: asked when looked at. Any worker thread."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from hvconsole.backends.vsphere_model import shown_name
+from hvconsole.backends.vsphere_hardware import Device, devices, show_disk, show_nic
+from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_records import (
-    NS,
     GuestNic,
     Reader,
     Record,
     child_text,
-    flag,
     guest_nics,
     number,
-    number_or,
-    read_child,
     references,
     text,
     word,
@@ -26,82 +20,8 @@ from hvconsole.backends.vsphere_records import (
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_tasks import read_records
 from hvconsole.errors import NotFound
-from hvconsole.model import Disk, Nic, ObjectId, VmDetails
+from hvconsole.model import Nic, ObjectId, VmDetails
 from hvconsole.text import format_bytes
-
-_CARDS = ("VirtualE1000", "VirtualVmxnet", "VirtualPCNet")
-_XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One virtual device. ``kind``: "nic", "disk" or "cd"; fields that the kind doesn't have stay empty."""
-
-    kind: str
-    key: int
-    label: str
-    type: str
-    unit: int | None = None
-    mac: str = ""
-    network_id: str = ""
-    network: str = ""
-    connected: bool | None = None
-    file: str = ""
-    datastore_id: str = ""
-    size_bytes: int | None = None
-    thin: bool | None = None
-    mode: str = ""
-
-
-def devices(element: ET.Element) -> tuple[Device, ...]:
-    """``config.hardware.device``."""
-    found = [_device(one) for one in element]
-    return tuple(one for one in found if one is not None)
-
-
-def _device(element: ET.Element) -> Device | None:
-    kind = (element.get(_XSI_TYPE) or "").rpartition(":")[2]
-    info = element.find(NS + "deviceInfo")
-    label = child_text(info, "label") if info is not None else ""
-    summary = child_text(info, "summary") if info is not None else ""
-    backing = element.find(NS + "backing")
-    key = number_or(element, "key", -1)
-    unit = read_child(element, "unitNumber", number)
-    if element.find(NS + "macAddress") is not None or kind.startswith(_CARDS):
-        network_id, network = _network(backing)
-        connectable = element.find(NS + "connectable")
-        return Device(
-            "nic", key, label, kind, unit,
-            mac=child_text(element, "macAddress"),
-            network_id=network_id,
-            network=network or summary,
-            connected=None if connectable is None else read_child(connectable, "connected", flag),
-        )
-    if kind not in ("VirtualDisk", "VirtualCdrom"):
-        return None
-    size = read_child(element, "capacityInBytes", number)
-    if size is None:
-        kilobytes = read_child(element, "capacityInKB", number)
-        size = None if kilobytes is None else kilobytes * 1024
-    return Device(
-        "disk" if kind == "VirtualDisk" else "cd", key, label, kind, unit,
-        file="" if backing is None else child_text(backing, "fileName"),
-        datastore_id="" if backing is None else child_text(backing, "datastore"),
-        size_bytes=size if kind == "VirtualDisk" else None,
-        thin=None if backing is None else read_child(backing, "thinProvisioned", flag),
-        mode="" if backing is None else child_text(backing, "diskMode"),
-    )
-
-
-def _network(backing: ET.Element | None) -> tuple[str, str]:
-    """(id, name) of the network behind a card; a distributed port group is named by its key, which is its id."""
-    if backing is None:
-        return "", ""
-    port = backing.find(NS + "port")
-    if port is not None:
-        return child_text(port, "portgroupKey"), ""
-    return child_text(backing, "network"), child_text(backing, "deviceName")
-
 
 _DETAILS: Mapping[str, Mapping[str, Reader]] = {
     "VirtualMachine": {
@@ -175,7 +95,11 @@ def details(session: Session, vm_id: ObjectId) -> VmDetails:
     return VmDetails(
         vm_id=vm_id,
         nics=nics_of(session, found, record.get("guest.net", ())),
-        disks=tuple(_disk(one, stores, users) for one in found if one.kind != "nic"),
+        disks=tuple(
+            show_disk(one, stores.get(one.datastore_id, ""), users.get(one.file, ()))
+            for one in found
+            if one.kind != "nic"
+        ),
         facts=_facts(record),
     )
 
@@ -196,31 +120,8 @@ def nics_of(session: Session, found: tuple[Device, ...], reported: tuple[GuestNi
         except NotFound:
             continue  # a card on a network that is gone keeps the name in its own record
     return tuple(
-        Nic(
-            id=ObjectId(str(one.key)),
-            device=str(position),
-            mac=one.mac,
-            network_id=ObjectId(one.network_id) if one.network_id else None,
-            network=names.get(one.network_id) or shown_name(one.network),
-            connected=one.connected,
-            addresses=addresses.get(one.key, ()),
-        )
+        show_nic(one, position, names.get(one.network_id, ""), addresses.get(one.key, ()))
         for position, one in enumerate(cards)
-    )
-
-
-def _disk(device: Device, stores: Mapping[str, str], users: Mapping[str, tuple[str, ...]]) -> Disk:
-    is_cd = device.kind == "cd"
-    return Disk(
-        id=ObjectId(str(device.key)),
-        name=device.label,
-        device=device.file,
-        is_cd=is_cd,
-        size_bytes=device.size_bytes,
-        storage_id=ObjectId(device.datastore_id) if device.datastore_id else None,
-        storage=stores.get(device.datastore_id, ""),
-        read_only=is_cd,
-        shared_with=users.get(device.file, ()),
     )
 
 

@@ -49,15 +49,15 @@ class Meter:
         self._session = session
         self._keys: Mapping[tuple[str, str, str], int] | None = None
 
-    def metrics(self, object_id: ObjectId, seconds: int, now: dt.datetime) -> Metrics:
-        """The last ``seconds`` of a VM ("vm-…") or host."""
+    def metrics(self, object_id: ObjectId, seconds: int, now: dt.datetime, *, is_host: bool) -> Metrics:
+        """The last ``seconds`` of a VM or host."""
         session = self._session
         manager = session.content.perfManager
         if self._keys is None:
             record = read_one(session, "PerformanceManager", manager._moId, _COUNTERS)
             self._keys = record.get("perfCounter", {})
         wanted = [(self._keys[row[:3]], row) for row in _WANTED if row[:3] in self._keys]
-        kind = vim.HostSystem if "host" in object_id else vim.VirtualMachine
+        kind = vim.HostSystem if is_host else vim.VirtualMachine
         spec = vim.PerformanceManager.QuerySpec(
             entity=session.object(kind, object_id),
             intervalId=STEP_S,

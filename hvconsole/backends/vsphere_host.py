@@ -9,8 +9,9 @@ from typing import Any
 
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
-from hvconsole.backends.vsphere_devices import devices, nics_of, read_one
-from hvconsole.backends.vsphere_model import shown_name
+from hvconsole.backends.vsphere_devices import nics_of, read_one
+from hvconsole.backends.vsphere_hardware import devices
+from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_places import compute_of, free_memory, host_record, takes_vms
 from hvconsole.backends.vsphere_records import (
     NS,

@@ -8,7 +8,7 @@ from typing import Any
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_devices import disk_users, read_one, vm_devices
-from hvconsole.backends.vsphere_model import sent_name
+from hvconsole.backends.vsphere_names import sent_name
 from hvconsole.backends.vsphere_places import compute_of, host_record, takes_vms, typed, vm_folder
 from hvconsole.backends.vsphere_power import machine, power_off, require, start, vm_state
 from hvconsole.backends.vsphere_records import Reader, word
@@ -84,7 +84,7 @@ def delete(session: Session, vm_id: ObjectId, ctx: TaskContext, keep_disks: froz
         require(state, Verb.DELETE)
     disks = [device for device in vm_devices(session, vm_id) if device.kind == "disk"]
     shared = disk_users(session, vm_id, {disk.file for disk in disks if disk.file})
-    kept = [disk for disk in disks if ObjectId(str(disk.key)) in keep_disks or disk.file in shared]
+    kept = [disk for disk in disks if disk.id in keep_disks or disk.file in shared]
     if kept and tree(session, vm_id).snapshots:
         raise InvalidInput("Disks can be kept only when the VM has no snapshots: delete those first.")
     vm = machine(session, vm_id)

@@ -7,12 +7,14 @@ Tree: datacenter → cluster or host → VM. Folders and resource pools are cont
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping, Sequence
 
+from hvconsole.backends.vsphere_hardware import Device, DiskIndex, show_disk, show_nic
+from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_records import GuestNic, Record, SnapshotTree
 from hvconsole.backends.vsphere_refusals import VmFacts, host_refusals, vm_refusals
 from hvconsole.model import (
+    Disk,
     Host,
     Network,
     Nic,
@@ -28,6 +30,7 @@ from hvconsole.model import (
 )
 
 MIB = 1 << 20
+DEVICES = "config.hardware.device"
 _POWER = {
     "poweredOn": PowerState.RUNNING,
     "poweredOff": PowerState.HALTED,
@@ -44,25 +47,12 @@ _TOOLS_WORDS = {
     "guestToolsTooNew": "too new",
     "guestToolsBlacklisted": "known to be faulty, update",
 }
-_ESCAPED = re.compile(r"%(2f|5c|25)", re.IGNORECASE)
 _CONTAINERS = {"ComputeResource", "ClusterComputeResource"}
 _NETWORKS = {"Network", "DistributedVirtualPortgroup", "OpaqueNetwork"}
 _DEEPEST = 100
 """Levels that are followed upwards; more is a cycle made by a hostile server."""
 
 Records = Mapping[str, Record]
-
-
-def shown_name(name: str) -> str:
-    """A name as people know it: the server escapes slash, backslash and percent in the names of inventory objects."""
-    if "%" not in name:
-        return name
-    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), name)
-
-
-def sent_name(name: str) -> str:
-    """The reverse of ``shown_name``."""
-    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
 
 
 def is_network(kind: str) -> bool:
@@ -170,7 +160,7 @@ def build_pool(record: Record, records: Records, *, vcenter: bool) -> Pool | Non
 # ---- VMs -----------------------------------------------------------------------------------------------------
 
 
-def build_vm(record: Record, records: Records, operations: Sequence[str], *, vcenter: bool) -> Vm:
+def build_vm(record: Record, records: Records, operations: Sequence[str], shares: DiskIndex, *, vcenter: bool) -> Vm:
     """One VM or template. ``operations``: what the server's running tasks do with it."""
     connection = record.get("runtime.connectionState", "connected")
     power = _POWER.get(record.get("runtime.powerState", ""), PowerState.UNKNOWN)
@@ -201,7 +191,8 @@ def build_vm(record: Record, records: Records, operations: Sequence[str], *, vce
         folder_id=ObjectId(folder) if _shown_folder(records, folder) else None,
         resource_pool_id=ObjectId(resources) if _shown_resource_pool(records, resources) else None,
         addresses=guest_addresses(record.get("guest.ipAddress", "") if running else "", reported),
-        nics=tuple(_nic(nic, position) for position, nic in enumerate(reported) if nic.key >= 0),
+        nics=_nics(record.get(DEVICES), reported, records),
+        disks=_disks(record.id, record.get(DEVICES, ()), records, shares),
         os=record.get("guest.guestFullName") or record.get("config.guestFullName"),
         tools=tools,
         tools_text=tools_text(record),
@@ -255,7 +246,36 @@ def guest_addresses(first: str, nics: Sequence[GuestNic]) -> tuple[str, ...]:
     return (*four, *six)
 
 
-def _nic(nic: GuestNic, position: int) -> Nic:
+def _nics(found: tuple[Device, ...] | None, reported: Sequence[GuestNic], records: Records) -> tuple[Nic, ...]:
+    if found is None:
+        # the hardware has not been read yet; the guest's own word is the next best
+        return tuple(_reported_nic(nic, position) for position, nic in enumerate(reported) if nic.key >= 0)
+    addresses = {nic.key: nic.addresses for nic in reported}
+    cards = [one for one in found if one.kind == "nic"]
+    return tuple(
+        show_nic(card, position, _name(records, card.network_id), addresses.get(card.key, ()))
+        for position, card in enumerate(cards)
+    )
+
+
+def _disks(vm_id: str, found: Sequence[Device], records: Records, shares: DiskIndex) -> tuple[Disk, ...]:
+    return tuple(
+        show_disk(
+            drive,
+            _name(records, drive.datastore_id),
+            tuple(_name(records, other) for other in shares.others(vm_id, drive.file)) if drive.file else (),
+        )
+        for drive in found
+        if drive.kind != "nic"
+    )
+
+
+def _name(records: Records, object_id: str) -> str:
+    record = records.get(object_id)
+    return "" if record is None else shown_name(record.get("name", ""))
+
+
+def _reported_nic(nic: GuestNic, position: int) -> Nic:
     return Nic(
         id=ObjectId(str(nic.key)),
         device=str(position),

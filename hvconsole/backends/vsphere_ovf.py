@@ -26,7 +26,7 @@ from hvconsole.backends.certificates import describe
 from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_devices import read_one
 from hvconsole.backends.vsphere_life import check_name
-from hvconsole.backends.vsphere_model import shown_name
+from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_package import Member, Package, check_digests, open_package, pieces, write_tar
 from hvconsole.backends.vsphere_places import best_host, best_store, compute_of, host_record, vm_folder
 from hvconsole.backends.vsphere_power import machine, require, vm_state

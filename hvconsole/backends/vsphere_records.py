@@ -204,6 +204,7 @@ READERS: Readers = {
         "config.uuid": text,
         "config.annotation": text,
         "config.guestFullName": word,
+        "config.changeVersion": text,
         "config.hardware.numCPU": number,
         "config.hardware.memoryMB": number,
         "guest.toolsRunningStatus": word,
