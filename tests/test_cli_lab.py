@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -158,12 +159,23 @@ def test_a_pool_member_names_its_master_and_is_not_followed(run, pin, lab):
     assert lab.servers[0].members[0].rpartition(":")[0] in done.stderr
 
 
+def assert_no_child_knows(pid, secret):
+    """The pinging child has the password neither in its arguments nor in its environment."""
+    everyone = [p for task in Path(f"/proc/{pid}/task").iterdir() for p in (task / "children").read_text().split()]
+    assert everyone
+    for child in everyone:
+        for name in ("cmdline", "environ"):
+            assert secret.encode() not in Path(f"/proc/{child}/{name}").read_bytes()
+    assert secret.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def test_a_pulled_cable_makes_one_snapshot_and_its_story_as_lines(environment, run, url, pin, lab):
     uuid = vms(run, url, pin)["web-01"]["uuid"]
     network = "{}:{}".format(*lab.network)
     words = ["watch", url, uuid, "web-02", "--json", "--lab-network", network, *pin, *FAST]
     with started(words, environment) as watch:
         watch.until(up(uuid))
+        assert_no_child_knows(watch.process.pid, environment["HVCONSOLE_PASSWORD"])
         lab.pull_cable(uuid)
         assert watch.until(event("outage"))["vm"] == uuid
         taken = watch.until(event("snapshot"))

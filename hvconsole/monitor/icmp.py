@@ -199,7 +199,9 @@ class IcmpEngine:
     def _one_life(self) -> bool:
         """Start the child and read until it ends. True if it delivered rounds."""
         root = str(Path(hvconsole.__file__).parent.parent)
-        environment = {**os.environ, "PYTHONPATH": root}
+        # A password that was given to us in the environment is none of the child's business.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HVCONSOLE_")}
+        environment = {**kept, "PYTHONPATH": root}
         process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
