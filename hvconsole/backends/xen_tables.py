@@ -5,6 +5,7 @@ Owned by the thread that watches; verbs in other threads only look up single ref
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -72,6 +73,7 @@ class Tables:
         self._refs: dict[tuple[str, ObjectId], str] = {}
         self.dirty_vms: dict[str, None] = {}
         """References of VMs to rebuild, also of ones that are gone, in the order in which they came up."""
+        self._filling = False
         self.dirty_around = False
         """Whether a pool, host, storage or network changed."""
 
@@ -93,6 +95,17 @@ class Tables:
         return None if row is None else ObjectId(row.uuid or ref)
 
     # ---- writing -------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """Around reading everything: the first time, nobody asks for each row which VMs it touches."""
+        self._filling = not self.vm
+        try:
+            yield
+        finally:
+            if self._filling:
+                self._filling = False
+                self.dirty_vms = dict.fromkeys(self.vm)
 
     def replace_class(self, name: str, records: Mapping[str, Mapping[str, Any]]) -> None:
         """Put a whole class in place of what was known; equal rows change nothing."""
@@ -117,6 +130,8 @@ class Tables:
 
     def touch(self, vm: str) -> None:
         """Have a VM rebuilt."""
+        if self._filling:
+            return
         row = self.vm.get(vm)
         if row is None or not row.is_snapshot:
             self.dirty_vms[vm] = None
@@ -192,13 +207,13 @@ class Tables:
             self._touch_users(row.vdi)
 
     def _touch_users(self, vdi: str) -> None:
-        if vdi:
+        if vdi and not self._filling:
             for vbd in self.vbds_of_vdi.get(vdi, ()):
                 self.touch(self.vbd[vbd].vm)
 
     def _around_changed(self, name: str, ref: str, old: Any, row: Any) -> None:
         """VMs show names and ids of the things around them; those rarely change, so looking at all is good enough."""
-        if _label(old) == _label(row):
+        if self._filling or _label(old) == _label(row):
             return
         for vm in self._users(name, ref):
             self.touch(vm)

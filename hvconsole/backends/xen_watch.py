@@ -5,12 +5,12 @@ One thread at a time calls ``watch``; ``wake`` may be called from any.
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
 
+from hvconsole.backends import collector
 from hvconsole.backends.wire_calls import READ, Call
 from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_rows import PARSERS
@@ -60,8 +60,11 @@ class Watch:
         end = self._clock.monotonic() + timeout_s
         while True:
             if self._stale or self._generation != self._session.generation:
-                self._read_everything()
-            inventory = self._cache.inventory(self._clock.now())
+                with collector.paused():
+                    self._read_everything()
+                    inventory = self._cache.inventory(self._clock.now())
+            else:
+                inventory = self._cache.inventory(self._clock.now())
             if inventory is not None:
                 return inventory
             rest = end - self._clock.monotonic()
@@ -79,16 +82,24 @@ class Watch:
         generation = self._session.generation
         try:
             self._token = self._start_token()
-            # Two at a time: while one is decoded here, the server prepares the next.
-            with concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="xen-read") as pool:
-                reads = {name: pool.submit(self._session.read_all, name) for name in CLASSES}
+            # One after the other: a second thread only fights this one for the interpreter.
+            with self._cache.tables.filling():
                 for name in CLASSES:
-                    self._cache.tables.replace_class(name, _optional(name, reads.pop(name)))
+                    self._cache.tables.replace_class(name, self._read(name))
         except BaseException:
             self._stale = True
             raise
         self._recounted.clear()
         self._generation = generation
+
+    def _read(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """All records; none for a class that an old server lacks. Pool, host and VM are what makes a XenServer."""
+        try:
+            return self._session.read_all(name)
+        except NotSupported:
+            if name in ("pool", "host", "VM"):
+                raise
+            return {}
 
     def _start_token(self) -> str:
         """A token of now, without having everything sent; an empty one where the server has no events."""
@@ -175,13 +186,3 @@ class Watch:
             log.debug("%s objects were missed, reading the class again", name)
             self._cache.tables.replace_class(name, self._session.read_all(name))
             self._recounted[event_class] = (count, now)
-
-
-def _optional(name: str, read: concurrent.futures.Future[Mapping[str, Mapping[str, Any]]]) -> Mapping[str, Any]:
-    """The records; none for a class that an old server does not know. Pool, host and VM are what makes a XenServer."""
-    try:
-        return read.result()
-    except NotSupported:
-        if name in ("pool", "host", "VM"):
-            raise
-        return {}
