@@ -60,12 +60,14 @@ for module in venv ensurepip tkinter ssl sqlite3; do
     "$found" -c "import $module" >/dev/null 2>&1 || missing="$missing $module"
 done
 case "$missing" in
-    *tkinter*) what="Tk for Python" ;;
-    *) what="Python's module$missing" ;;
+    *tkinter*) what="Tk for Python" tk=" python3-tk" ;;
+    *) what="Python's module$missing" tk="" ;;
+esac
+case "$missing" in
+    *venv*|*ensurepip*) tk="$tk python3-venv" ;;
 esac
 case "$missing:$ids" in
-    *tkinter*:*debian*|*tkinter*:*ubuntu*) how="sudo apt install python3-tk python3-venv" ;;
-    *:*debian*|*:*ubuntu*) how="sudo apt install python3-venv" ;;
+    *:*debian*|*:*ubuntu*) how="sudo apt install$tk" ;;
     *:*fedora*|*:*rhel*) how="sudo dnf install python3-tkinter" ;;
     *:*suse*) how="sudo zypper install python3-tk" ;;
     *:*arch*) how="sudo pacman -S tk" ;;
