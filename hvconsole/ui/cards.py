@@ -102,7 +102,7 @@ class Card:
 class Facts:
     """Label and value, row by row. ``show`` may be called as often as wanted."""
 
-    def __init__(self, theme: Theme, parent: tk.Misc, *, label_width: int = 120) -> None:
+    def __init__(self, theme: Theme, parent: tk.Misc, *, label_width: int = 112) -> None:
         self._theme = theme
         self.frame = ttk.Frame(parent, style="CardIn.TFrame")
         self.frame.columnconfigure(1, weight=1)
@@ -119,7 +119,7 @@ class Facts:
             label = ttk.Label(self.frame, style="Card.Muted.TLabel")
             value = ttk.Label(self.frame, style="Card.TLabel")
             label.grid(row=row, column=0, sticky="nw", pady=px(3))
-            value.grid(row=row, column=1, sticky="w", padx=(px(10), 0), pady=px(3))
+            value.grid(row=row, column=1, sticky="w", padx=(px(8), 0), pady=px(3))
             self._rows.append((label, value))
         while len(self._rows) > len(rows):
             for part in self._rows.pop():
@@ -140,7 +140,7 @@ class Facts:
     def _resized(self, event: tk.Event[tk.Misc]) -> None:
         column = self.frame.grid_bbox(0, 0)
         left = column[2] if column else 0
-        room = max(self._theme.px(80), event.width - left - self._theme.px(14))
+        room = max(self._theme.px(80), event.width - left - self._theme.px(10))
         for _, value in self._rows:
             value.configure(wraplength=room)
 

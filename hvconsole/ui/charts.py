@@ -80,13 +80,10 @@ def nice_top(highest: float) -> float:
 
 
 def nice_top_bytes(highest: float) -> float:
-    """Like ``nice_top`` in binary units, so that the axis says 256 MiB and not 268.4 MB."""
-    if highest <= 1 or not math.isfinite(highest):
+    """The power of two that is not below ``highest`` (give or take 1 %): its quarters read well in binary units."""
+    if highest <= 1024 or not math.isfinite(highest):
         return 1024.0
-    unit = 1024.0 ** math.floor(math.log(highest, 1024))
-    top = nice_top(highest / unit)
-    # 1000 KiB would be a strange top: the next unit starts at 1024
-    return 1024.0 * unit if top > 512 else top * unit
+    return float(2.0 ** math.ceil(math.log2(highest * 0.99)))
 
 
 def chart_top(unit: str, values: Sequence[float | None]) -> float:
@@ -122,18 +119,15 @@ def format_ms(value: float | None) -> str:
     return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
 
 
-def time_labels(span_s: float, count: int) -> list[str]:
-    """``count`` + 1 labels from the oldest moment to "now", in the unit that reads best."""
-    labels = []
-    for n in range(count, 0, -1):
-        seconds = span_s * n / count
-        if span_s < 180:
-            labels.append(f"−{seconds:.0f} s")
-        elif span_s < 7200:
-            labels.append(f"−{seconds / 60:.3g} min")
-        else:
-            labels.append(f"−{seconds / 3600:.3g} h")
-    return [*labels, "now"]
+_SPAN_UNITS = ((180, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (math.inf, 86_400, "d"))
+
+
+def time_labels(span_s: float) -> list[str]:
+    """Labels at equal distances, from the oldest moment to "now", in the unit and number that read best."""
+    _, unit_s, name = next(unit for unit in _SPAN_UNITS if span_s < unit[0])
+    whole = span_s / unit_s
+    count = next((n for n in (6, 5, 7, 4, 3) if abs(whole / n - round(whole / n)) < 1e-6), 5)
+    return [*(f"−{whole * n / count:.3g} {name}" for n in range(count, 0, -1)), "now"]
 
 
 # ---- pictures ---------------------------------------------------------------------------------------------

@@ -115,7 +115,9 @@ def _pool(vm: Vm, context: Context) -> str:
 
 
 def _addresses(vm: Vm, context: Context) -> str:
-    return safe_text(", ".join(vm.addresses[:4]), 120)
+    if len(vm.addresses) > 1:
+        return f"{safe_text(vm.addresses[0], 60)}  +{len(vm.addresses) - 1}"
+    return safe_text(vm.addresses[0], 60) if vm.addresses else ""
 
 
 def _disk_bytes(vm: Vm) -> int | None:
@@ -160,11 +162,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("memory", "Memory", 84, _memory, lambda v, c: _number(v.memory_bytes), numeric=True),
     Column("disk", "Disk", 84, lambda v, c: format_bytes(_disk_bytes(v)), lambda v, c: _number(_disk_bytes(v)),
            numeric=True, shown=False),
+    Column("snapshots", "Snapshots", 84, _snapshots, lambda v, c: (-len(v.snapshots),)),
     Column("os", "Operating system", 130, lambda v, c: safe_text(v.os or "", 120)),
     Column("tools", "Guest tools", 100, lambda v, c: TOOLS_WORDS[v.tools], shown=False),
     Column("started", "Up since", 130, lambda v, c: local_time(v.started),
            lambda v, c: _number(v.started.timestamp() if v.started else None), shown=False),
-    Column("snapshots", "Snapshots", 84, _snapshots, lambda v, c: (-len(v.snapshots),)),
     Column("tags", "Tags", 120, lambda v, c: safe_text(", ".join(v.tags), 120), shown=False),
     Column("description", "Description", 220, lambda v, c: safe_text(v.description, 160), shown=False),
     Column("pool", "Pool", 120, _pool, shown=False),

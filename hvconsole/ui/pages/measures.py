@@ -62,9 +62,17 @@ def summed(name: str, found: list[Series], *, mean: bool = False) -> Series:
     return Series(name=name, unit=found[0].unit, values=tuple(values))
 
 
+def _overall(cpus: list[Series]) -> Series | None:
+    """The series for all CPUs together, where the server has one: the only one without a number."""
+    found = [s for s in cpus if not any(c.isdigit() for c in s.name)]
+    return found[0] if len(found) == 1 else None
+
+
 def cpu_fraction(metrics: Metrics) -> float | None:
     """Load of all CPUs together now, 0..1."""
-    loads = [last(s) for s in metrics.series if _is_cpu(s)]
+    cpus = [s for s in metrics.series if _is_cpu(s)]
+    overall = _overall(cpus)
+    loads = [last(s) for s in ([overall] if overall is not None else cpus)]
     known = [v for v in loads if v is not None]
     return min(1.0, max(0.0, sum(known) / len(known))) if known else None
 
@@ -74,10 +82,12 @@ def memory_used(metrics: Metrics, size_bytes: int | None) -> tuple[float | None,
     memory = [s for s in metrics.series if _is_memory(s)]
     total = next((last(s) for s in memory if _is_total(s)), None) or size_bytes
     free = next((last(s) for s in memory if "free" in s.name.lower()), None)
-    used = next((last(s) for s in memory if not _is_total(s) and "free" not in s.name.lower()), None)
-    if used is None and free is not None and total:
-        used = max(0.0, total - free)
-    return used, total
+    plain = next((last(s) for s in memory if not _is_total(s) and "free" not in s.name.lower()), None)
+    if free is None:
+        return plain, total
+    # where the free part is measured, the plain series is what was given to the guest, not what it uses
+    given = total or plain
+    return (max(0.0, given - free) if given else None), given
 
 
 def _tidy(series: Series) -> Series:
@@ -103,7 +113,11 @@ def charts(metrics: Metrics) -> tuple[Chart, ...]:
     rest = [s for s in metrics.series if id(s) not in seen]
     found: list[Chart] = []
     if cpu:
-        lines = (summed("All CPUs", cpu, mean=True), *_limited(cpu)) if len(cpu) > 1 else _limited(cpu)
+        overall = _overall(cpu)
+        single = [s for s in cpu if s is not overall]
+        if overall is None and len(cpu) > 1:
+            overall = summed("All CPUs", cpu, mean=True)
+        lines = (*((_tidy(overall),) if overall is not None else ()), *_limited(single))
         found.append(Chart("CPU", "fraction", lines[:MOST_LINES], 1.0))
     if memory:
         totals = [last(s) for s in memory if _is_total(s)]

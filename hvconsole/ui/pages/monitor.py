@@ -99,7 +99,7 @@ class MonitorPage(BasePage):
         self._keys: dict[str, VmKey] = {}
         self._cells: dict[VmKey, tuple[str, ...]] = {}
         self._order: list[str] = []
-        self._drawn_rounds: dict[VmKey, object] = {}
+        self._drawn_rounds: dict[VmKey, tuple[Round | None, str]] = {}
         self._photos: dict[VmKey, ImageTk.PhotoImage] = {}
         self._statuses: dict[VmKey, MonitorStatus] = {}
         self._made = 0
@@ -166,15 +166,15 @@ class MonitorPage(BasePage):
             self.theme,
             self.widget,
             (
-                ListColumn("spark", "Last 60 rounds", 166),
-                ListColumn("vm", "VM", 132),
+                ListColumn("spark", "Last 60 rounds", 164),
+                ListColumn("vm", "VM", 126),
                 ListColumn("address", "Address", 92),
                 ListColumn("rtt", "Last", 68, numeric=True),
                 ListColumn("average", "Average", 70, numeric=True),
                 ListColumn("loss", "Loss", 56, numeric=True),
-                ListColumn("state", "State", 144),
+                ListColumn("state", "State", 142),
                 ListColumn("last", "Last snapshot", 112),
-                ListColumn("setting", "Setting", 80, stretch=True),
+                ListColumn("setting", "Setting", 94, stretch=True),
             ),
             multiple=True,
         )
@@ -183,6 +183,8 @@ class MonitorPage(BasePage):
         self.tree.bind("<Double-Button-1>", self._double)
         self.tree.bind("<Return>", lambda _event: self._reveal())
         self.tree.bind("<Button-3>", self._popup)
+        for sequence in ("<FocusIn>", "<FocusOut>"):
+            self.tree.bind(sequence, lambda _event: self._draw_sparks(), add=True)
         for sequence in ("<Configure>", "<MouseWheel>", "<Button-4>", "<Button-5>", "<KeyRelease>", "<B1-Motion>"):
             self.tree.bind(sequence, lambda _event: self.widget.after_idle(self._draw_sparks), add=True)
 
@@ -287,19 +289,25 @@ class MonitorPage(BasePage):
             return
         theme = self.theme
         width, height = theme.px(SPARK[0]), theme.px(SPARK[1])
-        colours = chart_colours(theme)
+        # pictures are opaque: on a chosen row they need the ground that the row has then
+        chosen = set(self.chosen())
+        ground = "selection" if self.widget.focus_displayof() is self.tree else "selection_idle"
         for key in self._visible():
             status = self._statuses.get(key)
-            if status is None or self._drawn_rounds.get(key) is status.rounds:
+            below = ground if key in chosen else "surface"
+            if status is None:
                 continue
-            picture = sparkline(beats(status.rounds), width, height, colours, scale=theme.scale)
+            state = (status.rounds[-1] if status.rounds else None, below)
+            if self._drawn_rounds.get(key) == state:
+                continue
+            picture = sparkline(beats(status.rounds), width, height, chart_colours(theme, below), scale=theme.scale)
             photo = self._photos.get(key)
             if photo is None:
                 self._photos[key] = photo = theme.images.own(picture)
                 self.tree.item(self._iids[key], image=photo)
             else:
                 photo.paste(picture)
-            self._drawn_rounds[key] = status.rounds
+            self._drawn_rounds[key] = state
 
     def _forget_pictures(self) -> None:
         self._drawn_rounds.clear()
@@ -324,6 +332,7 @@ class MonitorPage(BasePage):
             self.tree.see(iid)
 
     def _chosen(self) -> None:
+        self._draw_sparks()
         self._show_large()
         self._enable()
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from hvconsole.model import HostNic, NetworkMap, Nic, ObjectId, PowerState, Vm
 from hvconsole.text import safe_text
 
-NIC_X, NIC_WIDTH = 24, 190
-NETWORK_X, NETWORK_WIDTH = 300, 200
-VM_X, VM_WIDTH = 592, 224
-NIC_HEIGHT, NETWORK_HEIGHT, VM_HEIGHT = 50, 54, 48
+NIC_X, NIC_WIDTH = 24, 204
+NETWORK_X, NETWORK_WIDTH = 310, 200
+VM_X, VM_WIDTH = 600, 224
+NIC_HEIGHT, NETWORK_HEIGHT, VM_HEIGHT = 50, 50, 50
 GAP, BLOCK_GAP, TOP = 10, 20, 44
 MOST_VMS_PER_NETWORK = 60
 """More boxes than that under one network are folded into one that says how many."""
@@ -82,9 +82,10 @@ def _vm_box(vm: Vm, nic: Nic, y: float) -> Box:
     elif vm.power is not PowerState.RUNNING:
         note = {PowerState.HALTED: "halted"}.get(vm.power, vm.power.value)
     else:
-        note = safe_text(addresses[0], 60) if addresses else "address not known"
+        note = safe_text(addresses[0], 60) if addresses else "no address known"
     label = f"card {safe_text(nic.device, 20)} · " if len(vm.nics) > 1 and nic.device else ""
-    return Box("vm", VM_X, y, VM_WIDTH, VM_HEIGHT, safe_text(vm.name), label + note, vm.id, vm.power)
+    note = label + note if addresses or not label else label.removesuffix(" · ")
+    return Box("vm", VM_X, y, VM_WIDTH, VM_HEIGHT, safe_text(vm.name), note, vm.id, vm.power)
 
 
 def _vm_health(vm: Vm, nic: Nic) -> Health:
@@ -142,10 +143,12 @@ def lay_out(network_map: NetworkMap, vms: Mapping[ObjectId, Vm]) -> Drawing:
             spread = (n - (len(link.host_nics) - 1) / 2) * 7
             health = {True: Health.GOOD, False: Health.BAD, None: Health.IDLE}[nic.link_up]
             source = nic_at[nic.name]
+            # the lower of two cards above the network turns further left, so that wires never cross
+            turn = left_lane - spread if source <= centre else left_lane + spread
             points = (
                 (NIC_X + NIC_WIDTH, source),
-                (left_lane + spread / 2, source),
-                (left_lane + spread / 2, centre + spread),
+                (turn, source),
+                (turn, centre + spread),
                 (NETWORK_X, centre + spread),
             )
             drawing.wires.append(Wire(points, health))

@@ -231,11 +231,12 @@ class ChartView:
             y = top + high * row / 4
             canvas.create_text(left - theme.px(8), y, anchor="e", text=text, fill=muted, font="HvSmall")
         count = max(len(line.values) for line in chart.lines)
-        labels = time_labels(self._step_s * count, 6)
+        labels = time_labels(self._step_s * count)
+        ends = len(labels) - 1
         for number, text in enumerate(labels):
-            x = left + wide * number / 6
+            x = left + wide * number / ends
             place = canvas.create_text(x, top + high + theme.px(8), text=text, fill=muted, font="HvSmall")
-            canvas.itemconfigure(place, anchor="n" if 0 < number < 6 else "nw" if number == 0 else "ne")
+            canvas.itemconfigure(place, anchor="n" if 0 < number < ends else "nw" if number == 0 else "ne")
 
     def _pointed(self, event: tk.Event[tk.Misc]) -> None:
         chart = self._chart

@@ -89,10 +89,10 @@ def state_words(status: MonitorStatus) -> str:
 
 
 def setting_words(settings: MonitorSettings) -> str:
-    """"At once, every 5 s": the preset, or how many lost rounds."""
+    """"At once · 5 s": the preset, or how many lost rounds; and how often a round begins."""
     preset = preset_of(settings)
     judgement = preset or f"after {count(settings.lost_rounds, 'lost round')}"
-    return f"{judgement}, every {settings.interval_s:g} s"
+    return f"{judgement} · {settings.interval_s:g} s"
 
 
 def fired_words(status: MonitorStatus) -> str:
@@ -102,8 +102,8 @@ def fired_words(status: MonitorStatus) -> str:
     span = format_duration(status.rounds_total * status.settings.interval_s)
     present = status.settings.lost_rounds
     times = status.would_have_fired.get(present, 0)
-    often = "never" if times == 0 else "once" if times == 1 else f"{times:,} times"
-    text = f"In {count(status.rounds_total, 'round')} ({span}) this setting would have fired {often}"
+    often = {0: "would never have fired", 1: "would have fired once"}.get(times, f"would have fired {times:,} times")
+    text = f"In {count(status.rounds_total, 'round')} ({span}) this setting {often}"
     others = [
         f"{'never' if n == 0 else f'{n:,} ×'} with {count(rounds, 'lost round')}"
         for rounds, n in sorted(status.would_have_fired.items())

@@ -69,7 +69,9 @@ class RoundsChart:
             canvas.create_text(
                 left - px(8), top + high * row / 2, anchor="e", text=text, fill=muted, font="HvSmall"
             )
-        for number, text in enumerate(time_labels(self._interval_s * ROUNDS_KEPT, 5)):
-            x = left + wide * number / 5
+        labels = time_labels(self._interval_s * ROUNDS_KEPT)
+        ends = len(labels) - 1
+        for number, text in enumerate(labels):
+            x = left + wide * number / ends
             place = canvas.create_text(x, top + high + px(6), text=text, fill=muted, font="HvSmall")
-            canvas.itemconfigure(place, anchor="n" if 0 < number < 5 else "nw" if number == 0 else "ne")
+            canvas.itemconfigure(place, anchor="n" if 0 < number < ends else "nw" if number == 0 else "ne")

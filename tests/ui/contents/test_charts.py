@@ -41,7 +41,8 @@ def test_an_axis_ends_at_a_round_number(highest: float, top: float) -> None:
 
 def test_a_load_axis_ends_at_100_percent_and_a_byte_axis_at_a_binary_unit() -> None:
     assert chart_top("fraction", [0.1, None, 0.4]) == 1.0
-    assert chart_top("bytes", [200 * 1024**2]) == 200 * 1024**2
+    assert chart_top("bytes", [200 * 1024**2]) == 256 * 1024**2
+    assert chart_top("bytes", [4.01 * 1024**3]) == 4 * 1024**3
     assert chart_top("bytes", [700 * 1024**2]) == 1024**3
     assert chart_top("bytes/s", []) == 1024
     assert chart_top("ms", [float("nan"), 8.0]) == 10
@@ -54,10 +55,13 @@ def test_values_read_well() -> None:
     assert [format_ms(v) for v in (0.43, 12.4, None)] == ["0.4 ms", "12 ms", "—"]
 
 
-def test_time_labels_count_down_to_now() -> None:
-    assert time_labels(3600, 6) == ["−60 min", "−50 min", "−40 min", "−30 min", "−20 min", "−10 min", "now"]
-    assert time_labels(60, 2) == ["−60 s", "−30 s", "now"]
-    assert time_labels(86400, 2) == ["−24 h", "−12 h", "now"]
+def test_time_labels_count_down_to_now_in_round_numbers() -> None:
+    assert time_labels(3600) == ["−60 min", "−50 min", "−40 min", "−30 min", "−20 min", "−10 min", "now"]
+    assert time_labels(600) == ["−10 min", "−8 min", "−6 min", "−4 min", "−2 min", "now"]
+    assert time_labels(60)[0] == "−60 s"
+    assert time_labels(86_400) == ["−24 h", "−20 h", "−16 h", "−12 h", "−8 h", "−4 h", "now"]
+    assert time_labels(604_800)[0] == "−7 d"
+    assert len(time_labels(613.0)) == 6
 
 
 def test_a_lost_round_is_a_full_red_bar_and_a_half_lost_one_a_lower_amber_bar() -> None:
