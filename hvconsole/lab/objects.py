@@ -181,13 +181,18 @@ class Drive:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Nic:
-    """A VM's network card. ``plugged`` is the cable; ``addresses`` are the guest's own."""
+    """A VM's network card; ``addresses`` are the guest's own.
+
+    ``plugged`` is the cable, which only the Lab menu moves; ``connected`` is the hypervisor's side of the card, which
+    clients may disconnect and which every start connects again. A guest is reached only with both.
+    """
 
     id: str
     device: str
     mac: str
     network_id: str | None
     plugged: bool = True
+    connected: bool = True
     addresses: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
 

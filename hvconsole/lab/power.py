@@ -159,6 +159,8 @@ def run_on(world: World, vm: Vm, host_id: str, *, paused: bool = False) -> None:
     vm.suspended_on = None
     vm.started = world.now()
     vm.boots += 1
+    for nic in vm.nics:
+        nic.connected = True
     vm.guest.tools_running = False
     world.changed(vm)
     if not paused:

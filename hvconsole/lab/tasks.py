@@ -42,6 +42,7 @@ class Task:
     recorded: bool = True
     cancel_requested: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
+    """What a protocol server keeps; ``"destroy"`` true: forget the task as soon as it is final."""
     wake: threading.Event = field(default_factory=threading.Event, repr=False)
     """Set when the worker must look up from its waiting: cancelled, or the world closes."""
     done: threading.Event = field(default_factory=threading.Event, repr=False)

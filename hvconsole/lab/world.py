@@ -353,6 +353,8 @@ class World:
             if task.recorded and task.id in self.tasks:
                 self._commit("mod", task)
             task.done.set()
+            if task.extra.get("destroy"):
+                self.forget_task(task)
 
     def cancel(self, task: Task) -> None:
         """Ask a task to stop; it becomes final when its worker has noticed."""
@@ -475,7 +477,9 @@ class World:
             if isinstance(owner, Host):
                 return owner.state is HostState.UP
             vm, nic = owner
-            if vm.power != "running" or vm.stunned or not nic.plugged or not vm.guest.answers_ping:
+            if vm.power != "running" or vm.stunned or not vm.guest.answers_ping:
+                return False
+            if not nic.plugged or not nic.connected:
                 return False
             if self.timing.boot and self.now() - vm.started < self.timing.boot and vm.boots:
                 return False

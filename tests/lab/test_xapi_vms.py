@@ -269,3 +269,37 @@ def test_the_estates_snapshot_trees(api: Any, ref_of: Ref, name: str) -> None:
     snapshots = api.VM.get_snapshots(vm)
     assert snapshots
     assert api.VM.get_parent(vm) in snapshots
+
+
+def test_the_pool_writes_down_what_happens(api: Any, ref_of: Ref) -> None:
+    vm = ref_of("web-01")
+    api.VM.clean_shutdown(vm)
+    api.VM.start(vm, False, False)
+    records = api.message.get_all_records().values()
+    assert [record["name"] for record in records] == ["VM_SHUTDOWN", "VM_STARTED"]
+    assert {record["obj_uuid"] for record in records} == {api.VM.get_uuid(vm)}
+    since = xmlrpc.client.DateTime("20000101T00:00:00Z")
+    assert len(api.message.get_since(since)) == 2
+    assert len(api.message.get("VM", api.VM.get_uuid(vm), since)) == 2
+
+
+def test_guest_metrics_and_consoles_are_new_after_a_start(api: Any, ref_of: Ref) -> None:
+    vm = ref_of("web-01")
+    before = api.VM.get_record(vm)
+    api.VM.clean_shutdown(vm)
+    assert api.VM.get_guest_metrics(vm) == before["guest_metrics"]  # they stay after a shutdown
+    api.VM.start(vm, False, False)
+    after = api.VM.get_record(vm)
+    assert after["guest_metrics"] != before["guest_metrics"]
+    assert after["consoles"] != before["consoles"]
+    assert failure(api.VM_guest_metrics.get_record, before["guest_metrics"])[0] == "HANDLE_INVALID"
+
+
+def test_a_card_is_disconnected_and_connected(lab: Lab, api: Any, ref_of: Ref) -> None:
+    address = lab.world.vm_named("web-01").nics[0].addresses[0]
+    card = api.VM.get_VIFs(ref_of("web-01"))[0]
+    api.VIF.unplug(card)
+    assert api.VIF.get_currently_attached(card) is False
+    assert not lab.world.answers(address)
+    api.VIF.plug(card)
+    assert lab.world.answers(address)

@@ -87,7 +87,7 @@ def _collect(pool: Pool, subscription: _Subscription, since: int) -> list[tuple[
         for generation, created, ref in reversed(table.deletions):
             if generation <= since:
                 break
-            if created <= since and subscription.wants(lower, ref):
+            if created <= since and ref not in table.rows and subscription.wants(lower, ref):
                 found.append(("del", lower, ref, generation, None))
     found.sort(key=lambda event: (0 if event[1] == "message" else _ORDER[event[0]], event[3]))
     return found

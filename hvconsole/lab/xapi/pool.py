@@ -16,6 +16,7 @@ from hvconsole.lab.world import Change, World
 from hvconsole.lab.xapi import lifecycle, refs
 from hvconsole.lab.xapi.database import Database
 from hvconsole.lab.xapi.failures import Failure, from_world
+from hvconsole.lab.xapi.messages import Chronicle
 from hvconsole.lab.xapi.projector import Projector
 from hvconsole.lab.xapi.sessions import Session, Sessions
 from hvconsole.lab.xapi.values import NULL
@@ -45,6 +46,7 @@ class Pool:
         self.sessions = Sessions(self.new_ref, self._wake)
         self.ref = site.extra.get("pool_ref") or refs.ref_of_id(site.id)
         self.projector = Projector(world, site, self.db, self.ref)
+        self.chronicle = Chronicle(world, site, self.db)
         self.members: dict[str, Member] = {}
         self.emergency_cause: tuple[str, ...] = ("HOST_STILL_BOOTING",)
         """What members in emergency mode answer to everything that is not an emergency call."""
@@ -59,6 +61,7 @@ class Pool:
             for class_name, ref, fields in self.site.extra.pop("rows", ()):
                 self.db.insert(class_name, ref, fields, complete=False)
             self.projector.load()
+            self.chronicle.load()
             if self.site.extra.get("from_dump"):
                 self._wake_up()
             self._add_roles()
@@ -96,6 +99,7 @@ class Pool:
 
     def _follow(self, change: Change) -> None:
         self.projector.follow(change)
+        self.chronicle.follow(change)
         if change.kind == "host":
             host = self.world.hosts.get(change.id)
             if host is not None and host.state is HostState.UP:

@@ -297,22 +297,21 @@ def vif_destroy(call: Call, ref: str) -> None:
 @message("VIF.plug", "VIF")
 def vif_plug(call: Call, ref: str) -> None:
     """Connect a card of a running VM."""
-    _cable(call, ref, plugged=True)
+    _connect(call, ref, connected=True)
 
 
 @message("VIF.unplug", "VIF")
 def vif_unplug(call: Call, ref: str) -> None:
     """Disconnect a card of a running VM."""
-    _cable(call, ref, plugged=False)
+    _connect(call, ref, connected=False)
 
 
-def _cable(call: Call, ref: str, *, plugged: bool) -> None:
+def _connect(call: Call, ref: str, *, connected: bool) -> None:
     with call.pool.world.lock:
         vm, nic = _nic(call, ref)
         _assert_running(call, vm)
-        nic.plugged = plugged
+        nic.connected = connected
         call.pool.world.changed(vm)
-        call.pool.db.update("VIF", ref, {"currently_attached": plugged})
 
 
 @message("VIF.move", "VIF", "network")
