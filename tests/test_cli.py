@@ -563,7 +563,7 @@ def test_check_stops_at_the_first_failure_with_a_remedy(server, run):
     assert said.code == 5
     said = run("check", "hyperv://admin@nosuch.invalid")
     assert said.code == 5
-    assert "FAILED  dns" in said.out
+    assert "FAILED  DNS" in said.out
     assert not server.logins
 
 

@@ -130,7 +130,7 @@ def test_a_script_lists_works_and_checks_a_pool(run, url, pin, lab):
     checked = run("check", url, *pin)
     assert checked.returncode == 0
     assert [line.split()[:2] for line in checked.stdout.splitlines() if line.startswith("  ok")][:5] == [
-        ["ok", "dns"], ["ok", "tcp"], ["ok", "tls"], ["ok", "login"], ["ok", "permission"],
+        ["ok", "DNS"], ["ok", "TCP"], ["ok", "TLS"], ["ok", "login"], ["ok", "permission"],
     ]  # fmt: skip
 
 
@@ -221,7 +221,8 @@ def test_the_lab_command_says_how_to_reach_it_and_ends_on_request(environment, t
         with started(["lab", "--quick"], environment) as lab:
             told = json.loads(lab.lines.get(timeout=LIMIT_S))
             server = next(s for s in told["servers"] if s["platform"] == "xenserver")
-            assert {"url", "user", "password", "sha256"} <= set(server)
+            assert server["fingerprint"] == server["sha256"]
+            assert server["url"].startswith(f"xenserver://{server['user']}@")
             done = subprocess.run(
                 [sys.executable, "-m", "hvconsole", "list", server["url"], "--fingerprint", server["sha256"]],
                 env={**environment, "HVCONSOLE_PASSWORD": server["password"]}, capture_output=True, text=True,

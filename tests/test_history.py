@@ -385,6 +385,15 @@ def test_a_place_that_cannot_be_written_is_said(desk):
         history.search()
 
 
+def test_a_commit_is_synced_before_it_is_acknowledged(desk):
+    history = desk.history()
+    history.record(happened())
+    assert history.flush()
+    raw = history._db._engine.raw_connection().dbapi_connection
+    assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert raw.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
 # ---- kill -9 --------------------------------------------------------------------------------------------------
 
 CHILD = textwrap.dedent(

@@ -55,8 +55,12 @@ def _code(step: Step) -> int:
     return exit_code(step.error)
 
 
+_SHOWN = {"dns": "DNS", "tcp": "TCP", "tls": "TLS"}
+
+
 def _show(printer: Printer, step: Step) -> None:
-    printer.line(f"  {'ok    ' if step.ok else 'FAILED'}  {safe_text(step.name, 20):10}  {safe_text(step.text, 600)}")
+    name = _SHOWN.get(step.name, safe_text(step.name, 20))
+    printer.line(f"  {'ok    ' if step.ok else 'FAILED'}  {name:10}  {safe_text(step.text, 600)}")
     margin = " " * 22
     for line in _certificate_lines(step.error):
         printer.line(margin + line)
