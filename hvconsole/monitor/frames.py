@@ -25,8 +25,8 @@ NO_SOCKET, DATAGRAM, RAW, LAB = 0, 1, 2, 3
 
 ROW = struct.Struct("<IBBHIdd4f")
 """One finished round: slot, result, note kind, note value, number of the round, monotonic start, monotonic time at
-which another target last answered (0 = no other is known to answer), and the round-trip times in ms: ``LOST_RTT`` = no
-reply, ``NO_RTT`` = no such request."""
+which another target last proved us online (0 = no other is known to answer; given with lost rounds only), and the
+round-trip times in ms: ``LOST_RTT`` = no reply, ``NO_RTT`` = no such request."""
 LOST_RTT, NO_RTT = -1.0, -2.0
 
 OK, DEGRADED, LOST, UNKNOWN = 0, 1, 2, 3

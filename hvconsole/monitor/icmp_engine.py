@@ -14,7 +14,7 @@ What keeps it honest:
   silent rounds of that time are ``UNKNOWN``, not ``LOST``;
 - what could not be sent is ``UNKNOWN``;
 - when a first request stays unanswered, other targets that recently answered are asked at once, so that the verdict
-  can say whether anything else was heard since (``station`` judges it);
+  can say whether others answered requests that left at the same time as the lost ones (``station`` judges it);
 - when only the last request of a round was lost, the schedule moves one gap forward: a cable that is pulled between the
   requests of a round is then known within interval + timeout, too.
 """
@@ -49,8 +49,9 @@ DRAIN_EVERY = 64
 STALL_S = 0.05
 """Lateness below this is ordinary scheduling."""
 WITNESSES_ASKED = 8
-WITNESS_PAUSE_S = 0.25
-"""Witnesses are asked at most this often, however many targets are in doubt."""
+PROOFS_PER_S = 200
+"""Resolution at which it is remembered when requests left that were answered."""
+PROOFS_KEPT_S = 30.0
 KNOWN_S = 2.0
 """Another target is known to answer if its last answer is younger than the silent one's, by interval + this."""
 MAX_BACKLOG = 2_000
@@ -59,6 +60,9 @@ NO_SOCKET_EXIT = 3
 
 _GOLDEN = 0.6180339887498949
 _VERDICT, _DOUBT = 100, 101
+_PROBE_ROUND = 0xFFFFFFFF
+"""In place of a round's number: it shows life and belongs to no round."""
+_SEVERAL = -1
 
 
 class Slot:
@@ -77,6 +81,7 @@ class Slot:
         "note",
         "packed",
         "pings",
+        "probe_at",
         "replies",
         "round",
         "rtts",
@@ -107,6 +112,7 @@ class Slot:
         self.note = (frames.NOTE_NONE, 0)
         self.done = True
         self.last_reply = now
+        self.probe_at = 0.0
         self.gone = False
 
 
@@ -126,6 +132,8 @@ class Engine:
         self._in_flight: dict[int, Slot] = {}
         self._heard: OrderedDict[int, float] = OrderedDict()
         self._asked_at = 0.0
+        self._proofs: dict[int, int] = {}
+        self._pruned_at = 0.0
         self._offset = 0.0
         self._read_at = 0.0
         self._rows: list[bytes] = []
@@ -160,6 +168,10 @@ class Engine:
             self._sent_since_drain = 0
             self._drain()
             self._plan_verdicts()
+            if now - self._pruned_at > PROOFS_KEPT_S:
+                self._pruned_at = now
+                oldest = int((now - PROOFS_KEPT_S) * PROOFS_PER_S)
+                self._proofs = {moment: who for moment, who in self._proofs.items() if moment >= oldest}
             sent = self._work(now)
             if self._rows and (self._urgent or now - self._flushed_at >= FLUSH_S):
                 if results.qsize() < MAX_BACKLOG:
@@ -289,6 +301,10 @@ class Engine:
             slot.last_reply = max(slot.last_reply, read_at)
             self._heard[slot_id] = slot.last_reply
             self._heard.move_to_end(slot_id)
+        if round_no == slot.round and which < len(slot.sent):
+            self._prove(slot_id, slot.sent[which])
+        elif round_no == _PROBE_ROUND:
+            self._prove(slot_id, slot.probe_at)
         # An answer to an earlier round, or to a question beside the rounds, shows life but belongs to no round.
         if slot.done or round_no != slot.round or which >= len(slot.sent) or slot.rtts[which] >= 0:
             return
@@ -349,31 +365,46 @@ class Engine:
             return frames.UNKNOWN, (frames.NOTE_DROPPED, 0)
         return frames.LOST, slot.note
 
+    def _prove(self, slot_id: int, sent: float) -> None:
+        """A request that left at ``sent`` was answered: this computer was online then."""
+        moment = int(sent * PROOFS_PER_S)
+        known = self._proofs.get(moment)
+        if known is None:
+            self._proofs[moment] = slot_id
+        elif known != slot_id:
+            self._proofs[moment] = _SEVERAL
+
     def _heard_other(self, slot: Slot) -> float:
-        """When another target last answered, or 0.0 if none is known to answer."""
+        """When another target proved us online: while the lost requests of ``slot`` left, else before its round.
+
+        0.0 if no other target is known to answer. Answers to requests that left later prove nothing about the lost
+        ones: we may just have come back.
+        """
+        last = slot.sent[-1] if slot.pings > 1 else slot.start + slot.timeout / 2
+        for moment in range(int(last * PROOFS_PER_S), int(slot.start * PROOFS_PER_S), -1):
+            if self._proofs.get(moment, slot.id) != slot.id:
+                return max(slot.start, moment / PROOFS_PER_S)
         for other_id, heard in reversed(self._heard.items()):
             if other_id == slot.id:
                 continue
             other = self._slots[other_id]
-            return heard if heard > slot.last_reply - max(slot.interval, other.interval) - KNOWN_S else 0.0
+            known = heard > slot.last_reply - max(slot.interval, other.interval) - KNOWN_S
+            return min(heard, slot.start - 0.001) if known else 0.0
         return 0.0
 
     def _ask_witnesses(self, doubtful: Slot, now: float) -> None:
-        if now - self._asked_at < WITNESS_PAUSE_S:
-            return
+        if self._asked_at >= doubtful.start:
+            return  # asked for somebody else while this round's requests were leaving
         self._asked_at = now
-        asked = 0
         others = [self._slots[other] for other in reversed(self._heard) if other != doubtful.id][:WITNESSES_ASKED]
+        asked = 0
         for slot in (*others, *(s for s in self._witnesses() if s not in others)):
             if asked == WITNESSES_ASKED:
                 return
-            if slot.last_reply >= doubtful.start:
-                return  # somebody has been heard since: nothing left to ask
             asked += 1
             self._sequence = (self._sequence + 1) & 0xFFFF
-            # a round number that no round has: it shows life and belongs to no round
-            token = (slot.id, 0xFFFFFFFF, 0)
-            self._transport.send(slot.v6, slot.address, slot.packed, self._sequence, token)
+            slot.probe_at = now
+            self._transport.send(slot.v6, slot.address, slot.packed, self._sequence, (slot.id, _PROBE_ROUND, 0))
 
     def _witnesses(self) -> list[Slot]:
         return [slot for slot in self._slots.values() if slot.witness] if len(self._slots) < 1_000 else []

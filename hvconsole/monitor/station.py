@@ -1,9 +1,9 @@
 """Is it us? Whether this computer itself is offline, so that silence says nothing about the VMs.
 
-The engine tells with every lost round when another target last answered: other VMs, and the witnesses that are pinged
-for this purpose, the default gateways and the hypervisors. If all that used to answer have been silent since the round
-began, and the hypervisors refuse TCP as well, this computer is offline. Where nothing else ever answered nobody can
-tell, and nothing is held back.
+The engine tells with every lost round when another target last proved us online: other VMs, and the witnesses that are
+pinged for this purpose, the default gateways and the hypervisors. If all that used to answer were silent while the
+round's requests left, and the hypervisors refuse TCP as well, this computer was offline. Where nothing else ever
+answered nobody can tell, and nothing is held back.
 
 ``offline`` is called in the VMs' threads and may block for a second; the rest does not block. Any thread.
 """
@@ -88,6 +88,7 @@ class Station:
     def __init__(self, clock: Clock, on_change: Callable[[bool], None]) -> None:
         """``on_change`` gets True when it goes offline and False when it is back, in the thread that found out."""
         self.offline_since: float | None = None
+        self._back_at = float("-inf")
         self._clock = clock
         self._on_change = on_change
         self._lock = threading.Lock()
@@ -127,7 +128,9 @@ class Station:
         ask the hypervisors by TCP before saying so.
         """
         if not silent(start, heard):
-            return False
+            self.answered(heard)
+            # Begun before we were back: its first requests left into the void.
+            return start < self._back_at
         if ask_tcp and self._hypervisors_answer():
             return False
         with self._lock:
@@ -139,11 +142,12 @@ class Station:
         return True
 
     def answered(self, start: float) -> None:
-        """A round that began at ``start`` was answered by somebody: not offline any more if it is newer."""
+        """Somebody answered a request that left at ``start``: not offline any more if it is newer."""
         with self._lock:
             back = self.offline_since is not None and start > self.offline_since
             if back:
                 self.offline_since = None
+                self._back_at = start
         if back:
             self._on_change(False)
 
