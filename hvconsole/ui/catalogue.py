@@ -31,17 +31,14 @@ GROUPING_LABELS = {
 class CatalogueOwner(Shell, Protocol):
     """What the commands do in the window."""
 
-    def subjects(self) -> tuple[Subject, ...]:
-        """The selection, looked up."""
-
     def is_monitored(self, server_id: ServerId, vm_id: ObjectId) -> bool:
         """Whether this VM is ticked."""
 
     def quit(self) -> None:
         """Close the program."""
 
-    def refresh(self) -> None:
-        """Read the selected servers again (all, with nothing selected)."""
+    def refresh(self, subjects: Sequence[Subject]) -> None:
+        """Read the servers of these again (all, if there are none)."""
 
     def find(self) -> None:
         """Go to the search field."""
@@ -58,20 +55,20 @@ class CatalogueOwner(Shell, Protocol):
     def nth_tab(self, number: int) -> None:
         """The tab at this place, from 1."""
 
-    def reconnect(self) -> None:
-        """Connect the selected servers again."""
+    def reconnect(self, subjects: Sequence[Subject]) -> None:
+        """Connect these servers again."""
 
-    def disconnect(self) -> None:
-        """Log out of the selected servers."""
+    def disconnect(self, subjects: Sequence[Subject]) -> None:
+        """Log out of these servers."""
 
-    def edit_server(self) -> None:
-        """Change how the selected server is connected to."""
+    def edit_server(self, subjects: Sequence[Subject]) -> None:
+        """Change how the first of these servers is connected to."""
 
-    def remove_servers(self) -> None:
-        """Forget the selected servers."""
+    def remove_servers(self, subjects: Sequence[Subject]) -> None:
+        """Forget these servers."""
 
-    def toggle_monitored(self) -> None:
-        """Tick or untick the selected VMs."""
+    def toggle_monitored(self, subjects: Sequence[Subject]) -> None:
+        """Tick or untick these VMs."""
 
     def grouping(self) -> Grouping:
         """Under what the tree shows VMs."""
@@ -90,11 +87,14 @@ class CatalogueOwner(Shell, Protocol):
 
 
 class Catalogue:
-    """All commands, and the menus made of them."""
+    """All commands, and the menus made of them. ``selection`` answers what they act on at any moment."""
 
-    def __init__(self, owner: CatalogueOwner) -> None:
+    def __init__(self, owner: CatalogueOwner, selection: Callable[[], Selection]) -> None:
         self._owner = owner
-        self.operations = operation_commands(lambda verb: owner.run(verb), lambda verb: owner.why_not(verb))
+        self._selection = selection
+        self.operations = operation_commands(
+            lambda verb: owner.run(verb, selection()), lambda verb: owner.why_not(verb, selection())
+        )
         self.own = {command.name: command for command in self._own_commands()}
 
     def __getitem__(self, name: str) -> Command:
@@ -104,6 +104,10 @@ class Catalogue:
     def all(self) -> list[Command]:
         """Every command, operations first."""
         return [*self.operations.values(), *self.own.values()]
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """What the commands act on, looked up."""
+        return self._selection().subjects(self._owner.services.connections)
 
     # ---- the window's own ------------------------------------------------------------------------------------
 
@@ -120,10 +124,12 @@ class Catalogue:
                 help="Connect to a server",
                 while_typing=True,
             ),
-            Command("reconnect", "Reconnect", o.reconnect, self._why_not_reconnect),
-            Command("disconnect", "Disconnect", o.disconnect, self._why_not_disconnect),
-            Command("edit-server", "Edit connection…", o.edit_server, self._why_no_server),
-            Command("remove-server", "Remove from list…", o.remove_servers, self._why_no_server),
+            Command("reconnect", "Reconnect", lambda: o.reconnect(self.subjects()), self._why_not_reconnect),
+            Command("disconnect", "Disconnect", lambda: o.disconnect(self.subjects()), self._why_not_disconnect),
+            Command("edit-server", "Edit connection…", lambda: o.edit_server(self.subjects()), self._why_no_server),
+            Command(
+                "remove-server", "Remove from list…", lambda: o.remove_servers(self.subjects()), self._why_no_server
+            ),
             Command(
                 "preferences",
                 "Preferences…",
@@ -135,7 +141,13 @@ class Catalogue:
             ),
             Command("quit", "Quit", o.quit, shortcut="Control-q", while_typing=True),
             Command(
-                "refresh", "Refresh", o.refresh, icon="refresh-cw", shortcut="F5", help="Refresh", while_typing=True
+                "refresh",
+                "Refresh",
+                lambda: o.refresh(self.subjects()),
+                icon="refresh-cw",
+                shortcut="F5",
+                help="Refresh",
+                while_typing=True,
             ),
             Command("find", "Find", o.find, icon="search", shortcut="Control-f", while_typing=True),
             Command(
@@ -157,7 +169,7 @@ class Catalogue:
             Command(
                 "monitor",
                 "Monitor network",
-                o.toggle_monitored,
+                lambda: o.toggle_monitored(self._vms()),
                 self._why_no_vm,
                 icon="eye",
                 shortcut="space",
@@ -167,7 +179,7 @@ class Catalogue:
             Command(
                 "monitor-settings",
                 "Monitor settings…",
-                lambda: dialogs.monitor_settings([s for s in o.subjects() if s.vm is not None]),
+                lambda: dialogs.monitor_settings([s for s in self.subjects() if s.vm is not None]),
                 self._why_no_vm,
             ),
             Command("copy-name", "Copy name", self._copy_names, self._why_nothing, shortcut="Control-c"),
@@ -201,10 +213,10 @@ class Catalogue:
         )
 
     def _why_nothing(self) -> str | None:
-        return None if self._owner.selection.items else "Nothing is selected."
+        return None if self._selection().items else "Nothing is selected."
 
     def _vms(self) -> list[Subject]:
-        return [s for s in self._owner.subjects() if s.vm is not None and s.snapshot is None]
+        return [s for s in self.subjects() if s.vm is not None and s.snapshot is None]
 
     def _why_no_vm(self) -> str | None:
         return None if self._vms() else "Select a VM first."
@@ -214,28 +226,28 @@ class Catalogue:
         return bool(vms) and all(self._owner.is_monitored(s.item.server_id, s.vm.id) for s in vms if s.vm is not None)
 
     def _why_no_server(self) -> str | None:
-        return None if self._owner.subjects() else "Select a server first."
+        return None if self.subjects() else "Select a server first."
 
     def _why_not_reconnect(self) -> str | None:
-        subjects = self._owner.subjects()
+        subjects = self.subjects()
         if not subjects:
             return "Select a server first."
         states = {s.connection.state for s in subjects}
         return "It is connected." if states <= {ConnectionState.CONNECTED, ConnectionState.CONNECTING} else None
 
     def _why_not_disconnect(self) -> str | None:
-        subjects = self._owner.subjects()
+        subjects = self.subjects()
         if not subjects:
             return "Select a server first."
         return "It is disconnected." if all(s.connection.state is ConnectionState.CLOSED for s in subjects) else None
 
     def _copy_names(self) -> None:
-        copy_text(self._owner.root, "\n".join(s.name for s in self._owner.subjects()))
+        copy_text(self._owner.root, "\n".join(s.name for s in self.subjects()))
         self._owner.status("Name copied")
 
     def _addresses(self) -> list[str]:
         found: list[str] = []
-        for subject in self._owner.subjects():
+        for subject in self.subjects():
             if subject.vm is not None:
                 found += subject.vm.addresses[:1]
             elif subject.host is not None and subject.host.address:
@@ -310,9 +322,10 @@ class Catalogue:
         """Help."""
         return [self.own["help"], None, self.own["about"]]
 
-    def context_menu(self, selection: Selection, extra: Sequence[MenuEntry] = ()) -> Sequence[MenuEntry]:
-        """What fits this selection; what the server can't do at all is left out."""
-        subjects = self._owner.subjects()
+    def context_menu(self, extra: Sequence[MenuEntry] = ()) -> Sequence[MenuEntry]:
+        """What fits the selection; what the server can't do at all is left out."""
+        selection = self._selection()
+        subjects = self.subjects()
         capabilities = Capability.NONE
         for subject in subjects:
             capabilities |= subject.connection.capabilities

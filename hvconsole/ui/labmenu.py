@@ -18,6 +18,7 @@ class LabMenu:
     def __init__(
         self, lab: LabController, subjects: Callable[[], Sequence[Subject]], status: Callable[[str], None]
     ) -> None:
+        """``subjects``: what is selected, asked whenever it matters."""
         self._lab = lab
         self._subjects = subjects
         self._status = status

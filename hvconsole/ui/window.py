@@ -15,10 +15,8 @@ from typing import Any
 
 from PIL import ImageTk
 
-from hvconsole.errors import CertificateError, LocalError
 from hvconsole.events import (
     ConnectionChanged,
-    ConnectionState,
     Happened,
     InventoryChanged,
     JobChanged,
@@ -29,9 +27,9 @@ from hvconsole.model import ObjectId, ServerId, Verb
 from hvconsole.monitor.status import MonitorState, MonitorStatus, VmKey
 from hvconsole.text import safe_text
 from hvconsole.ui import drawing
-from hvconsole.ui.banner import Action, Banner
+from hvconsole.ui.banner import Banner
 from hvconsole.ui.catalogue import Catalogue
-from hvconsole.ui.closing import Closing, confirm
+from hvconsole.ui.closing import Closing
 from hvconsole.ui.commands import Command, Keyboard
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.filters import Filter
@@ -54,6 +52,7 @@ from hvconsole.ui.placement import Placement
 from hvconsole.ui.rows import Grouping
 from hvconsole.ui.runner import Runner
 from hvconsole.ui.searchbox import Hosts, SearchBox
+from hvconsole.ui.servers import Servers
 from hvconsole.ui.statusbar import StatusBar
 from hvconsole.ui.tabs import Tabs
 from hvconsole.ui.tasks import TaskPanel
@@ -116,7 +115,8 @@ class MainWindow:
         self.dialogs: Dialogs = make_dialogs(self)
         self._runner = Runner(services.connections, lambda: self.dialogs, dispatcher, self.status)
         self.keyboard = Keyboard(root, self.status)
-        self.catalogue = Catalogue(self)
+        self.catalogue = Catalogue(self, lambda: self.target)
+        self._header_catalogue = Catalogue(self, lambda: self._selection)
         self._icons: list[ImageTk.PhotoImage] = []
         self._build(page_classes)
         self.closing = Closing(
@@ -131,7 +131,8 @@ class MainWindow:
         self._listen()
         self.tree.refresh_servers()
         self._restore_filter()
-        self._connections_changed()
+        self._greet()
+        self.servers.show_failures()
         self._refresh_shell()
         self._tick_ages()
 
@@ -161,16 +162,22 @@ class MainWindow:
         self.context = ContextMenu(root, filler)
         self.lab = LabMenu(self.services.lab, self.subjects, self.status) if self.services.lab is not None else None
         self._build_menus(filler)
-        self._build_toolbar()
+        self.toolbar = Toolbar(root, theme, self.balloon, self.keyboard.invoke)
+        self.toolbar.widget.pack(fill="x", padx=px(8), pady=(px(1), px(6)))
+        theme.line(root).pack(fill="x")
         self.banner = Banner(root, theme)
         self.banner.widget.pack(fill="x")
+        self.servers = Servers(self, self.banner)
         self.statusbar = StatusBar(root, theme)
         self.statusbar.widget.pack(side="bottom", fill="x")
         self._build_panes(page_classes)
+        self._fill_toolbar()
         self.keyboard.bind(self.catalogue.all())
         if self.lab is not None:
             self.keyboard.bind([e for e in self.lab.cable_entries() if isinstance(e, Command)])
         root.bind("<slash>", self._on_slash)
+        for sequence in ("<<TreeviewSelect>>", "<FocusIn>"):  # of any list in the window: the toolbar's target moves
+            root.bind(sequence, lambda _event: self._refresh_soon(), add=True)
         root.protocol("WM_DELETE_WINDOW", self.quit)
 
     def _build_menus(self, filler: MenuFiller) -> None:
@@ -187,10 +194,8 @@ class MainWindow:
             menus.add("Lab", 0, self.lab.entries)
         menus.add("Help", 3, c.help_menu)
 
-    def _build_toolbar(self) -> None:
-        c = self.catalogue
-        bar = self.toolbar = Toolbar(self.root, self.theme, self.balloon, self.keyboard.invoke)
-        bar.widget.pack(fill="x", padx=self.theme.px(8), pady=(self.theme.px(1), self.theme.px(6)))
+    def _fill_toolbar(self) -> None:
+        c, bar = self.catalogue, self.toolbar
         bar.add(replace(c["connect"], label="Connect"))
         bar.add_line()
         bar.add(self._start_command, color="ok")
@@ -204,7 +209,6 @@ class MainWindow:
         bar.add(c["preferences"], text=False, right=True)
         bar.add(c["mode"], text=False, right=True)
         bar.add(c["tasks"], text=False, right=True)
-        self.theme.line(self.root).pack(fill="x")
 
     def _start_command(self) -> Command:
         """Start, or what comes nearest for what is selected: resume, unpause."""
@@ -266,17 +270,25 @@ class MainWindow:
 
     def _inventory_changed(self, event: InventoryChanged) -> None:
         self.tree.refresh(event.server_id)
-        if not self._greeted and self.tree.forest.inventory(event.server_id) is not None:
+        self._greet()
+        self.tabs.on_event(event)
+        self.servers.show_emergency(event.server_id)
+        self._refresh_soon()
+
+    def _greet(self) -> None:
+        """Once, when the first server shows itself: select it if the user has not selected anything."""
+        if self._greeted:
+            return
+        known = [c for c in self.services.connections.all() if c.inventory is not None]
+        if known:
             self._greeted = True
             if not self._selection.items:
-                self.select(Selection((Item(ItemKind.SERVER, event.server_id),)))
-        self.tabs.on_event(event)
-        self._emergency_notice(event.server_id)
-        self._refresh_soon()
+                self.select(Selection((Item(ItemKind.SERVER, known[0].id),)))
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
         self.tree.refresh_servers()
-        self._connections_changed()
+        self._greet()
+        self.servers.show_failures()
         self.tabs.on_event(event)
         self._refresh_soon()
 
@@ -320,11 +332,11 @@ class MainWindow:
         if subject is None:
             return []
         if subject.snapshot is not None:
-            return [self.catalogue[Verb.DELETE_SNAPSHOT], self.catalogue[Verb.REVERT]]
+            return [self._header_catalogue[Verb.DELETE_SNAPSHOT], self._header_catalogue[Verb.REVERT]]
         if subject.vm is not None:
-            return [self.catalogue[Verb.SNAPSHOT]]
+            return [self._header_catalogue[Verb.SNAPSHOT]]
         if subject.item.kind is ItemKind.SERVER and not subject.connection.connected:
-            return [self.catalogue["edit-server"], self.catalogue["reconnect"]]
+            return [self._header_catalogue["edit-server"], self._header_catalogue["reconnect"]]
         return []
 
     def _show_title(self, subject: Subject | None) -> None:
@@ -359,69 +371,6 @@ class MainWindow:
         if timer is not None:
             self.root.after_cancel(timer)
 
-    # ---- connections that need the user ------------------------------------------------------------------------
-
-    def _connections_changed(self) -> None:
-        known = set()
-        for connection in self.services.connections.all():
-            key = f"connection-{connection.id}"
-            known.add(key)
-            error = connection.error
-            if connection.state is ConnectionState.FAILED and error is not None:
-                text = f"{safe_text(connection.name, 60)}: {error.user_text}"
-                self.banner.show(key, text, "error", [self._way_out(connection.id)])
-            else:
-                self.banner.hide(key)
-        for key in [k for k in self.banner.texts if k.startswith("connection-") and k not in known]:
-            self.banner.hide(key)
-
-    def _way_out(self, server_id: ServerId) -> Action:
-        connection = self.services.connections.get(server_id)
-        error = connection.error if connection is not None else None
-        if isinstance(error, CertificateError):
-            return ("Show certificate…", lambda: self._ask_certificate(server_id))
-        return ("Sign in…", lambda: self.dialogs.connect(server_id, error))
-
-    def _ask_certificate(self, server_id: ServerId) -> None:
-        connection = self.services.connections.get(server_id)
-        if connection is None or not isinstance(connection.error, CertificateError):
-            return
-        presented = connection.error.presented
-        if self.dialogs.certificate(connection.name, connection.error) and presented is not None:
-            self.services.pins.accept(presented)
-            self._connect_again(server_id)
-
-    def _emergency_notice(self, server_id: ServerId) -> None:
-        connection = self.services.connections.get(server_id)
-        inventory = connection.inventory if connection is not None else None
-        key = f"emergency-{server_id}"
-        if connection is None or inventory is None or inventory.emergency is None or not connection.connected:
-            self.banner.hide(key)
-            return
-        emergency = inventory.emergency
-        host = safe_text(emergency.host_address, 60)
-        if not emergency.in_emergency_mode:
-            self.banner.show(key, f"{host} isn't in emergency mode: log in to its pool as usual.", "warning")
-            return
-        cause = f" {safe_text(emergency.cause, 120)}" if emergency.cause else ""
-        text = f"{host} is in emergency mode: its pool master is away.{cause} Only the recoveries work here."
-        server = Selection((Item(ItemKind.SERVER, server_id),))
-        actions: list[Action] = [
-            ("Point to another master…", lambda: self.run(Verb.POINT_TO_MASTER, server)),
-            ("Make this host master…", lambda: self.run(Verb.BECOME_MASTER, server)),
-        ]
-        self.banner.show(key, text, "error", actions)
-
-    def _connect_again(self, server_id: ServerId) -> None:
-        """Connect with the password in memory, or ask for it."""
-        connection = self.services.connections.get(server_id)
-        if connection is None:
-            return
-        try:
-            connection.connect()
-        except LocalError:  # the password isn't in memory
-            self.dialogs.connect(server_id, connection.error)
-
     # ---- Shell -------------------------------------------------------------------------------------------------
 
     @property
@@ -429,9 +378,19 @@ class MainWindow:
         """What is selected in the tree."""
         return self._selection
 
+    @property
+    def target(self) -> Selection:
+        """What keys and toolbar act on: the rows chosen in the table that has the keyboard, else the tree's."""
+        if self.tabs.contains(str(self.root.tk.call("focus"))):
+            chosen = getattr(self.tabs.page, "chosen", None)
+            found = chosen() if chosen is not None else Selection()
+            if isinstance(found, Selection) and found.items:
+                return found
+        return self._selection
+
     def subjects(self) -> tuple[Subject, ...]:
-        """The selection, looked up."""
-        return self.selection.subjects(self.services.connections)
+        """What keys and toolbar act on, looked up."""
+        return self.target.subjects(self.services.connections)
 
     def select(self, selection: Selection) -> None:
         """Select and reveal."""
@@ -441,18 +400,19 @@ class MainWindow:
         self, verb: Verb, selection: Selection | None = None, arguments: Mapping[str, object] | None = None
     ) -> None:
         """Ask for an operation."""
-        self._runner.run(verb, selection or self.selection, arguments)
+        self._runner.run(verb, selection if selection is not None else self.target, arguments)
 
     def why_not(self, verb: Verb, selection: Selection | None = None) -> str | None:
         """Why ``run`` would refuse, or None."""
-        return self._runner.why_not(verb, selection or self.selection)
+        return self._runner.why_not(verb, selection if selection is not None else self.target)
 
     def popup(self, selection: Selection, x_root: int, y_root: int) -> None:
-        """The context menu."""
-        if selection != self.selection:
-            self.select(selection)
-        extra = self.lab.cable_entries() if self.lab is not None else ()
-        self.context.open(self.catalogue.context_menu(selection, extra), x_root, y_root)
+        """The context menu, for exactly these items, selected or not."""
+        catalogue = Catalogue(self, lambda: selection)
+        extra: Sequence[MenuEntry] = ()
+        if self.services.lab is not None:
+            extra = LabMenu(self.services.lab, catalogue.subjects, self.status).cable_entries()
+        self.context.open(catalogue.context_menu(extra), x_root, y_root)
 
     def set_monitored(self, subjects: Sequence[Subject], monitored: bool) -> None:
         """Tick or untick VMs."""
@@ -520,9 +480,9 @@ class MainWindow:
         """Close the program."""
         self.closing.ask()
 
-    def refresh(self) -> None:
-        """Read again from the selected servers, or from all."""
-        chosen = {s.connection.id: s.connection for s in self.subjects()}
+    def refresh(self, subjects: Sequence[Subject]) -> None:
+        """Read again from the servers of these, or from all."""
+        chosen = {s.connection.id: s.connection for s in subjects}
         for connection in chosen.values() or self.services.connections.all():
             connection.refresh()
         self.status("Refreshing…")
@@ -560,40 +520,26 @@ class MainWindow:
         if number <= len(self.tabs.titles):
             self.tabs.turn_to(self.tabs.titles[number - 1])
 
-    def reconnect(self) -> None:
-        """Connect the selected servers again."""
-        for subject in self._one_per_server():
-            if not subject.connection.connected:
-                self._connect_again(subject.connection.id)
+    def reconnect(self, subjects: Sequence[Subject]) -> None:
+        """Connect to these servers again."""
+        self.servers.reconnect(subjects)
 
-    def disconnect(self) -> None:
-        """Log out of the selected servers."""
-        for subject in self._one_per_server():
-            subject.connection.disconnect()
+    def disconnect(self, subjects: Sequence[Subject]) -> None:
+        """Log out of these servers."""
+        self.servers.disconnect(subjects)
 
-    def edit_server(self) -> None:
-        """Change how the selected server is connected to."""
-        for subject in self._one_per_server()[:1]:
-            self.dialogs.connect(subject.connection.id, subject.connection.error)
+    def edit_server(self, subjects: Sequence[Subject]) -> None:
+        """Change how the first of these servers is connected to."""
+        self.servers.edit(subjects)
 
-    def remove_servers(self) -> None:
-        """Forget the selected servers."""
-        subjects = self._one_per_server()
-        names = ", ".join(safe_text(s.connection.name, 60) for s in subjects)
-        text = "Its monitored VMs are no longer watched. Nothing changes on the server."
-        if not confirm(self.theme, self.root, "Remove from list", f"Remove {names} from the list?", text, "Remove"):
-            return
-        for subject in subjects:
-            self.services.settings.remove_server(subject.connection.id)
-            self.services.connections.remove(subject.connection.id)
+    def remove_servers(self, subjects: Sequence[Subject]) -> None:
+        """Forget these servers."""
+        self.servers.remove(subjects)
 
-    def _one_per_server(self) -> list[Subject]:
-        return list({s.connection.id: s for s in self.subjects()}.values())
-
-    def toggle_monitored(self) -> None:
-        """Tick or untick the selected VMs."""
-        vms = [s for s in self.subjects() if s.vm is not None and s.snapshot is None]
-        self.set_monitored(vms, not all(self.is_monitored(s.item.server_id, s.vm.id) for s in vms if s.vm is not None))
+    def toggle_monitored(self, subjects: Sequence[Subject]) -> None:
+        """Tick or untick these VMs."""
+        monitored = all(self.is_monitored(s.item.server_id, s.vm.id) for s in subjects if s.vm is not None)
+        self.set_monitored(subjects, not monitored)
 
     def grouping(self) -> Grouping:
         """Under what the tree shows VMs."""

@@ -251,6 +251,7 @@ def open_stand(
     connection = services.connections.get(SERVER)
     assert connection is not None
     until(lambda: connection.connected and bool(window.tree.forest.vm_count()), "the first inventory")
+    until(lambda: window._greeted, "the first selection")
     return stand
 
 

@@ -182,7 +182,7 @@ def test_a_click_on_the_box_ticks_and_a_click_beside_it_does_not(stand: Stand, u
     x, y = box_of(stand, "v1")
     stand.tree.event_generate("<Button-1>", x=x, y=y)
     until(lambda: key_of("v1") in stand.watcher.ticked())
-    assert stand.window.selection == Selection(), "ticking does not select"
+    assert stand.window.selection.kind is ItemKind.SERVER, "ticking does not select"
     stand.tree.event_generate("<Button-1>", x=x + 30, y=y)
     stand.tree.event_generate("<ButtonRelease-1>", x=x + 30, y=y)
     until(lambda: stand.window.selection.ids == ("v1",))
@@ -531,3 +531,71 @@ def test_quitting_with_running_tasks_asks_first(stand: Stand, monkeypatch: pytes
     stand.window.quit()
     assert asked == ["1 task is still running."]
     assert not stand.shutdown.begun
+
+
+# ---- what commands act on ----------------------------------------------------------------------------------
+
+
+def test_a_popup_acts_on_what_was_clicked_and_leaves_the_selection(
+    stand: Stand, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    menu = stand.window.context.menu
+    monkeypatch.setattr(menu, "tk_popup", lambda x, y: None)
+    stand.select("v1")
+    stand.window.popup(Selection((item(ItemKind.VM, "v2"),)), 10, 10)
+    index = next(i for i in range(20) if menu.type(i) == "command" and menu.entrycget(i, "label") == "Reboot")
+    menu.invoke(index)
+    assert stand.dialogs.asked == [("confirm", Verb.REBOOT, ["web-frontend-02"])]
+    assert stand.window.selection.ids == ("v1",)
+
+
+def test_keys_act_on_the_table_that_has_the_keyboard(stand: Stand, until: Until) -> None:
+    stand.select("v1")
+    page = stand.window.tabs.page
+    page.chosen = lambda: Selection((item(ItemKind.VM, "v2"), item(ItemKind.VM, "v3")))  # type: ignore[union-attr]
+    button = tk.Button(page.widget, text="table")  # type: ignore[union-attr]
+    button.pack()
+    key(stand, button, "<Control-r>")
+    assert stand.dialogs.asked == [("confirm", Verb.REBOOT, ["web-frontend-02", "db-primary"])]
+    key(stand, stand.tree, "<Control-r>")
+    assert stand.dialogs.asked[-1] == ("confirm", Verb.REBOOT, ["web-frontend-01"])
+
+
+# ---- servers that need the user ----------------------------------------------------------------------------
+
+
+def test_an_unknown_certificate_is_shown_accepted_and_pinned(stand: Stand, until: Until) -> None:
+    from hvconsole.errors import CertificateError
+    from hvconsole.events import ConnectionChanged, ConnectionState
+    from hvconsole.model import Certificate
+
+    services = stand.window.services
+    connection = services.connections.get(SERVER)
+    assert connection is not None
+    presented = Certificate(host="10.20.1.11", port=443, sha256="a" * 64)
+    connection.disconnect()
+    until(lambda: not connection.alive() or not connection.connected)
+    connection.state = ConnectionState.FAILED
+    connection.error = CertificateError(
+        "Nobody has accepted this certificate yet.", reason="unknown", presented=presented
+    )
+    services.hub.emit(ConnectionChanged(SERVER, connection.state, connection.error))
+    until(lambda: any("certificate" in text for text in stand.window.banner.texts.values()))
+    stand.hypervisor.closed.clear()
+    stand.hypervisor.changed.set()
+    stand.window.servers._ask_certificate(SERVER)
+    assert stand.dialogs.names() == ["certificate"]
+    assert services.pins.pinned("10.20.1.11", 443) == presented
+    until(lambda: stand.window.banner.texts == {})
+
+
+def test_a_host_in_emergency_offers_the_recoveries(stand: Stand, until: Until) -> None:
+    from hvconsole.model import Emergency
+
+    emergency = Emergency(host_address="10.20.1.12", in_emergency_mode=True, cause="No heartbeat.")
+    stand.hypervisor.inventory = replace(stand.hypervisor.inventory, emergency=emergency)
+    stand.hypervisor.changed.set()
+    until(lambda: any("emergency mode" in text for text in stand.window.banner.texts.values()))
+    stand.hypervisor.inventory = replace(stand.hypervisor.inventory, emergency=None)
+    stand.hypervisor.changed.set()
+    until(lambda: stand.window.banner.texts == {})
