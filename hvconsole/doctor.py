@@ -16,10 +16,12 @@ from hvconsole.clock import Clock
 from hvconsole.errors import (
     AuthError,
     CertificateError,
+    ConnectError,
     EmergencyMode,
     HostIsSlave,
     HvError,
     NotAHypervisor,
+    SessionLost,
     Unreachable,
 )
 from hvconsole.model import Certificate, Inventory
@@ -63,7 +65,7 @@ def examine(
         yield Step(
             name="login",
             ok=True,
-            text=f"Logged in as {safe_text(info.user)} to {safe_text(info.product)} {safe_text(info.version)}.",
+            text=f"Logged in as {safe_text(info.user)} to {safe_text(f'{info.product} {info.version}'.strip())}.",
         )
         yield from _permission(profile, hypervisor)
     finally:
@@ -142,7 +144,7 @@ def _permission(profile: ServerProfile, hypervisor: Hypervisor) -> Iterator[Step
     try:
         inventory = hypervisor.watch(INVENTORY_S)
     except HvError as exc:
-        yield _failed("permission", exc, _advice(profile, "permission"))
+        yield _failed("permission", exc, _permission_remedy(profile, exc))
         return
     assert inventory is not None  # the contract: the first call returns everything
     read_only = hypervisor.info.read_only
@@ -152,7 +154,7 @@ def _permission(profile: ServerProfile, hypervisor: Hypervisor) -> Iterator[Step
     try:
         yield from hypervisor.diagnose()
     except HvError as exc:
-        yield _failed("permission", exc, _advice(profile, "permission"))
+        yield _failed("permission", exc, _permission_remedy(profile, exc))
 
 
 def _seen(inventory: Inventory) -> str:
@@ -181,6 +183,12 @@ def _dns_remedy() -> str:
 
 def _tcp_remedy(profile: ServerProfile, error: HvError) -> str:
     return _advice(profile, "service") if isinstance(error, Unreachable) else _advice(profile, "no-tls")
+
+
+def _permission_remedy(profile: ServerProfile, error: HvError) -> str:
+    if isinstance(error, ConnectError | SessionLost):
+        return _login_remedy(profile, error)
+    return _advice(profile, "permission")
 
 
 def _login_remedy(profile: ServerProfile, error: HvError) -> str:

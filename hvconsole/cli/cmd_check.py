@@ -41,18 +41,12 @@ def _check(printer: Printer, servers: Servers, profile: ServerProfile, *, as_jso
     code = DONE
     for step in examine(profile, lambda: servers.secret(profile), servers.trust, servers.clock):
         if not step.ok:
-            code = code or _code(step)
+            code = code or (FAILED if step.error is None else exit_code(step.error))
         if as_json:
             printer.json(_as_json(profile, step))
         else:
             _show(printer, step)
     return code
-
-
-def _code(step: Step) -> int:
-    if step.name == "permission" or step.error is None:
-        return FAILED
-    return exit_code(step.error)
 
 
 _SHOWN = {"dns": "DNS", "tcp": "TCP", "tls": "TLS"}
