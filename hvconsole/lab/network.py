@@ -17,6 +17,7 @@ import socket
 import struct
 import threading
 import time
+from functools import lru_cache
 
 from hvconsole.lab.world import World
 
@@ -26,6 +27,17 @@ _HEADER = struct.Struct("!BBHHH")
 _MAX_DATAGRAM = 65_535
 _DRAIN = 256
 """Datagrams read in one go before due replies are looked at."""
+
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@lru_cache(maxsize=1 << 15)
+def _destination(packed: bytes) -> tuple[Address, str]:
+    """The address at the head of a datagram, and how the world spells it."""
+    wide = ipaddress.IPv6Address(packed)
+    address = wide.ipv4_mapped or wide
+    return address, str(address)
 
 
 def checksum(data: bytes) -> int:
@@ -42,7 +54,7 @@ def _pseudo_header(source: bytes, destination: bytes, length: int) -> bytes:
     return source + destination + struct.pack("!I3xB", length, socket.IPPROTO_ICMPV6)
 
 
-def echo_reply(destination: ipaddress.IPv4Address | ipaddress.IPv6Address, request: bytes) -> bytes | None:
+def echo_reply(destination: Address, request: bytes) -> bytes | None:
     """The reply of ``destination`` to an echo request, or None if the message is none.
 
     An ICMPv4 request with a wrong checksum is dropped, as a real stack does. The ICMPv6 checksum covers addresses;
@@ -140,9 +152,8 @@ class VirtualNetwork:
     def _answer(self, datagram: bytes) -> bytes | None:
         if len(datagram) < 16 + _HEADER.size:
             return None
-        wide = ipaddress.IPv6Address(datagram[:16])
-        destination = wide.ipv4_mapped or wide
-        if not self._world.answers(str(destination)):
+        destination, spelled = _destination(datagram[:16])
+        if not self._world.answers(spelled):
             return None
         reply = echo_reply(destination, datagram[16:])
         return None if reply is None else datagram[:16] + reply

@@ -58,7 +58,8 @@ class ServerDescription:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {"platform": self.platform, "name": self.name, "url": self.url, "user": self.user,
-                "password": self.password, "sha256": self.sha256, "members": list(self.members)}
+                "password": self.password, "sha256": self.sha256, "fingerprint": self.sha256,
+                "members": list(self.members)}
 
 
 class SiteServer(Protocol):

@@ -303,3 +303,15 @@ def test_a_card_is_disconnected_and_connected(lab: Lab, api: Any, ref_of: Ref) -
     assert not lab.world.answers(address)
     api.VIF.plug(card)
     assert lab.world.answers(address)
+
+
+def test_filters_of_records(api: Any) -> None:
+    guests_that_run = 'field "power_state" = "Running" and not (field "is_control_domain" = "true")'
+    running = api.VM.get_all_records_where(guests_that_run)
+    assert running
+    assert {record["power_state"] for record in running.values()} == {"Running"}
+    assert not any(record["is_control_domain"] for record in running.values())
+    assert len(api.VM.get_all_records_where("true")) == len(api.VM.get_all())
+    assert api.VM.get_all_records_where("false or field 'name_label' = 'nobody'") == {}
+    for bad in ("", "field", "(true", 'field "a" =', "true true", "%", "(" * 200):
+        assert failure(api.VM.get_all_records_where, bad)[0] == "INVALID_VALUE"

@@ -54,7 +54,7 @@ def test_xml_is_compact_and_untagged() -> None:
 
 def test_json_has_numbers_and_plain_dates() -> None:
     assert values.to_json({"i": 5, "f": 1.0, "b": False, "d": Date("20240102T03:04:05Z"), "v": None}) == (
-        '{"i":5,"f":1,"b":false,"d":"20240102T03:04:05Z","v":""}')
+        '{"i":5,"f":1.0,"b":false,"d":"20240102T03:04:05Z","v":""}')
 
 
 def test_success_and_failure_envelopes(web: Web) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from hvconsole.lab.xapi import schema
+from hvconsole.lab.xapi import query, schema
 from hvconsole.lab.xapi.failures import Failure
 from hvconsole.lab.xapi.world_fields import write_field
 
@@ -65,7 +65,7 @@ def _of_class(name: str, verb: str) -> Generic | None:
         case "get_all_records":
             return Generic(lambda call: _all_records(call, name), ())
         case "get_all_records_where":
-            return Generic(lambda call, _expression: _all_records(call, name), ("s",))
+            return Generic(lambda call, expression: _all_records(call, name, query.parse(expression)), ("s",))
         case "get_record":
             return Generic(lambda call, ref: _locked(call, lambda: call.pool.db.row(name, ref).record()), (name,))
         case "get_by_uuid":
@@ -82,9 +82,9 @@ def _locked(call: Call, read: Callable[[], Any]) -> Any:
         return read()
 
 
-def _all_records(call: Call, name: str) -> dict[str, Any]:
+def _all_records(call: Call, name: str, wanted: query.Filter | None = None) -> dict[str, Any]:
     with call.pool.world.lock:
-        return {row.ref: row.record() for row in call.pool.db.rows(name)}
+        return {row.ref: row.record() for row in call.pool.db.rows(name) if wanted is None or wanted(row.fields)}
 
 
 def _by_uuid(call: Call, name: str, uuid: str) -> str:

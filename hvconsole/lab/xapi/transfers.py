@@ -152,10 +152,6 @@ def import_(request: Request) -> None:
             storage = pool.world.storages.get(pool.site.default_storage_id or "")
     if storage is None:
         raise _fail(request, task, Failure("DEFAULT_SR_NOT_FOUND", storage_ref))
-    if headers.get("Expect", "").lower() == "100-continue":
-        conversation.send_response_only(100)
-        conversation.end_headers()
-        conversation.wfile.flush()
     try:
         made = xva.receive(pool, task, xva.Bounded(conversation.rfile, int(length)), storage,
                            restore=request.parameters.get("restore") == "true")

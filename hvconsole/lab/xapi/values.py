@@ -144,7 +144,7 @@ def _write_json(value: Any) -> str:
     if kind is int or kind is I4:
         return str(int(value))
     if kind is float:
-        return format(value, ".16g") if math.isfinite(value) else f'"{value}"'
+        return _json_float(value)
     if kind is list or kind is tuple:
         return "[" + ",".join([_write_json(item) for item in value]) + "]"
     if kind is dict:
@@ -155,6 +155,16 @@ def _write_json(value: Any) -> str:
     if value is None:
         return '""'
     raise TypeError(f"cannot write {kind.__name__}")
+
+
+def _json_float(value: float) -> str:
+    """As the server's JSON library writes it: always with a point or exponent, and bare NaN and Infinity."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    text = format(value, ".16g")
+    return text if any(letter in text for letter in ".e") else f"{text}.0"
 
 
 _LONE = re.compile(r"[\ud800-\udfff]")
