@@ -200,4 +200,4 @@ def _login_remedy(profile: ServerProfile, error: HvError) -> str:
         return _advice(profile, "login")
     if isinstance(error, CertificateError):
         return _advice(profile, "fingerprint")
-    return _advice(profile, "service")
+    return _advice(profile, "not-ready")

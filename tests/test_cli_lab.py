@@ -159,6 +159,22 @@ def test_a_pool_member_names_its_master_and_is_not_followed(run, pin, lab):
     assert lab.servers[0].members[0].rpartition(":")[0] in done.stderr
 
 
+def test_a_member_without_its_master_is_made_master_from_the_command_line(run, pin, lab):
+    dead, member = lab.servers[0].members[:2]
+    lab.fail_master()
+    member_url = f"xenserver://root@{member}"
+    assert run("list", f"xenserver://root@{dead}", *pin).returncode == 5
+    refused = run("check", member_url, *pin)
+    assert refused.returncode == 5
+    assert "emergency=yes" in refused.stdout
+    local = run("check", member_url, *pin, "--option", "emergency=yes")
+    assert local.returncode == 0, local.stdout
+    assert "is in emergency mode" in local.stdout
+    made = run("run", "become-master", member_url, *pin, "--option", "emergency=yes")
+    assert made.returncode == 0, made.stderr
+    assert len(vms(run, member_url, pin)) > 30
+
+
 def assert_no_child_knows(pid, secret):
     """The pinging child has the password neither in its arguments nor in its environment."""
     everyone = [p for task in Path(f"/proc/{pid}/task").iterdir() for p in (task / "children").read_text().split()]

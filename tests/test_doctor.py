@@ -204,7 +204,7 @@ def test_without_tls_there_is_no_certificate_to_check(tls_server):
         (AuthError("Wrong password."), "name and password"),
         (HostIsSlave("A member.", master_address="10.0.0.9"), "10.0.0.9"),
         (EmergencyMode("Emergency."), "emergency=yes"),
-        (Unreachable("Cut."), "xe-toolstack-restart"),
+        (Unreachable("Still starting."), "emergency=yes"),
     ],
 )
 def test_a_refused_login_says_what_to_do(tls_server, lab_identity, error, words):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 Advice = Mapping[str, str]
-"""About ("service", "no-tls", "fingerprint", "login", "emergency", "permission") → what to do."""
+"""About ("service", "no-tls", "fingerprint", "not-ready", "login", "emergency", "permission") → what to do."""
 
 NO_ADVICE: Advice = {
     "service": "Check that the server is on, that the port is right and that no firewall stands between.",
     "no-tls": "Check that the port is right; something else seems to answer there.",
     "fingerprint": "Compare the fingerprint with the server's own console. If it is the same, accept it "
     "(command line: --fingerprint).",
+    "not-ready": "The server answers but doesn't let anybody log in: it may be starting. Try again in a minute.",
     "login": "Check user name and password.",
     "emergency": "Log in to it locally (command line: --option emergency=yes).",
     "permission": "Log in as a user who may see the server's objects.",
@@ -25,6 +26,8 @@ XENSERVER: Advice = {
     "fingerprint": "Compare the fingerprint on the host itself: "
     "openssl x509 -in /etc/xensource/xapi-ssl.pem -noout -fingerprint -sha256. If it is the same, accept it "
     "(command line: --fingerprint).",
+    "not-ready": "The host answers but doesn't let anybody log in: try again in a minute. If the pool's master is "
+    "dead, log in to this host locally (command line: --option emergency=yes).",
     "login": "Check name and password: root, or a user of the directory that the pool has joined.",
     "emergency": "The pool's master can't be reached by this host. Log in to it locally "
     "(command line: --option emergency=yes) to make it master or point it to another one.",

@@ -94,10 +94,13 @@ class EmergencyXenServer(Hypervisor):
         if in_emergency:
             try:
                 self._session.call("host.get_all")
-            except (SessionLost, Unreachable):
+            except SessionLost:
                 raise
             except HvError as exc:
-                cause = exc.detail  # every refused call names the cause
+                # Every refused call names the cause, HOST_STILL_BOOTING among them; a broken connection names none.
+                if isinstance(exc, Unreachable) and not exc.detail.startswith("HOST_"):
+                    raise
+                cause = exc.detail
         return Emergency(
             host_address=self._session.address[0],
             in_emergency_mode=in_emergency,
