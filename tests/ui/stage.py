@@ -89,7 +89,7 @@ def vm(vid: str, name: str, power: PowerState = PowerState.RUNNING, host: str = 
         "uuid": f"6f1c0a52-8a7e-4f7d-9d51-{number:012d}",
         "name": name,
         "power": power,
-        "host_id": oid(host) if running else None,
+        "host_id": oid(host) if power in (PowerState.RUNNING, PowerState.PAUSED) else None,
         "home_id": oid(host),
         "pool_id": oid("p1"),
         "addresses": (f"10.20.4.{number}",) if running else (),
