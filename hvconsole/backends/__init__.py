@@ -30,4 +30,8 @@ def open_hypervisor(target: Target, secret: Secret, trust: Trust, clock: Clock) 
         from hvconsole.backends.vsphere import open_vsphere
 
         return open_vsphere(target, secret, trust, clock)
+    if target.platform == "hyperv":
+        from hvconsole.backends.hyperv import open_hyperv
+
+        return open_hyperv(target, secret, trust, clock)
     raise InvalidInput(f"There is no backend called “{target.platform}”.")

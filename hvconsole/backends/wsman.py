@@ -126,6 +126,8 @@ class WsmanClient:
         """End all connections; calls in other threads fail at once with ``SessionLost``. Idempotent."""
         self._wire.close()
         self._sessions.close()
+        if self._trace is not None:
+            self._trace.close()
 
     # ---- operations ----------------------------------------------------------------------------------------
 

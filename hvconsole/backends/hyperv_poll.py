@@ -1,0 +1,364 @@
+"""Watching a host that pushes nothing: cheap questions often, dear ones rarely, nothing rebuilt that did not change.
+
+One round asks for the states; what they reveal makes other parts due: settings and checkpoints, guests' addresses,
+hardware. The pause follows the cost of a round and shortens after ``nudge``. ``watch`` is called by one thread;
+``nudge``, ``refresh``, ``touch``, ``close`` by any.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from hvconsole.backends import hyperv_facts as facts
+from hvconsole.backends import hyperv_model as model
+from hvconsole.backends.hyperv_facts import GuestFact, HardwareFact, SettingsFact, StateFact
+from hvconsole.backends.hyperv_model import HostFacts, VmFacts
+from hvconsole.backends.hyperv_read import Reader
+from hvconsole.backends.wsman_envelope import CIMV2, V2
+from hvconsole.backends.wsman_faults import FaultError
+from hvconsole.backends.wsman_reply import Record
+from hvconsole.clock import Clock
+from hvconsole.errors import SessionLost
+from hvconsole.model import Inventory, Network, ObjectId, PowerState, Refusals, ServerInfo, Storage, Vm
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+IDLE_S, FAST_S = 1.5, 0.3
+"""Shortest pauses between rounds, idle and after something was done."""
+IDLE_COST, FAST_COST = 20.0, 4.0
+"""A pause is at least so many times as long as a round takes: the host must not feel us."""
+LONGEST_S = 10.0
+FAST_FOR_S = 10.0
+SETTINGS_S, GUESTS_S, SLOW_S = 10.0, 10.0, 60.0
+"""How old settings, addresses, and hardware with everything else may get without a sign of change."""
+MANY_VMS = 200
+"""More VMs than this do not fit into one summary: their states come as columns, their summaries in pieces."""
+FEW_UNKNOWN = 60
+"""So many VMs' hardware is read within the round that finds them; more of them in the next."""
+SAMPLES = 720
+
+Sample = tuple[dt.datetime, int | None, int | None]
+"""(when, processor load in percent, memory in MiB)."""
+
+
+class Poller:
+    """Turns answers into inventories. ``host`` is what was learnt at login."""
+
+    def __init__(self, reader: Reader, clock: Clock, server: ServerInfo, host: HostFacts, host_refusals: Refusals,
+                 no_migration: Callable[[], str]) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._server = server
+        self._host = host
+        self._host_refusals = host_refusals
+        self._host_id = ObjectId(host.server)
+        self._no_migration = no_migration
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._fast_until = 0.0
+        self._everything = True
+        self._touched: set[str] = set()
+        self._closed = False
+        self._states: dict[str, StateFact] = {}
+        self._uptimes: dict[str, int | None] = {}
+        self._guests: dict[str, GuestFact] = {}
+        self._settings: dict[str, SettingsFact] = {}
+        self._checkpoints: dict[str, tuple[SettingsFact, ...]] = {}
+        self._addresses: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {}
+        self._hardware: dict[str, HardwareFact] = {}
+        self._switches: dict[str, tuple[str, str]] = {}
+        self._volumes: dict[str, tuple[str, str, int | None, int | None]] = {}
+        self._read_at: dict[str, float] = {}
+        self._slow_due = True
+        self._first = True
+        self._cost_s = 0.0
+        self._next_piece = 0
+        self._built: dict[str, tuple[VmFacts, Vm]] = {}
+        self._samples: dict[str, deque[Sample]] = {}
+        self.inventory: Inventory | None = None
+        """The last inventory; any thread may read it."""
+
+    # ---- from any thread -----------------------------------------------------------------------------------
+
+    def nudge(self) -> None:
+        """Look soon, and often for a while."""
+        with self._lock:
+            self._fast_until = self._clock.monotonic() + FAST_FOR_S
+        self._wake.set()
+
+    def touch(self, vm_guid: str = "") -> None:
+        """Something about this VM was changed by us: read its settings and hardware again."""
+        with self._lock:
+            self._touched.add(vm_guid.upper())
+        self.nudge()
+
+    def refresh(self) -> None:
+        """Read everything again."""
+        with self._lock:
+            self._everything = True
+        self._wake.set()
+
+    def close(self) -> None:
+        """End a waiting ``watch``."""
+        self._closed = True
+        self._wake.set()
+
+    def samples(self, vm_guid: str) -> tuple[Sample, ...]:
+        """What the rounds have measured of a VM, oldest first."""
+        with self._lock:
+            return tuple(self._samples.get(vm_guid, ()))
+
+    # ---- the watching thread -------------------------------------------------------------------------------
+
+    def watch(self, timeout_s: float) -> Inventory | None:
+        """The contract's ``watch``. Raises ``SessionLost`` after ``close``."""
+        end = self._clock.monotonic() + timeout_s
+        while True:
+            if self._closed:
+                raise SessionLost("The connection was closed.")
+            self._wake.clear()
+            changed = self._round()
+            if changed is not None:
+                return changed
+            left = end - self._clock.monotonic()
+            if left <= 0:
+                return None
+            self._clock.wait(self._wake, min(left, self._pause()))
+
+    def _pause(self) -> float:
+        fast = self._clock.monotonic() < self._fast_until
+        shortest, cost = (FAST_S, FAST_COST) if fast else (IDLE_S, IDLE_COST)
+        return min(LONGEST_S, max(shortest, cost * self._cost_s))
+
+    def _round(self) -> Inventory | None:
+        begun = self._clock.monotonic()
+        with self._lock:
+            everything, self._everything = self._everything, False
+            touched, self._touched = self._touched, set()
+        try:
+            self._read(everything, touched)
+        except BaseException:
+            # What was due is still due, for whoever watches next.
+            with self._lock:
+                self._everything |= everything
+                self._touched |= touched
+            raise
+        self._cost_s = self._clock.monotonic() - begun
+        return self._assemble(force=everything)
+
+    def _read(self, everything: bool, touched: set[str]) -> None:
+        slow_now = self._slow_due and not self._first
+        if everything:
+            self._read_at.clear()
+            self._slow_due = True
+        if self._first or touched or self._due("settings", SETTINGS_S):
+            self._read_settings()
+        before = self._states
+        self._read_states()
+        self._react(before, touched)
+        if self._due("guests", GUESTS_S):
+            self._read_guests()
+        unknown = [guid for guid in self._states if guid not in self._hardware or guid in touched]
+        if self._due("slow", SLOW_S) or slow_now:
+            self._slow_due = True
+        if self._slow_due and (slow_now or len(self._states) <= FEW_UNKNOWN):
+            self._read_slow()
+        elif unknown and len(unknown) <= FEW_UNKNOWN:
+            self._hardware.update(facts.hardware_facts(self._reader.hardware(unknown)))
+        self._first = False
+
+    def _due(self, part: str, after_s: float) -> bool:
+        return self._clock.monotonic() - self._read_at.get(part, float("-inf")) >= after_s
+
+    def _mark(self, part: str) -> None:
+        self._read_at[part] = self._clock.monotonic()
+
+    def _expire(self, part: str) -> None:
+        self._read_at.pop(part, None)
+
+    # ---- parts ---------------------------------------------------------------------------------------------
+
+    def _read_settings(self) -> None:
+        settings: dict[str, SettingsFact] = {}
+        checkpoints: dict[str, list[SettingsFact]] = {}
+        for fact in filter(None, map(facts.settings_fact, self._reader.settings())):
+            if fact.is_realized:
+                settings[fact.vm_guid] = fact
+            elif fact.is_checkpoint:
+                checkpoints.setdefault(fact.vm_guid, []).append(fact)
+        self._settings = settings
+        self._checkpoints = {guid: tuple(found) for guid, found in checkpoints.items()}
+        self._mark("settings")
+
+    def _read_states(self) -> None:
+        many = len(self._settings) > MANY_VMS
+        if not many:
+            try:
+                self._take(self._reader.summaries(), whole=True)
+                return
+            except FaultError as exc:
+                if not (exc.fault.too_large or exc.fault.missing):
+                    raise
+                log.info("the summary of all VMs isn't to be had at once: %s", exc.detail)
+        self._take(self._reader.systems(), whole=True)
+        if not self._first:
+            self._read_piece()
+
+    def _read_piece(self) -> None:
+        """Summaries of the next few VMs: those never read first, then round and round."""
+        guids = sorted(self._states)
+        unread = [guid for guid in guids if guid not in self._guests]
+        if not unread:
+            self._next_piece %= max(1, len(guids))
+            unread = guids[self._next_piece : self._next_piece + MANY_VMS]
+            self._next_piece += MANY_VMS
+        if unread:
+            self._take(self._reader.summaries(unread[:MANY_VMS]), whole=False)
+
+    def _take(self, records: list[Record], *, whole: bool) -> None:
+        states: dict[str, StateFact] = {}
+        now = self._clock.now()
+        for record in records:
+            state = facts.state_fact(record)
+            if state is None:
+                continue
+            states[state.guid] = state
+            summary = record.class_name.startswith("SummaryInformation") or bool(record.text("NumberOfProcessors"))
+            if summary:
+                guest, known = facts.guest_fact(record), self._guests.get(state.guid)
+                # A guest that is down says nothing; what it was is still of interest.
+                system = guest.os or (known.os if known is not None else "")
+                self._guests[state.guid] = replace(guest, os=system, memory_mb=self._memory(state, record))
+                self._sample(state.guid, now, record)
+            uptime = record.number("OnTimeInMilliseconds")
+            self._uptimes[state.guid] = record.number("UpTime") if uptime is None else uptime
+        if whole:
+            self._states = states
+            for table in (self._uptimes, self._guests, self._hardware, self._addresses):
+                for guid in [guid for guid in table if guid not in states]:
+                    del table[guid]
+        else:
+            self._states = {**self._states, **{g: s for g, s in states.items() if g in self._states}}
+
+    def _memory(self, state: StateFact, record: Record) -> int | None:
+        """Memory in use only where the configured size is not known: it changes with every round."""
+        hardware = self._hardware.get(state.guid)
+        return None if hardware is not None and hardware.memory_mb else record.number("MemoryUsage")
+
+    def _sample(self, guid: str, now: dt.datetime, record: Record) -> None:
+        with self._lock:
+            kept = self._samples.setdefault(guid, deque(maxlen=SAMPLES))
+            kept.append((now, record.number("ProcessorLoad"), record.number("MemoryUsage")))
+
+    def _react(self, before: Mapping[str, StateFact], touched: set[str]) -> None:
+        """What the states say about the rest."""
+        if before is self._states:
+            return
+        settings_due = False
+        for guid, state in self._states.items():
+            old = before.get(guid)
+            if old == state:
+                continue
+            if old is None or old.state != state.state:
+                self._expire("guests")
+            if guid not in self._settings or (old is not None and (old.doing != state.doing or old.name != state.name)):
+                settings_due = True
+        for guid, state in self._states.items():
+            guest = self._guests.get(guid)
+            silent = not any(addresses for _card, addresses in self._addresses.get(guid, ()))
+            if silent and state.state == 2 and guest is not None and guest.heartbeat == facts.HEARTBEAT_OK and \
+                    self._due("guests", 3.0):
+                self._expire("guests")
+        if touched:
+            self._expire("guests")
+        if settings_due and not self._first:
+            self._read_settings()
+
+    def _read_guests(self) -> None:
+        found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for row in filter(None, map(facts.guest_addresses, self._reader.guest_networks())):
+            guid, card, addresses = row
+            if addresses:
+                found.setdefault(guid, []).append((card, addresses))
+        self._addresses = {guid: tuple(rows) for guid, rows in found.items() if guid in self._states}
+        self._mark("guests")
+
+    def _read_slow(self) -> None:
+        self._hardware = {guid: fact for guid, fact in facts.hardware_facts(self._reader.hardware()).items()
+                          if guid in self._states}
+        self._switches = {
+            record.text("Name").upper(): (record.text("ElementName"), "")
+            for record in self._reader.optional("Msvm_VirtualEthernetSwitch", V2) if record.text("Name")
+        }
+        self._volumes = {
+            record.text("DeviceID"): (record.text("VolumeName"), record.text("FileSystem"), record.number("Size"),
+                                      record.number("FreeSpace"))
+            for record in self._reader.optional("Win32_LogicalDisk", CIMV2) if record.number("DriveType") == 3
+        }
+        for record in self._reader.optional("Win32_OperatingSystem", CIMV2):
+            free = record.number("FreePhysicalMemory")
+            # Rounded: free memory changes with every answer, and an inventory is not a meter.
+            rounded = None if free is None else (free >> 18) << 28
+            self._host = replace(self._host, memory_free_bytes=rounded, started=record.time("LastBootUpTime"))
+        self._slow_due = False
+        self._mark("slow")
+
+    # ---- putting it together -------------------------------------------------------------------------------
+
+    def _assemble(self, *, force: bool) -> Inventory | None:
+        before = self.inventory
+        now = self._clock.now()
+        no_migration = self._no_migration()
+        vms: dict[ObjectId, Vm] = {}
+        built: dict[str, tuple[VmFacts, Vm]] = {}
+        changed = before is None
+        for guid, state in self._states.items():
+            old = self._built.get(guid)
+            wanted = self._facts(guid, state, old[0] if old is not None else None, now, no_migration)
+            if old is not None and old[0] == wanted:
+                built[guid] = old
+            else:
+                built[guid] = (wanted, model.build_vm(wanted))
+                changed = True
+            vms[facts.object_id(guid)] = built[guid][1]
+        if before is not None and len(before.vms) != len(vms):
+            changed = True
+        self._built = built
+        host = model.build_host(self._host, self._host_refusals)
+        networks: Mapping[ObjectId, Network] = model.build_networks(self._switches, self._host_id)
+        storages: Mapping[ObjectId, Storage] = model.build_storages(self._volumes, self._host_id)
+        if before is not None:
+            host = _same(before.hosts.get(self._host_id), host)
+            networks, storages = _same(before.networks, networks), _same(before.storages, storages)
+            changed |= host is not before.hosts.get(self._host_id)
+            changed |= networks is not before.networks or storages is not before.storages
+        if not changed and not force:
+            return None
+        inventory = Inventory(server=self._server, taken=now, hosts={host.id: host}, vms=vms, networks=networks,
+                              storages=storages)
+        self.inventory = inventory
+        return inventory
+
+    def _facts(self, guid: str, state: StateFact, old: VmFacts | None, now: dt.datetime, no_migration: str) -> VmFacts:
+        power = model.power_of(state, old.power if old is not None else None)
+        running = power in (PowerState.RUNNING, PowerState.PAUSED)
+        uptime = self._uptimes.get(guid) if running else None
+        return VmFacts(
+            state=state, power=power, guest=self._guests.get(guid, GuestFact()), settings=self._settings.get(guid),
+            checkpoints=self._checkpoints.get(guid, ()), hardware=self._hardware.get(guid),
+            addresses=self._addresses.get(guid, ()),
+            started=model.started_at(uptime, now, old.started if old is not None else None),
+            booting=model.is_booting(uptime), host_id=self._host_id, no_migration=no_migration)
+
+
+def _same(old: _T | None, new: _T) -> _T:
+    """The old object where the new one is equal, so that nobody compares the two again."""
+    return old if old is not None and old == new else new
