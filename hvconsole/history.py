@@ -290,7 +290,7 @@ class History:
 
     def _start_afresh(self, exc: LocalError) -> None:
         assert self._db is not None
-        log.error("%s (%s)", exc.user_text, exc.detail)
+        log.warning("%s (%s)", exc.user_text, exc.detail)
         kept = self._db.set_aside(self._clock.now())
         self._db.open()
         self._hub.emit(
@@ -383,7 +383,7 @@ class History:
 
     def _complain(self, exc: LocalError) -> None:
         if self._trouble is None or self._trouble.user_text != exc.user_text:
-            log.error("%s (%s)", exc.user_text, exc.detail)
+            log.warning("%s (%s)", exc.user_text, exc.detail)
             consequence = " Monitoring goes on, but no automatic snapshots are taken."
             self._hub.emit(Notice(NOTICE_KEY, exc.user_text + consequence, "error"))
         self._trouble = exc

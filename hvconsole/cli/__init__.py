@@ -36,10 +36,20 @@ exit codes: 0 done, 1 the operation failed, 2 usage, 3 certificate, 4 login, 5 s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code. Argument errors leave by ``SystemExit(2)``, as argparse does it."""
+    _no_core_dumps()
     arguments = [*sys.argv[1:]] if argv is None else [*argv]
     if arguments and arguments[0] in COMMANDS:
         return _run_command(arguments[0], arguments[1:])
     return _run_window(arguments)
+
+
+def _no_core_dumps() -> None:
+    """Passwords are in memory while a session lasts; a crash must not write them to disk."""
+    try:
+        import resource  # POSIX only
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _run_command(name: str, rest: list[str]) -> int:
