@@ -12,6 +12,7 @@ import pytest
 import XenAPI
 
 from hvconsole.lab import Lab
+from hvconsole.lab.xapi.server import XapiSite
 
 
 @dataclass
@@ -76,6 +77,21 @@ def web(lab: Lab) -> Callable[..., tuple[int, Any, bytes]]:
             connection.close()
 
     return request
+
+
+def site_server(lab: Lab) -> XapiSite:
+    """The pool's server."""
+    server = lab.site_servers[0]
+    assert isinstance(server, XapiSite)
+    return server
+
+
+def fail_master(lab: Lab) -> str:
+    """Kill the master and wait until it is silent; its id."""
+    master = lab.fail_master()
+    assert master is not None
+    assert site_server(lab).wait_listening(master, listening=False, timeout_s=10)
+    return master
 
 
 def failure(call: Callable[..., Any], *arguments: Any) -> list[str]:

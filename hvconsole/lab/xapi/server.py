@@ -32,6 +32,7 @@ _IDLE_S = 3_600.0
 _MAX_BODY = 32 << 20
 _PORT_TRIES = 20
 _LINGER_S = 0.5
+_RETRY_S = 0.5
 _LINGER_BYTES = 64 << 20
 
 
@@ -51,11 +52,13 @@ class XapiSite:
         self._listeners: dict[str, socket.socket] = {}
         self._connections: dict[socket.socket, str] = {}
         self._lock = threading.Lock()
+        self._adjusted = threading.Condition(self._lock)
         self._selector = selectors.DefaultSelector()
         self._wake = socket.socketpair()
         self._threads: set[threading.Thread] = set()
         self._acceptor: threading.Thread | None = None
         self._stopping = False
+        self._retry = False
         self._unlisten: Callable[[], None] = _nothing
 
     # ---- life --------------------------------------------------------------------------------------------
@@ -141,6 +144,7 @@ class XapiSite:
 
     def _adjust_listeners(self) -> None:
         """Close listeners of dead hosts, open those of hosts that are back. Acceptor thread."""
+        self._retry = False
         with self._world.lock:
             states = {member.host_id: self.pool.member_host(member).state for member in self.pool.members.values()}
         for host_id, member in self.pool.members.items():
@@ -152,10 +156,21 @@ class XapiSite:
                 del self._listeners[host_id]
                 self._drop_connections(host_id)
             elif up and listener is None:
-                with contextlib.suppress(OSError):  # tried again at the next change
+                try:
                     listener = _listener(member.address, member.port)
-                    self._listeners[host_id] = listener
-                    self._selector.register(listener, selectors.EVENT_READ, host_id)
+                except OSError:  # somebody took the port meanwhile: tried again soon
+                    self._retry = True
+                    continue
+                self._listeners[host_id] = listener
+                self._selector.register(listener, selectors.EVENT_READ, host_id)
+
+        with self._adjusted:
+            self._adjusted.notify_all()
+
+    def wait_listening(self, host_id: str, *, listening: bool, timeout_s: float) -> bool:
+        """Wait until a host that died is silent, or one that came back is heard; False at the time limit."""
+        with self._adjusted:
+            return self._adjusted.wait_for(lambda: (host_id in self._listeners) is listening, timeout_s)
 
     def _drop_connections(self, host_id: str) -> None:
         with self._lock:
@@ -167,7 +182,9 @@ class XapiSite:
 
     def _accept(self) -> None:
         while not self._stopping:
-            for key, _ in self._selector.select():
+            if self._retry:
+                self._adjust_listeners()
+            for key, _ in self._selector.select(_RETRY_S if self._retry else None):
                 if key.data is None:
                     self._wake[0].recv(4096)
                     self._adjust_listeners()
