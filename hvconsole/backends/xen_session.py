@@ -256,7 +256,7 @@ class XenSession:
         except _Expired as exc:
             raise BadReply("The server answers a login as if we were logged in.") from exc
         except BadReply as exc:
-            if exc.__cause__ is None:
+            if exc.__cause__ is None or isinstance(exc.__cause__, XenAPI.Failure):
                 raise
             raise NotAHypervisor("The server answered, but not like a XenServer.", exc.detail) from exc
         self._handle = handle

@@ -1,0 +1,245 @@
+"""Following a server that forgets, restarts, is old, or lies about its events."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hvconsole.backends import open_hypervisor
+from hvconsole.backends.base import Secret, TaskContext
+from hvconsole.backends.xen_cache import Cache
+from hvconsole.backends.xen_rows import PARSERS
+from hvconsole.backends.xen_watch import CLASSES, Watch
+from hvconsole.clock import SystemClock
+from hvconsole.errors import BadReply, HvError, NotSupported, OperationError, Refused, TaskCancelled
+from hvconsole.lab import Lab
+from hvconsole.model import ObjectId, ServerInfo
+from hvconsole.profiles import parse_url
+from hvconsole.trust import FixedPins, PinStore
+
+SERVER = ServerInfo(platform="xenserver", product="XCP-ng", version="8.3", address="h", port=443, user="root")
+
+
+class FakeSession:
+    """Answers what the test put there: records by class, batches of events in turn."""
+
+    def __init__(self) -> None:
+        self.generation = 1
+        self.records: dict[str, Any] = {name: {} for name in PARSERS}
+        self.records["pool"] = {"pool1": {"uuid": "u-pool"}}
+        self.records["VM"] = {"vm1": {"uuid": "u-vm1", "name_label": "one"}}
+        self.batches: list[Any] = []
+        self.reads: list[str] = []
+        self.tokens: list[str] = []
+        self.inject: Any = "token-0"
+
+    def read_all(self, name: str) -> Any:
+        self.reads.append(name)
+        value = self.records[name]
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def call(self, method: str, *params: Any, **_options: Any) -> Any:
+        if method == "pool.get_all":
+            return ["pool1"]
+        if method == "event.inject":
+            value = self.inject
+        else:
+            self.tokens.append(params[1])
+            value = self.batches.pop(0) if self.batches else {"events": [], "token": "t", "valid_ref_counts": {}}
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+
+def watching(session: FakeSession) -> Watch:
+    return Watch(session, Cache(SERVER), SystemClock())  # type: ignore[arg-type]
+
+
+def names(watch: Watch) -> set[str]:
+    inventory = watch._cache.latest
+    assert inventory is not None
+    return {vm.name for vm in inventory.vms.values()}
+
+
+def batch(*events: dict[str, Any], token: str = "t1", **counts: int) -> dict[str, Any]:
+    return {"events": list(events), "token": token, "valid_ref_counts": counts}
+
+
+def add(ref: str, name: str) -> dict[str, Any]:
+    return {
+        "class": "vm",
+        "operation": "add",
+        "ref": ref,
+        "snapshot": {"uuid": f"u-{ref}", "name_label": name},
+    }
+
+
+def test_events_continue_from_the_token_taken_before_the_reads() -> None:
+    session = FakeSession()
+    session.batches = [batch(add("vm2", "two"), vm=2)]
+    watch = watching(session)
+    watch.watch(1)
+    assert watch.watch(1) is not None
+    assert names(watch) == {"one", "two"}
+    assert session.tokens[0] == "token-0"
+    assert session.reads == list(CLASSES)
+
+
+def test_missed_deletion_is_found_by_the_counts_and_the_class_read_once() -> None:
+    session = FakeSession()
+    session.records["VM"]["vm2"] = {"uuid": "u-vm2", "name_label": "two"}
+    watch = watching(session)
+    watch.watch(1)
+    del session.records["VM"]["vm2"]
+    session.batches = [batch(vm=1, task=7), batch(vm=1)]
+    session.reads.clear()
+    assert watch.watch(1) is not None
+    assert names(watch) == {"one"}
+    assert session.reads == ["VM"]
+
+
+def test_a_count_that_never_fits_does_not_make_it_read_for_ever() -> None:
+    session = FakeSession()
+    session.batches = [batch(vm=99) for _ in range(20)]
+    watch = watching(session)
+    watch.watch(1)
+    session.reads.clear()
+    watch.watch(0.2)
+    assert session.reads == ["VM"]
+
+
+@pytest.mark.parametrize("code", ["EVENT_FROM_TOKEN_PARSE_FAILURE", "EVENTS_LOST"])
+def test_refused_token_means_reading_everything_again(code: str) -> None:
+    session = FakeSession()
+    watch = watching(session)
+    watch.watch(1)
+    session.records["VM"] = {"vm3": {"uuid": "u-vm3", "name_label": "three"}}
+    session.batches = [Refused("lost", code=code)]
+    assert watch.watch(1) is not None
+    assert names(watch) == {"three"}
+
+
+def test_new_login_means_reading_everything_again() -> None:
+    session = FakeSession()
+    watch = watching(session)
+    first = watch.watch(1)
+    assert first is not None
+    session.generation += 1
+    session.records["VM"]["vm2"] = {"uuid": "u-vm2", "name_label": "two"}
+    second = watch.watch(1)
+    assert second is not None
+    assert second.vms[ObjectId("u-vm1")] is first.vms[ObjectId("u-vm1")]
+    assert names(watch) == {"one", "two"}
+
+
+def test_server_without_inject_gives_its_token_by_event_from() -> None:
+    session = FakeSession()
+    session.inject = NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
+    session.batches = [batch(token="from"), batch(add("vm2", "two"), vm=2)]
+    watch = watching(session)
+    watch.watch(1)
+    assert watch.watch(1) is not None
+    assert session.tokens == ["", "from"]
+
+
+def test_server_without_events_is_read_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hvconsole.backends.xen_watch.POLL_S", 0.05)
+    session = FakeSession()
+    session.inject = NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
+    session.batches = [NotSupported("no", code="MESSAGE_METHOD_UNKNOWN") for _ in range(100)]
+    watch = watching(session)
+    watch.watch(1)
+    session.records["VM"] = {"vm3": {"uuid": "u-vm3", "name_label": "three"}}
+    assert watch.watch(2) is not None
+    assert names(watch) == {"three"}
+
+
+def test_class_that_an_old_server_lacks_is_empty() -> None:
+    session = FakeSession()
+    session.records["PBD"] = NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
+    assert watching(session).watch(1) is not None
+    session.records["VM"] = NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
+    with pytest.raises(OperationError):
+        watching(session).watch(1)
+
+
+def test_failed_read_is_repeated_at_the_next_watch() -> None:
+    session = FakeSession()
+    watch = watching(session)
+    good, session.records["SR"] = session.records["SR"], BadReply("junk")
+    with pytest.raises(BadReply):
+        watch.watch(1)
+    session.records["SR"] = good
+    assert watch.watch(1) is not None
+
+
+def test_woken_watch_looks_again() -> None:
+    session = FakeSession()
+    watch = watching(session)
+    watch.watch(1)
+    session.records["VM"]["vm2"] = {"uuid": "u-vm2", "name_label": "two"}
+    session.batches = [TaskCancelled("woken")]
+    watch.wake(stale=True)
+    assert watch.watch(1) is not None
+    assert names(watch) == {"one", "two"}
+
+
+HOSTILE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["vm", "add", "mod", "del", "vm1"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["events", "token", "valid_ref_counts", "class", "operation", "ref", "snapshot", "vm"]),
+            inner,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(HOSTILE, max_size=4))
+def test_no_batch_of_events_does_more_than_fail(batches: list[Any]) -> None:
+    session = FakeSession()
+    session.batches = [*batches, BadReply("end")]
+    watch = watching(session)
+    watch.watch(1)
+    for _ in range(len(batches) + 2):
+        try:
+            watch.watch(0)
+            watch._wait(0.01)
+        except HvError:
+            pass
+    assert watch._cache.latest is not None
+
+
+def test_ten_changes_while_nobody_looks_are_one_inventory(lab: Lab) -> None:
+    server = lab.servers[0]
+    profile = parse_url(server.url)
+    trust = FixedPins({profile.addresses[0]: server.sha256}, PinStore())
+    hv = open_hypervisor(profile.target(), Secret(password=server.password), trust, SystemClock())
+    try:
+        first = hv.watch(10)
+        assert first is not None
+        vm = next(iter(first.vms.values()))
+        renamed = threading.Thread(target=lambda: [hv.rename(vm.id, f"name {n}", TaskContext()) for n in range(10)])
+        renamed.start()
+        renamed.join()
+        deadline = time.monotonic() + 10
+        seen = first
+        while seen.vms[vm.id].name != "name 9":
+            assert time.monotonic() < deadline
+            seen = hv.watch(1) or seen
+    finally:
+        hv.close()
