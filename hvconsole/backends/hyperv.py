@@ -33,7 +33,7 @@ from hvconsole.backends.hyperv_jobs import Jobs
 from hvconsole.backends.hyperv_life import LifeVerbs
 from hvconsole.backends.hyperv_model import HostFacts
 from hvconsole.backends.hyperv_move import MoveVerbs
-from hvconsole.backends.hyperv_poll import Poller
+from hvconsole.backends.hyperv_poll import HOST, Poller
 from hvconsole.backends.hyperv_power import PowerVerbs
 from hvconsole.backends.hyperv_read import SNAPSHOTS, Reader
 from hvconsole.backends.hyperv_snapshots import SnapshotVerbs
@@ -228,8 +228,8 @@ class HypervHost(Hypervisor):
         return self._details.vm(self._guid(vm_id))
 
     def metrics(self, object_id: ObjectId, seconds: int = 600) -> Metrics:
-        guid = self._guid(object_id)
-        return self._details.metrics(self._poller.samples(guid), seconds)
+        of_host = object_id == self._host_id
+        return self._details.metrics(self._poller.samples(HOST if of_host else self._guid(object_id)), seconds)
 
     def network_map(self, host_id: ObjectId) -> NetworkMap:
         self._this_host(host_id)

@@ -69,7 +69,9 @@ class Details:
 
     def _nics(self, guid: str) -> tuple[Nic, ...]:
         shown = self._names().get(facts.object_id(guid))
-        hardware = facts.hardware_facts(self._reader.hardware((guid,))).get(guid)
+        # Whether a cable is plugged is not among the columns that all kinds of hardware share.
+        rows = [*self._reader.hardware((guid,)), *self._reader.devices("Msvm_EthernetPortAllocationSettingData", guid)]
+        hardware = facts.hardware_facts(rows).get(guid)
         inventory = self._inventory()
         networks = inventory.networks if inventory is not None else {}
         addresses = {nic.id: nic.addresses for nic in shown.nics} if shown is not None else {}

@@ -44,6 +44,7 @@ MANY_VMS = 200
 FEW_UNKNOWN = 60
 """So many VMs' hardware is read within the round that finds them; more of them in the next."""
 SAMPLES = 720
+HOST = "host"
 
 Sample = tuple[dt.datetime, int | None, int | None]
 """(when, processor load in percent, memory in MiB)."""
@@ -112,7 +113,7 @@ class Poller:
         self._wake.set()
 
     def samples(self, vm_guid: str) -> tuple[Sample, ...]:
-        """What the rounds have measured of a VM, oldest first."""
+        """What the rounds have measured of a VM, or (``HOST``) of all VMs together, oldest first."""
         with self._lock:
             return tuple(self._samples.get(vm_guid, ()))
 
@@ -226,6 +227,7 @@ class Poller:
     def _take(self, records: list[Record], *, whole: bool) -> None:
         states: dict[str, StateFact] = {}
         now = self._clock.now()
+        load, memory = 0, 0
         for record in records:
             state = facts.state_fact(record)
             if state is None:
@@ -236,27 +238,29 @@ class Poller:
                 guest, known = facts.guest_fact(record), self._guests.get(state.guid)
                 # A guest that is down says nothing; what it was is still of interest.
                 system = guest.os or (known.os if known is not None else "")
-                self._guests[state.guid] = replace(guest, os=system, memory_mb=self._memory(state, record))
-                self._sample(state.guid, now, record)
+                self._guests[state.guid] = replace(guest, os=system)
+                percent, used = record.number("ProcessorLoad"), record.number("MemoryUsage")
+                self._sample(state.guid, now, percent, used)
+                load += (percent or 0) * (guest.vcpus or 1)
+                memory += used or 0
             uptime = record.number("OnTimeInMilliseconds")
             self._uptimes[state.guid] = record.number("UpTime") if uptime is None else uptime
         if whole:
             self._states = states
+            if records and self._guests:
+                self._sample(HOST, now, load // max(1, self._host.cpus or 1), memory)
             for table in (self._uptimes, self._guests, self._hardware, self._addresses):
                 for guid in [guid for guid in table if guid not in states]:
                     del table[guid]
+            with self._lock:
+                for guid in [guid for guid in self._samples if guid not in states and guid != HOST]:
+                    del self._samples[guid]
         else:
             self._states = {**self._states, **{g: s for g, s in states.items() if g in self._states}}
 
-    def _memory(self, state: StateFact, record: Record) -> int | None:
-        """Memory in use only where the configured size is not known: it changes with every round."""
-        hardware = self._hardware.get(state.guid)
-        return None if hardware is not None and hardware.memory_mb else record.number("MemoryUsage")
-
-    def _sample(self, guid: str, now: dt.datetime, record: Record) -> None:
+    def _sample(self, guid: str, now: dt.datetime, percent: int | None, memory_mb: int | None) -> None:
         with self._lock:
-            kept = self._samples.setdefault(guid, deque(maxlen=SAMPLES))
-            kept.append((now, record.number("ProcessorLoad"), record.number("MemoryUsage")))
+            self._samples.setdefault(guid, deque(maxlen=SAMPLES)).append((now, percent, memory_mb))
 
     def _react(self, before: Mapping[str, StateFact], touched: set[str]) -> None:
         """What the states say about the rest."""
@@ -351,9 +355,13 @@ class Poller:
         power = model.power_of(state, old.power if old is not None else None)
         running = power in (PowerState.RUNNING, PowerState.PAUSED)
         uptime = self._uptimes.get(guid) if running else None
+        guest, hardware = self._guests.get(guid, GuestFact()), self._hardware.get(guid)
+        if hardware is not None and hardware.memory_mb:
+            # Memory in use changes with every answer; it only stands in for a size that is not known.
+            guest = replace(guest, memory_mb=None)
         return VmFacts(
-            state=state, power=power, guest=self._guests.get(guid, GuestFact()), settings=self._settings.get(guid),
-            checkpoints=self._checkpoints.get(guid, ()), hardware=self._hardware.get(guid),
+            state=state, power=power, guest=guest, settings=self._settings.get(guid),
+            checkpoints=self._checkpoints.get(guid, ()), hardware=hardware,
             addresses=self._addresses.get(guid, ()),
             started=model.started_at(uptime, now, old.started if old is not None else None),
             booting=model.is_booting(uptime), host_id=self._host_id, no_migration=no_migration)

@@ -27,6 +27,10 @@ class Platform:
     toolless_vm: str = ""
     halted_vm: str = ""
     vm_with_snapshots: str = ""
+    already_there_is_success: bool = False
+    """Asking for the state that a VM is in already is no error."""
+    exports_to_host: bool = False
+    """Exports are folders on the server; no file comes here."""
 
 
 PLATFORMS = (
@@ -40,5 +44,18 @@ PLATFORMS = (
         toolless_vm="telephony",
         halted_vm="erp-test",
         vm_with_snapshots="db-01",
+    ),
+    Platform(
+        name="hyperv",
+        site="hyperv",
+        expire_sessions=lambda server: server.cut_connections(),
+        snapshot_request="Msvm_VirtualSystemSnapshotService.CreateSnapshot",
+        login_request="Identify",
+        running_vm="zrh-dc01",
+        toolless_vm="zrh-fw",
+        halted_vm="zrh-test01",
+        vm_with_snapshots="zrh-web01",
+        already_there_is_success=True,
+        exports_to_host=True,
     ),
 )

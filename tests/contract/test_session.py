@@ -79,7 +79,8 @@ class TestWatch:
     ) -> None:
         first = viewer.inventory
         with site.world.lock:
-            names = {vm.name for vm in site.world.vms.values() if not vm.is_control_domain}
+            ours = {each.id for each in site.world.sites.values() if each.name == site.server.name}
+            names = {vm.name for vm in site.world.vms.values() if not vm.is_control_domain and vm.site_id in ours}
         assert {vm.name for vm in first.vms.values()} >= names
         hv.start(halted_vm.id, ctx)
         viewer.until_vm(halted_vm.id, lambda vm: vm.power is PowerState.RUNNING)
