@@ -120,6 +120,11 @@ EMERGENCY_CODES = frozenset(
 )
 """What a host that lost its master answers to a normal login."""
 
+
+class StillBooting(errors.Unreachable):
+    """What a host says while its toolstack starts, and also as long as it waits for a master that is dead."""
+
+
 _HOST = re.compile(r"[0-9A-Za-z._:%-]{1,253}")
 
 
@@ -176,7 +181,7 @@ def _connection_error(code: str, params: list[str], words: str) -> HvError | Non
             "The host is in emergency mode: it can't find its pool master. An emergency login is possible.", words
         )
     if code == "HOST_STILL_BOOTING":
-        return errors.Unreachable("The host is still starting its management services.", words)
+        return StillBooting("The host is still starting its management services.", words)
     if code == "TASK_CANCELLED":
         return errors.TaskCancelled("Cancelled.", words)
     return None

@@ -12,8 +12,9 @@ from typing import Any
 from hvconsole.backends import xen_fields as f
 from hvconsole.backends.base import Secret, Target, Trust
 from hvconsole.backends.wire import Wire
+from hvconsole.backends.xen_errors import StillBooting
 from hvconsole.backends.xen_session import XenSession
-from hvconsole.errors import HostIsSlave, InvalidInput, OperationError, Unreachable
+from hvconsole.errors import EmergencyMode, HostIsSlave, HvError, InvalidInput, OperationError, Unreachable
 from hvconsole.model import ServerInfo
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,9 @@ def log_in(wire: Wire, target: Target, secret: Secret, trust: Trust) -> XenSessi
     for address in candidates:
         try:
             return XenSession(wire, address, target.user, secret, local=local)
+        except StillBooting as exc:
+            _raise_if_in_emergency(wire, address, target.user, secret, exc)
+            first = first or exc
         except Unreachable as exc:
             log.info("%s can't be reached: %s", address[0], exc.detail)
             first = first or exc
@@ -48,6 +52,26 @@ def log_in(wire: Wire, target: Target, secret: Secret, trust: Trust) -> XenSessi
             return XenSession(wire, master, target.user, secret)
     assert first is not None
     raise first
+
+
+def _raise_if_in_emergency(wire: Wire, address: tuple[str, int], user: str, secret: Secret, said: StillBooting) -> None:
+    """A local login tells a host that boots from one that waits for a dead master. Raises ``EmergencyMode``."""
+    try:
+        session = XenSession(wire, address, user, secret, local=True)
+    except HvError as exc:
+        log.debug("no local login at %s: %s", address[0], exc.detail)
+        return
+    try:
+        in_emergency = session.call("host.is_in_emergency_mode") is True
+    except HvError:
+        in_emergency = False
+    finally:
+        session.log_out()
+    if in_emergency:
+        raise EmergencyMode(
+            "The host is in emergency mode: it can't find its pool master. An emergency login is possible.",
+            said.detail,
+        ) from said
 
 
 def is_emergency(target: Target) -> bool:

@@ -1,0 +1,170 @@
+"""The master is dead: local login to a member, what it says, and the two ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hvconsole.backends import open_hypervisor
+from hvconsole.backends.base import Capability, Hypervisor, Secret, Target, TaskContext
+from hvconsole.clock import SystemClock
+from hvconsole.errors import (
+    AuthError,
+    BadPowerState,
+    EmergencyMode,
+    HostIsSlave,
+    HvError,
+    InvalidInput,
+    SessionLost,
+    Unreachable,
+)
+from hvconsole.lab import Lab
+from hvconsole.model import ObjectId, Verb
+from hvconsole.trust import FixedPins, PinStore
+
+
+class Rescuer:
+    """Somebody with the addresses and the password of the lab's pool."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.server = lab.servers[0]
+        self.members = [(member.rpartition(":")[0], int(member.rpartition(":")[2])) for member in self.server.members]
+        self.trust = FixedPins(dict.fromkeys(self.members, self.server.sha256), PinStore())
+        self.opened: list[Hypervisor] = []
+
+    def log_in(self, member: int, *, emergency: bool = True, password: str = "") -> Hypervisor:
+        hv = open_hypervisor(
+            Target(
+                platform="xenserver",
+                addresses=(self.members[member],),
+                user="root",
+                options={"emergency": "yes"} if emergency else {},
+                known_members=tuple(host for host, _port in self.members) if emergency else (),
+            ),
+            Secret(password=password or self.server.password),
+            self.trust,
+            SystemClock(),
+        )
+        self.opened.append(hv)
+        return hv
+
+
+@pytest.fixture
+def rescuer(lab: Lab) -> Iterator[Rescuer]:
+    rescuer = Rescuer(lab)
+    yield rescuer
+    for hv in rescuer.opened:
+        hv.close()
+
+
+def test_member_names_its_master(rescuer: Rescuer) -> None:
+    with pytest.raises(HostIsSlave) as caught:
+        rescuer.log_in(1, emergency=False)
+    assert caught.value.master_address == rescuer.members[0][0]
+
+
+def test_host_that_is_fine_says_so(rescuer: Rescuer) -> None:
+    hv = rescuer.log_in(1)
+    inventory = hv.watch(5)
+    assert inventory is not None
+    assert inventory.emergency is not None
+    assert not inventory.emergency.in_emergency_mode
+    assert inventory.emergency.host_address == rescuer.members[1][0]
+    pool = next(iter(inventory.pools.values()))
+    assert "emergency" in pool.refusals[Verb.BECOME_MASTER]
+    with pytest.raises(BadPowerState):
+        hv.become_master(TaskContext())
+    with pytest.raises(BadPowerState):
+        hv.point_to_master(rescuer.members[0][0], TaskContext())
+    assert hv.watch(0.1) is None
+
+
+class TestMasterDead:
+    @pytest.fixture(autouse=True)
+    def master_dies(self, lab: Lab) -> None:
+        assert lab.fail_master() is not None
+
+    def test_normal_login_is_refused_with_the_reason(self, rescuer: Rescuer) -> None:
+        with pytest.raises(Unreachable):
+            rescuer.log_in(0, emergency=False)
+        with pytest.raises(EmergencyMode):
+            rescuer.log_in(1, emergency=False)
+
+    def test_wrong_password(self, rescuer: Rescuer) -> None:
+        with pytest.raises(AuthError):
+            rescuer.log_in(1, password="wrong")
+
+    def test_says_that_it_is_in_emergency_mode(self, rescuer: Rescuer) -> None:
+        hv = rescuer.log_in(1)
+        assert hv.capabilities == Capability.EMERGENCY
+        inventory = hv.watch(5)
+        assert inventory is not None
+        assert inventory.emergency is not None
+        assert inventory.emergency.in_emergency_mode
+        assert inventory.emergency.cause
+        assert set(inventory.emergency.known_members) == {host for host, _port in rescuer.members}
+        pool = next(iter(inventory.pools.values()))
+        assert Verb.BECOME_MASTER not in pool.refusals
+
+    def test_everything_else_is_refused(self, rescuer: Rescuer) -> None:
+        hv = rescuer.log_in(1)
+        ctx = TaskContext()
+        nothing = ObjectId("x")
+        for ask in (
+            lambda: hv.start(nothing, ctx),
+            lambda: hv.shutdown(nothing, ctx),
+            lambda: hv.power_off(nothing, ctx),
+            lambda: hv.reboot(nothing, ctx),
+            lambda: hv.reset(nothing, ctx),
+            lambda: hv.rename(nothing, "n", ctx),
+            lambda: hv.delete_vm(nothing, ctx),
+            lambda: hv.details(nothing),
+            lambda: hv.host_info(nothing),
+            lambda: hv.snapshot(nothing, "n", "", ctx),
+        ):
+            with pytest.raises(HvError):
+                ask()
+
+    def test_become_master(self, rescuer: Rescuer) -> None:
+        hv = rescuer.log_in(1)
+        hv.watch(5)
+        hv.become_master(TaskContext())
+        pool = rescuer.log_in(1, emergency=False)
+        inventory = pool.watch(5)
+        assert inventory is not None
+        master = next(host for host in inventory.hosts.values() if host.is_master)
+        assert master.address == rescuer.members[1][0]
+        # the other members follow
+        with pytest.raises(HostIsSlave) as caught:
+            rescuer.log_in(2, emergency=False)
+        assert caught.value.master_address == rescuer.members[1][0]
+
+    def test_point_to_another_master(self, rescuer: Rescuer, lab: Lab) -> None:
+        rescuer.log_in(1).become_master(TaskContext())
+        hv = rescuer.log_in(2)
+        inventory = hv.watch(5)
+        assert inventory is not None
+        for bad in ("", "a b", "https://x", "host/../x", "x" * 400):
+            with pytest.raises(HvError):
+                hv.point_to_master(bad, TaskContext())
+
+    def test_point_to_master_by_hand(self, rescuer: Rescuer, lab: Lab) -> None:
+        hv = rescuer.log_in(2)
+        with pytest.raises(InvalidInput):
+            hv.point_to_master("https://10.0.0.1", TaskContext())
+        lab.repair_master()
+        inventory = hv.watch(5)
+        assert inventory is not None
+        if inventory.emergency is not None and inventory.emergency.in_emergency_mode:
+            hv.point_to_master(rescuer.members[0][0], TaskContext())
+            with pytest.raises(HostIsSlave):
+                rescuer.log_in(2, emergency=False)
+
+    def test_close_ends_it(self, rescuer: Rescuer) -> None:
+        hv = rescuer.log_in(1)
+        hv.close()
+        hv.close()
+        with pytest.raises(SessionLost):
+            hv.watch(1)
