@@ -7,6 +7,9 @@ from hvconsole.lab.objects import Host, HostState, Power, Vm
 from hvconsole.lab.tasks import Task
 from hvconsole.lab.world import World
 
+_MASTER_LINGERS_S = 0.3
+"""A pool's master still answers the call that sends it down."""
+
 
 def set_enabled(world: World, host_id: str, *, enabled: bool) -> None:
     """Let a host take new VMs, or not."""
@@ -87,7 +90,7 @@ def reboot(world: World, host_id: str, *, task: Task | None = None) -> None:
         if host is not None and host.state is HostState.REBOOTING:
             repair(world, host_id)
 
-    world.later(max(world.timing.host_reboot, 0.05), back)
+    world.later(max(world.timing.host_reboot, 2 * _MASTER_LINGERS_S), back)
 
 
 def shutdown(world: World, host_id: str, *, task: Task | None = None) -> None:
@@ -103,9 +106,13 @@ def _go_down(world: World, host_id: str, verb: str, state: HostState, task: Task
             raise errors.InUse(host_id, guests[0].id)
     with world.operation(host, verb, task) as job:
         world.misbehave(job, host, verb)
-        with world.lock:
+
+        def down() -> None:
             host.state = state
             world.changed(host)
+
+        is_master = world.sites[host.site_id].master_id == host.id
+        world.later(_MASTER_LINGERS_S if is_master else 0.0, down)
 
 
 def fail(world: World, host_id: str) -> None:

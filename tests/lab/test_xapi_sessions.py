@@ -169,3 +169,20 @@ def test_eight_threads_on_one_handle(clients: Clients) -> None:
     for thread in threads:
         thread.join(30)
     assert not errors
+
+
+def test_the_master_reboots_and_forgets_its_sessions(lab: Lab, clients: Clients) -> None:
+    session = clients.session()
+    api = session.xenapi
+    for vm in lab.world.vms_on(lab.world.sites[next(iter(lab.world.sites))].master_id or ""):
+        vm.blocked.clear()
+        api.VM.hard_shutdown(api.VM.get_by_uuid(vm.id))
+    master = api.host.get_by_name_label("xen-basel-1")[0]
+    uuid, ref = api.host.get_uuid(master), session._session
+    api.host.disable(master)
+    api.host.reboot(master)
+    assert site_server(lab).wait_listening(uuid, listening=False, timeout_s=10)
+    assert site_server(lab).wait_listening(uuid, listening=True, timeout_s=10)
+    fresh = clients.session()
+    assert fresh.VM.get_all(ref)["ErrorDescription"] == ["SESSION_INVALID", ref]
+    assert fresh.xenapi.host.get_enabled(master) is True

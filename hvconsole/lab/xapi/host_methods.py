@@ -175,6 +175,7 @@ def emergency_transition_to_master(call: Call) -> None:
             raise Failure("HOST_ITS_OWN_MASTER")
         call.member.master_id = call.member.host_id
         hosts.become_master(pool.world, pool.site.id, call.member.host_id)
+        pool.restart_toolstack()
 
 
 @message("pool.emergency_reset_master", "s")
@@ -211,6 +212,7 @@ def designate_new_master(call: Call, ref: str) -> None:
         hosts.become_master(pool.world, pool.site.id, host.id)
         for member in pool.members.values():
             member.master_id = host.id
+        pool.restart_toolstack()
 
 
 @message("pool.ping_slave")

@@ -51,6 +51,7 @@ class Pool:
         self.emergency_cause: tuple[str, ...] = ("HOST_STILL_BOOTING",)
         """What members in emergency mode answer to everything that is not an emergency call."""
         self.stopping = False
+        self._up: dict[str, bool] = {}
         self._stop_listening: Callable[[], None] = _nothing
 
     # ---- life --------------------------------------------------------------------------------------------
@@ -88,22 +89,29 @@ class Pool:
         self.sessions.expire_all()
 
     def restart_toolstack(self) -> None:
-        """What restarting xapi does: sessions and tasks are gone; work under way goes on unseen."""
+        """What restarting xapi on the master does, or a new master: the pool's sessions and tasks are gone.
+
+        Work under way goes on unseen; local sessions of members stay.
+        """
         with self.world.lock:
             for task in list(self.world.tasks.values()):
                 if task.site_id == self.site.id:
                     self.world.forget_task(task)
             for row in list(self.db.rows("session")):
                 self.db.delete("session", row.ref)
-        self.sessions.expire_all()
+        self.sessions.expire_all(local_too=False)
 
     def _follow(self, change: Change) -> None:
         self.projector.follow(change)
         self.chronicle.follow(change)
         if change.kind == "host":
             host = self.world.hosts.get(change.id)
-            if host is not None and host.state is HostState.UP:
+            was_up = self._up.get(change.id, True)
+            self._up[change.id] = host is not None and host.state is HostState.UP
+            if host is not None and not was_up and host.state is HostState.UP:
                 self._rejoin(host)
+                if host.id == self.site.master_id:
+                    self.restart_toolstack()
 
     def _rejoin(self, host: Host) -> None:
         """A host that comes back after another one took over follows the new master."""

@@ -73,11 +73,12 @@ class Sessions:
                 self._end(session)
         self._on_end()
 
-    def expire_all(self) -> None:
-        """End every session, as a toolstack restart does."""
+    def expire_all(self, *, local_too: bool = True) -> None:
+        """End every session, as a toolstack restart does; ``local_too`` False spares emergency logins."""
         with self._lock:
             for session in list(self._sessions.values()):
-                self._end(session)
+                if local_too or session.local_to is None:
+                    self._end(session)
         self._on_end()
 
     def all(self) -> list[Session]:
