@@ -113,12 +113,11 @@ class Catalogue:
 
     def _own_commands(self) -> list[Command]:
         o = self._owner
-        dialogs = o.dialogs
         own = [
             Command(
                 "connect",
                 "Connect to server…",
-                lambda: dialogs.connect(),
+                lambda: o.dialogs.connect(),
                 icon="plug",
                 shortcut="Control-Shift-N",
                 help="Connect to a server",
@@ -133,7 +132,7 @@ class Catalogue:
             Command(
                 "preferences",
                 "Preferences…",
-                lambda: dialogs.preferences(),
+                lambda: o.dialogs.preferences(),
                 icon="settings",
                 shortcut="Control-comma",
                 help="Preferences",
@@ -179,7 +178,7 @@ class Catalogue:
             Command(
                 "monitor-settings",
                 "Monitor settings…",
-                lambda: dialogs.monitor_settings([s for s in self.subjects() if s.vm is not None]),
+                lambda: o.dialogs.monitor_settings([s for s in self.subjects() if s.vm is not None]),
                 self._why_no_vm,
             ),
             Command("copy-name", "Copy name", self._copy_names, self._why_nothing, shortcut="Control-c"),
@@ -191,8 +190,8 @@ class Catalogue:
                 self._why_nothing,
                 shortcut="Alt-Return",
             ),
-            Command("help", "Keys and help", lambda: dialogs.help(), shortcut="F1", while_typing=True),
-            Command("about", "About hvconsole", lambda: dialogs.about()),
+            Command("help", "Keys and help", lambda: o.dialogs.help(), shortcut="F1", while_typing=True),
+            Command("about", "About hvconsole", lambda: o.dialogs.about()),
         ]
         own += [self._tab_command(number) for number in range(1, 10)]
         own += [self._grouping_command(grouping, label) for grouping, label in GROUPING_LABELS.items()]

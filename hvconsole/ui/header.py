@@ -32,6 +32,8 @@ _CONNECTION = {
     ConnectionState.CLOSED: ("Disconnected", "Off", "state:halted"),
 }
 _ICONS = {ItemKind.VM: "monitor", ItemKind.HOST: "server", ItemKind.SNAPSHOT: "camera"}
+_NAMED = 6
+"""How many names of a multiple selection are shown."""
 _DOT = "   ·   "
 
 
@@ -63,12 +65,13 @@ class Header:
     def show(
         self,
         selection: Selection,
-        subject: Subject | None,
+        subjects: Sequence[Subject],
         status: MonitorStatus | None,
         commands: Sequence[Command],
         now: dt.datetime,
     ) -> None:
-        """Show the primary item; ``commands``: the last one gets the accent."""
+        """Show the selection: ``subjects`` are the first of it looked up; the last of ``commands`` gets the accent."""
+        subject = subjects[0] if subjects else None
         if subject is None:
             self._write("boxes", "Nothing selected", None, "Select a server, host or VM in the tree.")
             self._set_commands(())
@@ -77,8 +80,11 @@ class Header:
         icon = _ICONS.get(subject.item.kind, "boxes")
         name = safe_text(subject.name, 48)
         if count > 1:
+            names = [safe_text(s.name, 40) for s in subjects[:_NAMED]]
+            if count > len(names):
+                names.append("…")
             kind = {ItemKind.VM: "VMs", ItemKind.HOST: "hosts", ItemKind.SNAPSHOT: "snapshots"}.get(selection.kind)
-            self._write("list-checks", f"{count} {kind or 'objects'}", None, f"First of them: {name}")
+            self._write("list-checks", f"{count} {kind or 'objects'}", None, ", ".join(names))
         else:
             self._write(icon, name, _pill(subject, status), _where(subject, now))
         self._set_commands(commands)

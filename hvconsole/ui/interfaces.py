@@ -275,7 +275,10 @@ class Shell(Protocol):
     theme: Theme
     dispatcher: Dispatcher
     services: AppServices
-    dialogs: Dialogs
+
+    @property
+    def dialogs(self) -> Dialogs:
+        """What stops and asks."""
 
     @property
     def selection(self) -> Selection:

@@ -11,7 +11,7 @@ from hvconsole.connection import Connection
 from hvconsole.events import ConnectionState
 from hvconsole.model import Host, Pool, PoolKind, PowerState, Snapshot, Vm, VmKind
 from hvconsole.monitor.status import MonitorState, MonitorStatus
-from hvconsole.text import format_duration, safe_text
+from hvconsole.text import safe_text
 
 _SHOWN_NAME = 120
 """Characters of a name in the tree."""
@@ -46,24 +46,31 @@ def server_look(connection: Connection) -> Look:
     product = PLATFORM_NAMES.get(connection.profile.platform, connection.profile.platform)
     text = f"{name}  ·  {product}"
     state = connection.state
-    tags: tuple[str, ...] = ("server",)
-    badge = ""
+    badge = seen = ""
     inventory = connection.inventory
     if state is ConnectionState.CONNECTING:
         text = f"{name}  ·  connecting…"
     elif state is not ConnectionState.CONNECTED:
         age = connection.inventory_age_s
-        seen = f"last seen {format_duration(age)} ago" if age is not None else "never seen in this run"
+        seen = f"{short_age(age)} ago " if age is not None and inventory is not None else ""
         word = {
             ConnectionState.FAILED: "needs you",
             ConnectionState.RECONNECTING: "away",
             ConnectionState.CLOSED: "disconnected",
         }[state]
-        text = f"{name}  ·  {word}, {seen}" if inventory is not None else f"{name}  ·  {word}"
+        text = f"{name}  ·  {word}"
         badge = "warn" if state is ConnectionState.CLOSED else "bad"
     elif inventory is not None and inventory.emergency is not None:
         text, badge = f"{name}  ·  emergency mode", "bad"
-    return Look(text, "boxes", badge=badge, stale=not connection.connected, tags=tags)
+    return Look(text, "boxes", badge=badge, stale=not connection.connected, rtt=seen, tags=("server",))
+
+
+def short_age(seconds: float) -> str:
+    """How long ago, in few characters: "9 s", "3 min", "5 h", "41 d"."""
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit)} {name}"
+    return f"{int(seconds // 86_400)} d"
 
 
 def pool_look(pool: Pool, stale: bool) -> Look:

@@ -9,7 +9,8 @@ pills               ``Ok. Warn. Bad. Off. Info.`` + ``Pill.TLabel`` (on surface)
 buttons             ``[prefix]TButton  [prefix]Accent.TButton  [prefix]Danger.TButton  [prefix]Tool.TButton``
 fields              ``[prefix]TEntry  TCombobox  TSpinbox``; state "invalid" gives a red edge
 choices             ``[prefix]TCheckbutton  [prefix]TRadiobutton  Tab.TRadiobutton``
-lists               ``Treeview``; ``List.Treeview`` has no indicators and no indent
+lists               ``Treeview``; ``Active.Treeview`` while it has the keyboard (Tk marks only one row as focused);
+                    ``List.Treeview`` has no indicators and no indent
 ==================  ==========================================================================================
 """
 
@@ -29,6 +30,7 @@ from hvconsole.ui.tokens import Tokens
 GROUNDS = {"": "chrome", "Surface.": "surface", "Card.": "raised"}
 """Style prefix → token of the ground it is made for."""
 
+TREES = ("Treeview", "Active.Treeview", "List.Treeview")
 PILLS = ("ok", "warn", "bad", "off", "info")
 
 
@@ -334,7 +336,8 @@ class Styles:
             _part("Treeheading.image", side="right", sticky=""),
             _part("Treeheading.text", sticky="we"),
         )
-        for name, item in (("Treeview", (indicator, image, text)), ("List.Treeview", (image, text))):
+        for name in TREES:
+            item = (image, text) if name == "List.Treeview" else (indicator, image, text)
             self.style.layout(f"{name}.Item", [_part("Treeitem.padding", *item)])
             self.style.layout(name, [_part("Treeview.treearea")])
             self.style.layout(f"{name}.Heading", [_part("Treeheading.cell"), heading])
@@ -438,23 +441,25 @@ class Styles:
 
     def _color_lists(self) -> None:
         c, px, configure, map_ = self.tokens, self.px, self.style.configure, self.style.map
-        for name in ("Treeview", "List.Treeview"):
+        for name in TREES:
+            chosen = c.selection if name == "Active.Treeview" else c.selection_idle
+            flat = name == "List.Treeview"
             configure(
                 name,
                 background=c.surface,
                 fieldbackground=c.surface,
                 foreground=c.text,
                 rowheight=px(26),
-                indent=px(18) if name == "Treeview" else 0,
+                indent=0 if flat else px(18),
                 borderwidth=0,
                 padding=0,
             )
             map_(
                 name,
-                background=[("selected", "focus", c.selection), ("selected", c.selection_idle)],
+                background=[("selected", "focus", c.selection), ("selected", chosen)],
                 foreground=[("selected", "focus", c.selection_text), ("selected", c.text), ("disabled", c.faint)],
             )
-            configure(f"{name}.Item", padding=(px(4 if name == "Treeview" else 10), 0, 0, 0))
+            configure(f"{name}.Item", padding=(px(10 if flat else 4), 0, 0, 0))
             configure(
                 f"{name}.Heading",
                 background=c.surface,

@@ -201,6 +201,8 @@ class InventoryTree:
         tree.column("#0", width=px(200), minwidth=px(140), stretch=True)
         tree.column("rtt", width=px(80), stretch=False, anchor="e")
         self.theme.follow(tree, self._color_tags)
+        tree.bind("<FocusIn>", lambda _event: tree.configure(style="Active.Treeview"))
+        tree.bind("<FocusOut>", lambda _event: tree.configure(style="Treeview"))
         tree.bind("<<TreeviewSelect>>", self._on_select)
         tree.bind("<<TreeviewOpen>>", self._on_open)
         tree.bind("<Button-1>", self._on_click)

@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import ImageTk
 
+from hvconsole.errors import LocalError
 from hvconsole.events import (
     ConnectionChanged,
     Happened,
@@ -70,9 +71,16 @@ STATUS_MS = 8000
 
 
 def open_window(services: AppServices) -> MainWindow:
-    """Make Tk, its look and the window. Call once per process; ``main_loop`` runs it, ``destroy`` ends it."""
+    """Make Tk, its look and the window. Call once per process; ``main_loop`` runs it, ``destroy`` ends it.
+
+    Raises ``LocalError`` where there is no screen.
+    """
     prepare_screen()
-    root = tk.Tk(className="Hvconsole")
+    try:
+        root = tk.Tk(className="Hvconsole")
+    except tk.TclError as exc:
+        text = "There is no screen to open a window on; “hvconsole --help” lists what works without one."
+        raise LocalError(text, str(exc)) from exc
     root.withdraw()
     look = services.settings.current.appearance
     mode = system_mode(root) if look.mode == "system" else look.mode
@@ -104,15 +112,12 @@ class MainWindow:
         self._greeted = False
         self._listening: list[Unsubscribe] = []
         self._timers: dict[str, str] = {}
-        if make_dialogs is None:
-            from hvconsole.ui.dialogs.window_dialogs import WindowDialogs
-
-            make_dialogs = WindowDialogs
         if page_classes is None:
             from hvconsole.ui.pages import PAGES
 
             page_classes = PAGES
-        self.dialogs: Dialogs = make_dialogs(self)
+        self._make_dialogs = make_dialogs
+        self._dialogs: Dialogs | None = None
         self._runner = Runner(services.connections, lambda: self.dialogs, dispatcher, self.status)
         self.keyboard = Keyboard(root, self.status)
         self.catalogue = Catalogue(self, lambda: self.target)
@@ -318,12 +323,13 @@ class MainWindow:
     def _refresh_shell(self) -> None:
         """Header, toolbar, title, counts: cheap, and only what differs is drawn."""
         self._cancel_timer("refresh")
-        subject = self.selection.subject(self.services.connections)
+        first = Selection(self._selection.items[:10]).subjects(self.services.connections)
+        subject = first[0] if first else None
         status = None
         if subject is not None and subject.vm is not None and subject.snapshot is None:
             status = self.monitor_status(subject.item.server_id, subject.vm.id)
         commands = self._header_commands(subject)
-        self.header.show(self.selection, subject, status, commands, self.services.clock.now())
+        self.header.show(self.selection, first, status, commands, self.services.clock.now())
         self.toolbar.refresh()
         self._show_title(subject)
         self._show_counts()
@@ -372,6 +378,17 @@ class MainWindow:
             self.root.after_cancel(timer)
 
     # ---- Shell -------------------------------------------------------------------------------------------------
+
+    @property
+    def dialogs(self) -> Dialogs:
+        """What stops and asks. Loaded when first needed: the window is there sooner."""
+        if self._dialogs is None:
+            if self._make_dialogs is None:
+                from hvconsole.ui.dialogs.window_dialogs import WindowDialogs
+
+                self._make_dialogs = WindowDialogs
+            self._dialogs = self._make_dialogs(self)
+        return self._dialogs
 
     @property
     def selection(self) -> Selection:

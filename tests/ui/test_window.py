@@ -101,7 +101,8 @@ def test_a_server_that_went_away_is_grey_and_says_since_when(stand: Stand, until
     assert connection is not None
     connection.disconnect()
     server = stand.row(ItemKind.SERVER)
-    until(lambda: "last seen" in stand.tree.item(server, "text"))
+    until(lambda: "disconnected" in stand.tree.item(server, "text"))
+    until(lambda: stand.tree.set(server, "rtt").strip().endswith("s ago"))
     until(lambda: "stale" in stand.tree.item(stand.row(ItemKind.VM, "v1"), "tags"))
     assert "web-frontend-01" in stand.vm_names(), "the last known inventory stays"
     stand.select("v1")

@@ -1,0 +1,127 @@
+"""Pmw in the window's clothes: dialogs answer, fields complain, options are spelt right."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable
+from tkinter import ttk
+from typing import Any
+
+import pytest
+
+from hvconsole.ui import megawidgets
+from hvconsole.ui.theme import Theme
+
+pytestmark = pytest.mark.display
+Until = Callable[..., None]
+
+
+def press_soon(root: tk.Tk, act: Callable[[], object]) -> None:
+    """Do something once the dialog that is opened next is visible; give up after a while."""
+    tries = iter(range(200))
+
+    def look() -> None:
+        grabbed = root.tk.call("grab", "current")
+        if grabbed:
+            act()
+        elif next(tries, None) is not None:
+            root.after(20, look)
+
+    root.after(20, look)
+
+
+@pytest.mark.parametrize(("sequence", "answer"), [("<Return>", "Take snapshot"), ("<Escape>", "Cancel")])
+def test_a_dialog_is_answered_with_the_keyboard(root: tk.Tk, theme: Theme, sequence: str, answer: str) -> None:
+    made = megawidgets.dialog(theme, root, "Take snapshot", ("Take snapshot", "Cancel"))
+    entry = ttk.Entry(made.interior())
+    entry.pack()
+
+    def act() -> None:
+        entry.focus_force()
+        root.update()
+        entry.event_generate(sequence)
+
+    press_soon(root, act)
+    assert megawidgets.run_dialog(made, root, entry) == answer
+    assert not root.tk.call("grab", "current")
+
+
+def test_a_dialog_sits_on_its_parent_with_its_buttons_at_the_right(root: tk.Tk, theme: Theme, until: Until) -> None:
+    made = megawidgets.dialog(theme, root, "Delete", ("Delete", "Cancel"), danger=True)
+    ttk.Label(made.interior(), text="x" * 80).pack()
+    window = made.component("hull")
+    box = made.component("buttonbox")
+    seen: list[Any] = []
+
+    def act() -> None:
+        root.update()
+        seen.append((window.winfo_rootx(), window.winfo_width(), [box.button(i).winfo_x() for i in range(2)]))
+        made.invoke(1)
+
+    press_soon(root, lambda: root.after(100, act))
+    assert megawidgets.run_dialog(made, root) == "Cancel"
+    x, width, buttons = seen[0]
+    assert root.winfo_rootx() <= x <= root.winfo_rootx() + root.winfo_width() - width
+    assert buttons[0] > width / 2
+    assert buttons[0] < buttons[1]
+
+
+def test_a_field_shows_wrong_input(root: tk.Tk, theme: Theme) -> None:
+    changed: list[str] = []
+    made = megawidgets.entry_field(
+        theme,
+        root,
+        "Timeout",
+        validate={"validator": "integer", "min": 1, "max": 60, "minstrict": 0, "maxstrict": 0},
+        value="5",
+        modifiedcommand=lambda: changed.append("x"),
+    )
+    made.pack()
+    entry = made.component("entry")
+    assert not entry.instate(["invalid"])
+    made.setvalue("700")
+    assert entry.instate(["invalid"])
+    assert not made.valid()
+    made.setvalue("7")
+    assert not entry.instate(["invalid"])
+    assert changed
+
+
+@pytest.mark.parametrize("ground", ["chrome", "surface", "raised"])
+def test_fields_line_up(root: tk.Tk, theme: Theme, ground: str) -> None:
+    one = megawidgets.entry_field(theme, root, "Name", ground=ground)
+    two = megawidgets.entry_field(theme, root, "A longer label", ground=ground)
+    for field in (one, two):
+        field.pack()
+    megawidgets.align_labels([one, two])
+    root.update()
+    assert one.component("entry").winfo_x() == two.component("entry").winfo_x()
+
+
+def test_every_other_widget_can_be_made_and_goes(root: tk.Tk, theme: Theme) -> None:
+    frame = tk.Frame(root)
+    frame.pack()
+    said: list[str] = []
+    tip = megawidgets.balloon(theme, root, said.append)
+    button = ttk.Button(frame, text="x")
+    tip.bind(button, "a tip")
+    bar = megawidgets.message_bar(theme, frame)
+    bar.pack()
+    bar.message("state", "Ready")
+    book = megawidgets.notebook(theme, frame)
+    book.pack()
+    book.add("General")
+    panes = megawidgets.panes(theme, frame, "vertical")
+    panes.pack()
+    panes.add("top", min=10)
+    text = megawidgets.scrolled_text(theme, frame, ground="console")
+    text.pack()
+    text.settext("login: ")
+    menus = megawidgets.menu_bar(theme, frame)
+    menus.pack()
+    menus.addmenu("File", "", traverseSpec=0)
+    root.update()
+    theme.set_mode("dark")
+    theme.set_mode("light")
+    frame.destroy()
+    root.update()
