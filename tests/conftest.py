@@ -20,7 +20,7 @@ def lab_identity() -> Identity:
 @pytest.fixture
 def lab(lab_identity: Identity) -> Iterator[Lab]:
     """A running lab with the default XenServer pool, in which everything is immediate."""
-    running = Lab(identity=lab_identity)
+    running = Lab(kinds=("xenserver",), identity=lab_identity)
     running.start()
     yield running
     running.stop()

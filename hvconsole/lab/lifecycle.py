@@ -140,10 +140,11 @@ def migrate(world: World, vm_id: str, host_id: str, *, task: Task | None = None)
                 raise refusal
         world.work(job, world.timing.migrate)
         with world.lock:
-            _arrive(world, vm, host)
+            arrive(world, vm, host)
 
 
-def _arrive(world: World, vm: Vm, host: Host) -> None:
+def arrive(world: World, vm: Vm, host: Host) -> None:
+    """The VM is on ``host`` from now on; raises why it cannot be. The lock is held by the caller."""
     refusal = power.host_refusal(world, vm, host)
     if refusal is not None:
         raise refusal

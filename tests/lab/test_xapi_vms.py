@@ -315,3 +315,18 @@ def test_filters_of_records(api: Any) -> None:
     assert api.VM.get_all_records_where("false or field 'name_label' = 'nobody'") == {}
     for bad in ("", "field", "(true", 'field "a" =', "true true", "%", "(" * 200):
         assert failure(api.VM.get_all_records_where, bad)[0] == "INVALID_VALUE"
+
+
+def test_a_machine_moves_with_its_local_disk(api: Any, ref_of: Ref) -> None:
+    vm = ref_of("kernel-debug")
+    api.VM.unpause(vm)
+    target = api.host.get_by_name_label("xen-basel-1")[0]
+    assert failure(api.VM.pool_migrate, vm, target, {"live": "true"})[0] == "VM_REQUIRES_SR"
+    network = api.network.get_by_name_label("Production LAN")[0]
+    place = api.host.migrate_receive(target, network, {})
+    assert failure(api.VM.assert_can_migrate, vm, place, True, {}, {}, {})[0] == "VM_REQUIRES_SR"
+    disk = api.VBD.get_VDI(api.VM.get_VBDs(vm)[0])
+    sr = api.SR.get_by_name_label("Basel NFS")[0]
+    assert api.VM.migrate_send(vm, place, True, {disk: sr}, {}, {}) == vm
+    assert api.VM.get_resident_on(vm) == target
+    assert api.VDI.get_SR(disk) == sr

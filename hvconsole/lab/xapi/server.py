@@ -369,6 +369,7 @@ def serve(world: World, site: Site, identity: Identity) -> XapiSite:
     from hvconsole.lab.xapi import (  # noqa: F401 - importing registers the messages
         events,
         host_methods,
+        migration,
         session_methods,
         storage_methods,
         vm_making,

@@ -314,6 +314,12 @@ def _connect(call: Call, ref: str, *, connected: bool) -> None:
         call.pool.world.changed(vm)
 
 
+@message("VIF.unplug_force", "VIF")
+def vif_unplug_force(call: Call, ref: str) -> None:
+    """Disconnect without asking the guest."""
+    vif_unplug(call, ref)
+
+
 @message("VIF.move", "VIF", "network")
 def vif_move(call: Call, ref: str, network: str) -> None:
     """Connect a card to another network."""

@@ -334,9 +334,3 @@ def get_boot_record(call: Call, ref: str) -> Any:
     """The record of the last boot: the present one."""
     with call.pool.world.lock:
         return call.pool.db.row("VM", ref).record()
-
-
-@message("VM.assert_can_migrate", "VM", "{}", "b", "{}", "{}", "{}", "~{}")
-def assert_can_migrate(call: Call, ref: str, *_options: Any) -> None:
-    """Only the state is looked at."""
-    _vm(call, ref, "migrate_send")
