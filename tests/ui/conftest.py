@@ -72,7 +72,7 @@ def tk_root(display: str) -> Iterator[tk.Tk]:
     root.geometry("1280x800+0+0")
     yield root
     for ident in root.tk.splitlist(root.tk.call("after", "info")):
-        root.after_cancel(ident)
+        root.tk.call("after", "cancel", ident)
     root.update_idletasks()
     with contextlib.suppress(tk.TclError):  # Pmw may have deleted a command of the window's already
         root.destroy()
@@ -95,14 +95,14 @@ def theme(session_theme: Theme) -> Iterator[Theme]:
 def root(tk_root: tk.Tk, theme: Theme) -> Iterator[tk.Tk]:
     """The root window, shown and empty; what a test puts in goes with it."""
     for ident in tk_root.tk.splitlist(tk_root.tk.call("after", "info")):
-        tk_root.after_cancel(ident)
+        tk_root.tk.call("after", "cancel", ident)  # after_cancel would delete a command that its widget still owns
     tk_root.deiconify()
     tk_root.geometry("1280x800+0+0")
     tk_root.update()
     before = set(tk_root.winfo_children())
     yield tk_root
     for ident in tk_root.tk.splitlist(tk_root.tk.call("after", "info")):
-        tk_root.after_cancel(ident)
+        tk_root.tk.call("after", "cancel", ident)  # after_cancel would delete a command that its widget still owns
     for child in set(tk_root.winfo_children()) - before:
         if child.winfo_exists():
             child.destroy()

@@ -63,6 +63,9 @@ def opened(until: Until) -> Any:
         shown.append(dialog)
         dialog.open()
         until(lambda: bool(dialog.top.winfo_viewable()), "the dialog")
+        # without a window manager the keyboard is where it is forced to
+        dialog._first().focus_force()
+        until(lambda: dialog.top.focus_displayof() is not None, "the keyboard")
         return dialog
 
     yield show
