@@ -150,6 +150,8 @@ def test_real_pools_are_served(real: Served) -> None:
 @pytest.mark.parametrize(("text", "why"), [
     ("", "well-formed"), ("<database>", "well-formed"), ("<html/>", "root element"),
     ("<!DOCTYPE a [<!ENTITY b 'c'>]><database/>", "DOCTYPE"),
+    ("<?xml version='1.0' encoding='bogus'?><database/>", "well-formed"),
+    ("<?xml version='1.0' encoding='idna'?><database/>", "well-formed"),
     ("<database>" + "<a>" * 20 + "</a>" * 20 + "</database>", "deeply"),
 ])
 def test_what_is_no_dump_is_refused(text: str, why: str) -> None:

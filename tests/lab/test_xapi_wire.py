@@ -101,6 +101,7 @@ def test_json_and_xml_agree(lab: Lab, web: Web, api: Any) -> None:
     b"", b"<", b"<methodCall/>", b"\xff\xfe",
     b"<methodCall><methodName>x</methodName><value><int>y</int></value></methodCall>",
     b'<!DOCTYPE a [<!ENTITY b "c">]><methodCall><methodName>&b;</methodName></methodCall>',
+    b"<?xml version='1.0' encoding='hex'?><methodCall/>",
     b"<methodCall><methodName>x</methodName>" + b"<array><data><value>" * 200 + b"</methodCall>",
 ])
 def test_damaged_requests_are_a_http_error(web: Web, body: bytes) -> None:

@@ -83,7 +83,9 @@ def parse_dump(text: bytes) -> Tables:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(text, True)
-    except expat.ExpatError as error:
+    except BadDump:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: encodings that Python cannot read
         raise BadDump(f"it is not well-formed XML: {error}") from None
     return tables
 

@@ -139,10 +139,8 @@ def _read(body: bytes) -> _Reader:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(body, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: odd encodings, unbalanced values
         raise Malformed(str(error)) from None
-    except IndexError:
-        raise Malformed("unbalanced") from None
     return reader
 
 
