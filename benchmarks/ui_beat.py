@@ -135,10 +135,8 @@ def main() -> None:
         window.main_loop()
         delays.sort()
         p99 = delays[int(len(delays) * 0.99)]
-        print(
-            f"{options.servers} working, {options.hanging} hanging servers, {total * options.vms} VMs: {len(delays)} beats"
-        )
-        print(f"late by: median {statistics.median(delays):.1f} ms, p99 {p99:.1f} ms (bound 100)")
+        print(f"{options.servers} working, {options.hanging} hanging servers, {total * options.vms} VMs")
+        print(f"{len(delays)} beats, late by: median {statistics.median(delays):.1f} ms, p99 {p99:.1f} ms (bound 100)")
         print(f"worst {delays[-1]:.1f} ms (bound 250)")
         console.connections.close()
         window.destroy()

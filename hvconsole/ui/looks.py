@@ -99,9 +99,9 @@ def vm_look(vm: Vm, monitored: bool, status: MonitorStatus | None, stale: bool) 
     rtt = ""
     if vm.operations:
         sign = "state:busy"
-    if status is not None and monitored:
+    if status is not None and monitored and vm.power is PowerState.RUNNING:
         rtt = rtt_text(status)
-        if status.state in (MonitorState.DOWN, MonitorState.SUSPECT) and vm.power is PowerState.RUNNING:
+        if status.state in (MonitorState.DOWN, MonitorState.SUSPECT):
             lost = status.state is MonitorState.DOWN
             if lost and not vm.operations:
                 sign = "state:error"

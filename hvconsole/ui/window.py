@@ -108,6 +108,8 @@ class MainWindow:
         self.dispatcher = dispatcher
         self.services = services
         self._selection = Selection()
+        self._statuses: dict[VmKey, MonitorStatus] = {}
+        """As of the last event of each monitor: thousands of rows must not ask thousands of monitors again."""
         self._down: set[VmKey] = set()
         self._greeted = False
         self._listening: list[Unsubscribe] = []
@@ -300,6 +302,10 @@ class MainWindow:
     def _monitor_changed(self, event: MonitorChanged) -> None:
         key = VmKey(event.server_id, event.vm_id)
         status = self.services.watcher.status(key)
+        if status is None:
+            self._statuses.pop(key, None)
+        else:
+            self._statuses[key] = status
         if status is not None and status.state is MonitorState.DOWN:
             self._down.add(key)
         else:
@@ -327,7 +333,7 @@ class MainWindow:
         subject = first[0] if first else None
         status = None
         if subject is not None and subject.vm is not None and subject.snapshot is None:
-            status = self.monitor_status(subject.item.server_id, subject.vm.id)
+            status = self.services.watcher.status(VmKey(subject.item.server_id, subject.vm.id))
         commands = self._header_commands(subject)
         self.header.show(self.selection, first, status, commands, self.services.clock.now())
         self.toolbar.refresh()
@@ -463,7 +469,7 @@ class MainWindow:
 
     def monitor_status(self, server_id: ServerId, vm_id: ObjectId) -> MonitorStatus | None:
         """How its monitor stands."""
-        return self.services.watcher.status(VmKey(server_id, vm_id))
+        return self._statuses.get(VmKey(server_id, vm_id))
 
     def tree_selected(self, selection: Selection) -> None:
         """Show what was selected."""

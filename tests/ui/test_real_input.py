@@ -1,0 +1,122 @@
+"""A real pointer and real keys on the real window, sent by xdotool through the X server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tkinter as tk
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from hvconsole.model import Verb
+from hvconsole.ui.dispatcher import Dispatcher
+from hvconsole.ui.interfaces import ItemKind
+from hvconsole.ui.theme import Theme
+from tests.ui.shell_stage import Stand, close_stand, key_of, open_stand
+
+pytestmark = pytest.mark.display
+Until = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def xdotool() -> None:
+    if shutil.which("xdotool") is None:
+        reason = "xdotool is not installed: real input is NOT tested"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def stand(root: tk.Tk, theme: Theme, dispatcher: Dispatcher, until: Until) -> Iterator[Stand]:
+    made = open_stand(root, theme, dispatcher, until)
+    root.lift()
+    root.update()
+    # without a window manager keys go to the window under the pointer
+    send("mousemove", root.winfo_rootx() + 200, root.winfo_rooty() + 500)
+    made.tree.focus_force()
+    yield made
+    send("keyup", "Control_L", "keyup", "Shift_L", "mousemove", root.winfo_screenwidth() - 2, 2)
+    close_stand(made, until)
+
+
+def send(*words: object) -> None:
+    subprocess.run(["xdotool", *map(str, words)], check=True, timeout=20)
+
+
+def place(stand: Stand, vm_id: str) -> tuple[int, int]:
+    """The screen position of a row's sign."""
+    tree = stand.tree
+    row = stand.row(ItemKind.VM, vm_id)
+    tree.see(row)
+    stand.window.root.update()
+    x, y, width, height = tree.bbox(row, "#0")
+    middle = y + height // 2
+    left = next(px for px in range(x, x + width) if str(tree.identify_element(px, middle)).endswith("image"))
+    return tree.winfo_rootx() + left, tree.winfo_rooty() + middle
+
+
+def test_a_click_beside_the_box_selects_and_one_on_it_ticks(stand: Stand, until: Until) -> None:
+    x, y = place(stand, "v2")
+    send("mousemove", x + 60, y, "click", 1)
+    until(lambda: stand.window.selection.ids == ("v2",))
+    send("mousemove", x + 8, y, "click", 1)
+    until(lambda: stand.watcher.ticked() == {key_of("v2")})
+    assert stand.window.selection.ids == ("v2",)
+
+
+def test_search_with_the_keyboard_and_back(stand: Stand, until: Until) -> None:
+    everything = stand.vm_names()
+    send("key", "ctrl+f")
+    until(lambda: stand.window.root.focus_get() is stand.window.search.entry)
+    send("type", "web")
+    until(lambda: len(stand.vm_names()) == 3)
+    send("key", "Escape")
+    until(lambda: stand.vm_names() == everything)
+    until(lambda: stand.window.root.focus_get() is stand.tree)
+
+
+def test_shift_and_control_select_several_and_a_shortcut_asks_for_all(stand: Stand, until: Until) -> None:
+    x, y = place(stand, "v1")
+    send("mousemove", x + 60, y, "click", 1)
+    until(lambda: stand.window.selection.ids == ("v1",))
+    x, y = place(stand, "v10")
+    send("mousemove", x + 60, y, "keydown", "Control_L", "click", 1, "keyup", "Control_L")
+    until(lambda: set(stand.window.selection.ids) == {"v1", "v10"})
+    send("key", "ctrl+r")
+    until(lambda: bool(stand.dialogs.asked))
+    assert stand.dialogs.asked[0][:2] == ("confirm", Verb.REBOOT)
+    assert sorted(stand.dialogs.asked[0][2]) == ["web-frontend-01", "web-frontend-10"]
+
+
+def test_a_right_click_opens_the_menu_and_keys_choose_from_it(stand: Stand, until: Until) -> None:
+    x, y = place(stand, "v2")
+    menu = stand.window.context.menu
+    send("mousemove", x + 60, y, "click", 3)
+    until(lambda: bool(menu.winfo_ismapped()))
+    assert stand.window.selection.ids == ("v2",)
+    send("key", "Down", "key", "Down", "key", "Return")
+    until(lambda: bool(stand.dialogs.asked))
+    assert stand.dialogs.asked[0][1] is Verb.START_ON, "the second entry"
+    send("key", "Escape")
+
+
+def test_alt_and_a_letter_open_a_menu(stand: Stand, until: Until) -> None:
+    menu = stand.window.menubar.bar.component("View-menu")
+    send("key", "alt+v")
+    until(lambda: bool(menu.winfo_ismapped()))
+    send("key", "Escape")
+    until(lambda: not menu.winfo_ismapped())
+    send("key", "Escape")
+
+
+def test_a_grey_toolbar_button_says_why(stand: Stand, until: Until) -> None:
+    stand.window.select(stand.window.selection)
+    button = stand.window.toolbar.widget.nametowidget(f"tool-{Verb.SHUTDOWN}")
+    until(lambda: button.instate(["disabled"]))
+    send("mousemove", button.winfo_rootx() + 20, button.winfo_rooty() + 10)
+    label = stand.window.balloon.component("label")
+    until(lambda: bool(label.winfo_ismapped()), timeout_s=15)
+    assert "Select a VM first." in str(label.cget("text"))
