@@ -1,5 +1,6 @@
 """The command line against the lab, each command a process of its own: what scripts and services will do with it."""
 
+import base64
 import json
 import os
 import queue
@@ -9,6 +10,8 @@ import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -265,16 +268,26 @@ def test_a_lab_of_any_size_and_a_missing_dump(environment, run):
 
 def test_no_secret_is_anywhere_on_disk_or_in_the_arguments(environment, run, url, pin, lab, tmp_path):
     canary = "cAnArY-%41<&>ä"
-    uri = url
-    run("list", uri, *pin, HVCONSOLE_PASSWORD=canary)
-    run("run", "start", uri, "web-01", *pin, HVCONSOLE_PASSWORD=canary)
-    run("run", "change-password", uri, *pin, HVCONSOLE_NEW_PASSWORD=canary)
-    done = run("list", uri, *pin, "-v", HVCONSOLE_PASSWORD=canary)
+    run("list", url, *pin, HVCONSOLE_PASSWORD=canary)
+    run("run", "start", url, "web-01", *pin, HVCONSOLE_PASSWORD=canary)
+    assert run("run", "change-password", url, *pin, HVCONSOLE_NEW_PASSWORD=canary).returncode == 0
+    done = run("list", url, *pin, "-v", HVCONSOLE_PASSWORD=canary)
     assert done.returncode == 0, done.stderr
-    shapes = [canary, canary.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), "cAnArY"]
-    for shape in shapes:
-        assert shape not in done.stdout + done.stderr
-        for path in (tmp_path / "home").rglob("*"):
-            if path.is_file():
-                assert shape.encode() not in path.read_bytes(), path
-                assert path.stat().st_mode & 0o077 == 0
+    output = (done.stdout + done.stderr).encode()
+    files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"history.db"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+    for shape in shapes_of(canary, lab.servers[0].user):
+        assert shape not in output
+        for path in files:
+            assert shape not in path.read_bytes(), path
+
+
+def shapes_of(secret, user):
+    """The forms in which a password could be written down by accident."""
+    plain, wide, login = secret.encode(), secret.encode("utf-16-le"), f"{user}:{secret}".encode()
+    return [
+        plain, wide, secret.encode("latin-1"), base64.b64encode(plain), base64.b64encode(wide), base64.b64encode(login),
+        quote(secret).encode(), escape(secret).encode(), json.dumps(secret)[1:-1].encode(), plain.hex().encode(),
+        b"cAnArY", "cAnArY".encode("utf-16-le"),
+    ]  # fmt: skip
