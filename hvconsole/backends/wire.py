@@ -205,9 +205,12 @@ class WireConnection(http.client.HTTPConnection):
 
     def getresponse(self) -> http.client.HTTPResponse:
         """The reply with its whole body read, inflated, capped and, if it is XML, checked."""
-        response = self._begin()
-        body = self._take_all(response)
-        _hand_over(response, body)
+        try:
+            response = self._begin()
+            _hand_over(response, self._take_all(response))
+        except BaseException:
+            self.close()
+            raise
         return response
 
     def exchange(
@@ -246,23 +249,17 @@ class WireConnection(http.client.HTTPConnection):
         response = super().getresponse()
         if 300 <= response.status < 400:
             location = response.getheader("Location") or ""
-            self.close()
             raise Redirected(location)
         call = current()
         if call is not None and (response.length or 0) > call.limits.reply_bytes:
-            self.close()
             raise BadReply("The server announced an answer larger than is accepted.", f"{response.length} bytes")
         return response
 
     def _take_all(self, response: http.client.HTTPResponse) -> bytes:
-        try:
-            body = b"".join(_pieces(response))
-            call = current()
-            if _is_xml(response, body):
-                check_xml(body, call.limits.elements if call is not None else READ.elements)
-        except BaseException:
-            self.close()
-            raise
+        body = b"".join(_pieces(response))
+        call = current()
+        if _is_xml(response, body):
+            check_xml(body, call.limits.elements if call is not None else READ.elements)
         return body
 
 

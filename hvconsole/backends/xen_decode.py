@@ -17,6 +17,9 @@ from hvconsole.errors import BadReply
 CONTAINER_DEPTH = 40
 """Deepest nesting of structs and arrays; xapi's own replies reach 5."""
 
+TEXT_CHARS = 4 << 20
+"""Longest single text; xapi's longest are task results and message bodies."""
+
 Value = object
 """str, int, float, bool, None, or lists and dicts of them."""
 
@@ -57,6 +60,7 @@ class ReplyDecoder:
         self._top: list[Value] = []
         self._parser = expat.ParserCreate("UTF-8")
         self._parser.buffer_text = True
+        self._parser.buffer_size = FEED_BYTES
         self._connect_handlers()
 
     def feed(self, piece: bytes) -> None:
@@ -140,7 +144,9 @@ class ReplyDecoder:
 
         def characters(more: str) -> None:
             nonlocal text
-            text += more
+            text = text + more if text else more
+            if len(text) > TEXT_CHARS:
+                raise BadReply("The server's answer holds an oversize text.")
 
         self._parser.StartElementHandler = start
         self._parser.EndElementHandler = end

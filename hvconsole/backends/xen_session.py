@@ -7,6 +7,7 @@ server refuses such a call before it does anything, so even a write may then be 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import logging
@@ -32,6 +33,8 @@ ORIGINATOR = f"hvconsole/{__version__}"
 """Sessions are limited per originator; without one, other people's leaking scripts throw ours out."""
 
 LOGOUT = CallLimits(total_s=2, stall_s=2, reply_bytes=1 << 16, elements=1000)
+_JSON_INVENTORY = dataclasses.replace(INVENTORY, reply_bytes=64 << 20)
+"""JSON is half as long as XML, but is held as a whole."""
 _FAULTS = (XenAPI.Failure, xmlrpc.client.Fault)
 _HEADERS = {"Content-Type": "text/xml", "User-Agent": ORIGINATOR, "Accept-Encoding": "identity"}
 _JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": ORIGINATOR}
@@ -168,7 +171,7 @@ class XenSession:
     def _once_json(self, method: str) -> object:
         """The value, or None when the server has no JSON-RPC (XenServer before 7.3)."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": [self._handle]}).encode()
-        with self._calling(INVENTORY, False) as line:
+        with self._calling(_JSON_INVENTORY, False) as line:
             held = bytearray()
             reply = line.connection.exchange("POST", "/jsonrpc", body, _JSON_HEADERS, sink=held.extend)
             kind = next((v for k, v in reply.headers.items() if k.lower() == "content-type"), "")

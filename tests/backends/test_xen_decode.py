@@ -95,6 +95,7 @@ def test_fault() -> None:
         pytest.param(reply(b"<array><data>" + b"<value>1</value>" * 20_000 + b"</data></array>"), id="many"),
         pytest.param(b"<html><body>hello</body></html>", id="html"),
         pytest.param(b"<methodResponse><params></params></methodResponse>", id="no value"),
+        pytest.param(reply(b"x" * (5 << 20)), id="long text"),
         pytest.param(b"<!-- " + b"x" * (3 << 20) + b" --><methodResponse/>", id="comment"),
     ],
 )

@@ -1,0 +1,77 @@
+"""Measurements in every dialect of xapi, and in none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hvconsole.backends.xen_rrd import parse_updates
+from hvconsole.errors import BadReply, HvError
+
+LEGEND = ["AVERAGE:vm:u1:cpu0", "AVERAGE:vm:u1:memory", "AVERAGE:vm:u2:cpu0", "AVERAGE:host:u3:memory_free_kib",
+          "AVERAGE:vm:u1:vif_0_rx", "MAX:vm:u1:cpu0", "AVERAGE:vm:u1:a_name_of_tomorrow"]  # fmt: skip
+ROWS = [(1700000010, [0.5, 1024, 9, 7, 100, 1, 1]), (1700000005, ["NaN", 512, 9, 7, 50, 1, 1])]
+
+
+def xml() -> bytes:
+    entries = "".join(f"<entry>{entry}</entry>" for entry in LEGEND)
+    rows = "".join(f"<row><t>{t}</t>{''.join(f'<v>{v}</v>' for v in values)}</row>" for t, values in ROWS)
+    return (
+        f"<xport><meta><start>1</start><step>5</step><end>2</end><legend>{entries}</legend></meta>"
+        f"<data>{rows}</data></xport>"
+    ).encode()
+
+
+def dialects() -> list[bytes]:
+    strict = json.dumps(
+        {"meta": {"step": 5, "legend": LEGEND}, "data": [{"t": t, "values": values} for t, values in ROWS]}
+    )
+    bare = strict.replace('"NaN"', "NaN")
+    unquoted = bare.replace('"meta"', "meta").replace('"data"', "data").replace('"values"', "values")
+    unquoted = unquoted.replace('"t"', "t").replace('"step"', "step").replace('"legend"', "legend")
+    return [xml(), strict.encode(), bare.encode(), unquoted.encode()]
+
+
+@pytest.mark.parametrize("body", dialects(), ids=["xml", "strict", "bare", "unquoted"])
+def test_every_dialect(body: bytes) -> None:
+    metrics = parse_updates(body, "vm", "u1")
+    assert metrics.step_s == 5
+    assert metrics.end.timestamp() == 1700000010
+    series = {one.name: (one.unit, one.values) for one in metrics.series}
+    assert series == {
+        "CPU 0": ("fraction", (None, 0.5)),
+        "Memory": ("bytes", (512.0, 1024.0)),
+        "Network 0 in": ("bytes/s", (50.0, 100.0)),
+    }
+
+
+def test_host_memory_is_in_bytes() -> None:
+    (free,) = parse_updates(xml(), "host", "u3").series
+    assert (free.name, free.unit, free.values) == ("Memory free", "bytes", (7168.0, 7168.0))
+
+
+def test_nobody_measured() -> None:
+    assert parse_updates(b"<xport><meta><step>5</step><legend/></meta><data/></xport>", "vm", "u").series == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"junk", b"{}", b"[]", b"<xport/>", b"<!DOCTYPE a><xport/>",
+     b'{"meta": {"legend": 1, "step": 5}, "data": []}',
+     b'{"meta": {"legend": ["x"], "step": 5}, "data": [{"t": 1e300, "values": []}]}', b"{" * 100_000],
+)  # fmt: skip
+def test_junk(body: bytes) -> None:
+    with pytest.raises(BadReply):
+        parse_updates(body, "vm", "u")
+
+
+@given(st.binary(max_size=60))
+def test_noise(noise: bytes) -> None:
+    for body in (noise, xml()[:200] + noise, dialects()[1][:60] + noise):
+        try:
+            parse_updates(body, "vm", "u1")
+        except HvError:
+            pass
