@@ -59,6 +59,8 @@ class Database:
         self.changed = threading.Condition(lock)
         self.tables = {name: Table(name) for name in schema.CLASSES}
         self.generation = 1
+        self.filling = False
+        """True while the pool is being loaded: nobody waits yet."""
         self._early: dict[tuple[str, str, str], list[str]] = {}
         """(class, set field, reference) → who pointed at an object that is not there (yet)."""
 
@@ -97,7 +99,7 @@ class Database:
             self._refer(class_name, field, row.fields.get(field, NULL), ref)
         for field in schema.DERIVED.get(class_name, ()):
             self._gather(class_name, field, row)
-        self.changed.notify_all()
+        self._notify()
         return row
 
     def _gather(self, class_name: str, field: str, row: Row) -> None:
@@ -131,7 +133,7 @@ class Database:
         row.fragment = None
         if table.recent.pop(row.ref, None) is not None:
             table.recent[row.ref] = row
-        self.changed.notify_all()
+        self._notify()
 
     def delete(self, class_name: str, ref: str) -> None:
         """Remove an object; one that is gone is ignored."""
@@ -148,7 +150,11 @@ class Database:
             del table.deletions[:-_DELETIONS_LEAST]
         for field in schema.REFERRED.get(class_name, ()):
             self._unrefer(class_name, field, row.fields.get(field, NULL), ref)
-        self.changed.notify_all()
+        self._notify()
+
+    def _notify(self) -> None:
+        if not self.filling:
+            self.changed.notify_all()
 
     def _next(self) -> int:
         self.generation += 1

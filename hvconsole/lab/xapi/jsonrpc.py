@@ -39,8 +39,8 @@ def success(call: Call, value: Any) -> bytes:
     """The response that carries ``value``."""
     identifier = json.dumps(call.id)
     if call.version2:
-        return f'{{"jsonrpc":"2.0","result":{to_json(value)},"id":{identifier}}}'.encode()
-    return f'{{"result":{to_json(value)},"error":null,"id":{identifier}}}'.encode()
+        return f'{{"jsonrpc":"2.0","result":{to_json(value)},"id":{identifier}}}'.encode(errors="replace")
+    return f'{{"result":{to_json(value)},"error":null,"id":{identifier}}}'.encode(errors="replace")
 
 
 def failure(call: Call, error: Failure) -> bytes:
@@ -48,5 +48,5 @@ def failure(call: Call, error: Failure) -> bytes:
     identifier = json.dumps(call.id)
     if call.version2:
         told = to_json({"code": 1, "message": error.code, "data": list(error.params)})
-        return f'{{"jsonrpc":"2.0","error":{told},"id":{identifier}}}'.encode()
-    return f'{{"result":null,"error":{to_json(error.description)},"id":{identifier}}}'.encode()
+        return f'{{"jsonrpc":"2.0","error":{told},"id":{identifier}}}'.encode(errors="replace")
+    return f'{{"result":null,"error":{to_json(error.description)},"id":{identifier}}}'.encode(errors="replace")

@@ -59,6 +59,7 @@ class Pool:
     def open(self) -> None:
         """Fill the database and follow the world from now on."""
         with self.world.lock:
+            self.db.filling = True
             for class_name, ref, fields in self.site.extra.pop("rows", ()):
                 self.db.insert(class_name, ref, fields, complete=False)
             self.projector.load()
@@ -66,6 +67,7 @@ class Pool:
             if self.site.extra.get("from_dump"):
                 self._wake_up()
             self._add_roles()
+            self.db.filling = False
             self._stop_listening = self.world.listen(self._follow)
 
     def _wake_up(self) -> None:

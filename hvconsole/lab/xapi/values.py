@@ -7,15 +7,20 @@ Both writers give exactly the bytes of xapi: XML without white space, strings an
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import re
+from collections.abc import Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
 NULL = "OpaqueRef:NULL"
 
+_SHORT = 64
+"""Arrays of fewer strings than this are written once and remembered."""
+
 _DROPPED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_ESCAPED = re.compile(r"[&<>\"]")
+_SPECIAL = re.compile(r"[&<>\"\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -78,11 +83,36 @@ class Fragment:
 
 def escape(text: str) -> str:
     """Text as XML character data: control characters dropped, the four special ones escaped."""
-    if _DROPPED.search(text):
-        text = _DROPPED.sub("", text)
-    if _ESCAPED.search(text):
-        text = _ESCAPED.sub(lambda found: _ENTITIES[found[0]], text)
+    if _SPECIAL.search(text):
+        return _SPECIAL.sub(lambda found: _ENTITIES.get(found[0], ""), text)
     return text
+
+
+@lru_cache(maxsize=1 << 14)
+def _member(name: str) -> str:
+    """The beginning of a struct's member; names are not escaped, as xapi does not."""
+    return f"<member><name>{_DROPPED.sub('', name)}</name>"
+
+
+@lru_cache(maxsize=1 << 12)
+def _strings_xml(strings: tuple[str, ...]) -> str:
+    """An array of strings. The same few lists (allowed operations) are in thousands of records."""
+    inside = "".join([f"<value>{escape(text)}</value>" for text in strings])
+    return f"<value><array><data>{inside}</data></array></value>"
+
+
+@lru_cache(maxsize=1 << 12)
+def _strings_json(strings: tuple[str, ...]) -> str:
+    return "[" + ",".join([_quote(text) for text in strings]) + "]"
+
+
+@lru_cache(maxsize=1 << 14)
+def _key(name: str) -> str:
+    return f"{_quote(name)}:"
+
+
+def _all_strings(value: Sequence[Any]) -> bool:
+    return all(type(item) is str for item in value)
 
 
 def to_xml(value: Any) -> str:
@@ -103,6 +133,9 @@ def _write_xml(value: Any, out: list[str]) -> None:
     elif kind is float:
         out.append(f"<value><double>{_double(value)}</double></value>")
     elif kind is list or kind is tuple:
+        if len(value) < _SHORT and _all_strings(value):
+            out.append(_strings_xml(tuple(value)))
+            return
         out.append("<value><array><data>")
         for item in value:
             _write_xml(item, out)
@@ -110,7 +143,7 @@ def _write_xml(value: Any, out: list[str]) -> None:
     elif kind is dict:
         out.append("<value><struct>")
         for name, item in value.items():
-            out.append(f"<member><name>{_DROPPED.sub('', str(name))}</name>")
+            out.append(_member(str(name)))
             _write_xml(item, out)
             out.append("</member>")
         out.append("</struct></value>")
@@ -146,9 +179,11 @@ def _write_json(value: Any) -> str:
     if kind is float:
         return _json_float(value)
     if kind is list or kind is tuple:
+        if len(value) < _SHORT and _all_strings(value):
+            return _strings_json(tuple(value))
         return "[" + ",".join([_write_json(item) for item in value]) + "]"
     if kind is dict:
-        return "{" + ",".join([f"{_quote(str(name))}:{_write_json(item)}" for name, item in value.items()]) + "}"
+        return "{" + ",".join([_key(str(name)) + _write_json(item) for name, item in value.items()]) + "}"
     if kind is Fragment:
         text: str = value.json()
         return text
@@ -167,10 +202,5 @@ def _json_float(value: float) -> str:
     return text if any(letter in text for letter in ".e") else f"{text}.0"
 
 
-_LONE = re.compile(r"[\ud800-\udfff]")
-
-
 def _quote(text: str) -> str:
-    if _LONE.search(text):
-        text = _LONE.sub("\ufffd", text)
-    return json.dumps(str(text), ensure_ascii=False)
+    return encode_basestring(text)
