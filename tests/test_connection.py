@@ -121,9 +121,10 @@ def tell():
     for story in stories:
         story.connection.close()
     for story in stories:
-        for thread in threading.enumerate():
-            if thread.name.startswith(("watch-", "job-", "ask-", "close-")):
-                thread.join(2)
+        pause, tries = threading.Event(), 500
+        while story.connection.alive() and tries:
+            tries -= 1
+            pause.wait(0.01)
         assert story.connection.alive() == ()
 
 

@@ -37,9 +37,8 @@ def desk():
     desk = Desk()
     yield desk
     desk.runner.stop()
-    for thread in threading.enumerate():
-        if thread.name.startswith("job-pool"):
-            thread.join(LIMIT_S)
+    for thread in desk.runner._threads:
+        thread.join(LIMIT_S)
     assert not desk.runner.alive()
 
 
