@@ -33,8 +33,8 @@ _T = TypeVar("_T")
 
 IDLE_S, FAST_S = 1.5, 0.3
 """Shortest pauses between rounds, idle and after something was done."""
-IDLE_COST, FAST_COST = 20.0, 4.0
-"""A pause is at least so many times as long as a round takes: the host must not feel us."""
+IDLE_COST, FAST_COST = 10.0, 3.0
+"""A pause is at least so many times as long as asking for the states takes: the host must not feel us."""
 LONGEST_S = 10.0
 FAST_FOR_S = 10.0
 SETTINGS_S, GUESTS_S, SLOW_S = 10.0, 10.0, 60.0
@@ -140,7 +140,6 @@ class Poller:
         return min(LONGEST_S, max(shortest, cost * self._cost_s))
 
     def _round(self) -> Inventory | None:
-        begun = self._clock.monotonic()
         with self._lock:
             everything, self._everything = self._everything, False
             touched, self._touched = self._touched, set()
@@ -152,7 +151,6 @@ class Poller:
                 self._everything |= everything
                 self._touched |= touched
             raise
-        self._cost_s = self._clock.monotonic() - begun
         return self._assemble(force=everything)
 
     def _read(self, everything: bool, touched: set[str]) -> None:
@@ -163,7 +161,9 @@ class Poller:
         if self._first or touched or self._due("settings", SETTINGS_S):
             self._read_settings()
         before = self._states
-        self._read_states()
+        begun = self._clock.monotonic()
+        self._read_states(piecewise=not everything)
+        self._cost_s = self._clock.monotonic() - begun
         self._react(before, touched)
         if self._due("guests", GUESTS_S):
             self._read_guests()
@@ -199,7 +199,7 @@ class Poller:
         self._checkpoints = {guid: tuple(found) for guid, found in checkpoints.items()}
         self._mark("settings")
 
-    def _read_states(self) -> None:
+    def _read_states(self, *, piecewise: bool) -> None:
         many = len(self._settings) > MANY_VMS
         if not many:
             try:
@@ -210,7 +210,7 @@ class Poller:
                     raise
                 log.info("the summary of all VMs isn't to be had at once: %s", exc.detail)
         self._take(self._reader.systems(), whole=True)
-        if not self._first:
+        if piecewise and not self._first:
             self._read_piece()
 
     def _read_piece(self) -> None:

@@ -90,6 +90,8 @@ def build_scaled(world: World, n_vms: int, *, snapshots_every: int = 4) -> Site:
         world, "HV-BIG", "10.41.0.11", "Microsoft Windows Server 2022 Datacenter", "10.0.20348", "lab-hyperv-big",
         "10.41.0.0/16")
     host.memory_bytes = 64 * TIB
+    data.size_bytes = n_vms * 64 * GIB + TIB
+    data.used_bytes = 0
     for number in range(n_vms):
         running = number % 5 != 4
         vm: Vm = make.vm(f"vm{number:05}", guest=guest("debian12", f"vm{number:05}"), storage=data, networks=(lan,),
