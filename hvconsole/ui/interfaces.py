@@ -108,6 +108,10 @@ class Selection:
         """The items that still exist, looked up in the present inventories, in order."""
         return tuple(_resolve(self.items, connections))
 
+    def each(self, connections: Connections) -> Iterator[Subject]:
+        """Like ``subjects``, one by one: for questions that the first few may answer."""
+        return _resolve(self.items, connections)
+
     def subject(self, connections: Connections) -> Subject | None:
         """The primary item, looked up; None if nothing is selected or it is gone."""
         return next(_resolve(self.items[:1], connections), None)

@@ -6,7 +6,7 @@ Used by menus, toolbar, keyboard and pages alike. Tk thread; nothing blocks but 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hvconsole.connection import Connection, Connections
@@ -20,6 +20,8 @@ from hvconsole.text import safe_text
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.interfaces import Dialogs, Item, ItemKind, Selection, Subject
 
+ASKED_FIRST = 500
+"""How many selected objects are asked whether an entry is grey."""
 _SELECT_FIRST = {
     Scope.VM: "Select a VM first.",
     Scope.SNAPSHOT: "Select a VM or a snapshot first.",
@@ -41,9 +43,8 @@ class Target:
         return self.subject.connection
 
 
-def targets(op: Operation, subjects: Sequence[Subject]) -> list[Target]:
+def targets(op: Operation, subjects: Iterable[Subject]) -> Iterator[Target]:
     """What ``op`` would be done to, out of what is selected; objects of the wrong kind are left out."""
-    found: list[Target] = []
     servers: set[object] = set()
     for subject in subjects:
         item = subject.item
@@ -51,14 +52,13 @@ def targets(op: Operation, subjects: Sequence[Subject]) -> list[Target]:
             if item.server_id not in servers:
                 servers.add(item.server_id)
                 server = Subject(Item(ItemKind.SERVER, item.server_id), subject.connection)
-                found.append(Target(server, SERVER_OBJECT))
+                yield Target(server, SERVER_OBJECT)
         elif op.scope is Scope.HOST and subject.host is not None:
-            found.append(Target(subject, subject.host.id))
+            yield Target(subject, subject.host.id)
         elif op.scope is Scope.VM and subject.vm is not None and subject.snapshot is None:
-            found.append(Target(subject, subject.vm.id))
+            yield Target(subject, subject.vm.id)
         elif op.scope is Scope.SNAPSHOT and subject.vm is not None:
-            found.append(Target(subject, subject.vm.id))
-    return found
+            yield Target(subject, subject.vm.id)
 
 
 class Runner:
@@ -80,7 +80,9 @@ class Runner:
         """One sentence why nothing of the selection can do it now, or None if some of it may be tried."""
         op = operation(verb)
         reason: str | None = None
-        for target in targets(op, selection.subjects(self._connections)):
+        for number, target in enumerate(targets(op, selection.each(self._connections))):
+            if number == ASKED_FIRST:
+                return None  # too many to ask at every turn: it may be tried, and tells then
             found = target.connection.why_not(verb, target.object_id)
             if found is None:
                 return None
@@ -90,7 +92,7 @@ class Runner:
     def run(self, verb: Verb, selection: Selection, arguments: Mapping[str, object] | None = None) -> None:
         """Ask what must be asked, then submit one job for each of those able."""
         op = operation(verb)
-        chosen = targets(op, selection.subjects(self._connections))
+        chosen = list(targets(op, selection.each(self._connections)))
         if not chosen:
             self._status(f"{op.label}: {_SELECT_FIRST[op.scope]}")
             return
