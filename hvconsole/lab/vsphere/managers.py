@@ -1,0 +1,140 @@
+"""Singletons of the API and objects of sessions: content, task list, counters, licences, events, views, leases."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from hvconsole.lab.vsphere import host_properties as hosts
+from hvconsole.lab.vsphere.soap import Call
+from hvconsole.lab.vsphere.state import Session, View
+from hvconsole.lab.vsphere.values import Data, Ref, Word, array, when
+from hvconsole.lab.vsphere.vm_properties import Properties, escaped
+
+if TYPE_CHECKING:
+    from hvconsole.lab.vsphere.service import Service
+
+SINGLETONS = {
+    "propertyCollector": "PropertyCollector", "viewManager": "ViewManager", "sessionManager": "SessionManager",
+    "perfManager": "PerformanceManager", "eventManager": "EventManager", "taskManager": "TaskManager",
+    "licenseManager": "LicenseManager", "searchIndex": "SearchIndex", "ovfManager": "OvfManager",
+}
+COUNTERS = ((2, "cpu", "usage", "average", "percent"), (24, "mem", "usage", "average", "percent"),
+            (125, "disk", "usage", "average", "kiloBytesPerSecond"),
+            (146, "net", "transmitted", "average", "kiloBytesPerSecond"),
+            (147, "net", "received", "average", "kiloBytesPerSecond"))
+_EVENTS_KEPT = 1_000
+_EVENT_KINDS = {"PowerOnVM_Task": "VmPoweredOnEvent", "PowerOffVM_Task": "VmPoweredOffEvent",
+                "SuspendVM_Task": "VmSuspendedEvent", "Rename_Task": "VmRenamedEvent",
+                "CreateVM_Task": "VmCreatedEvent",
+                "CloneVM_Task": "VmClonedEvent", "Destroy_Task": "VmRemovedEvent", "ReconfigVM_Task":
+                "VmReconfiguredEvent", "RelocateVM_Task": "VmRelocatedEvent", "ShutdownGuest": "VmGuestShutdownEvent",
+                "RebootGuest": "VmGuestRebootEvent", "EnterMaintenanceMode_Task": "EnteredMaintenanceModeEvent"}
+
+
+def singleton_id(kind: str) -> str:
+    """The id of a singleton; the collector's is the one that clients hard-code on ESXi."""
+    return {"PropertyCollector": "propertyCollector"}.get(kind, kind)
+
+
+class Managers:
+    """Properties of everything that is not in the inventory. The caller holds the world's lock."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._events: deque[Data] = deque(maxlen=_EVENTS_KEPT)
+        self._numbers = itertools.count(1)
+
+    def content(self) -> Data:
+        """``ServiceContent``."""
+        tree = self._service.tree
+        return Data("ServiceContent", rootFolder=tree.root,
+                    **{name: Ref(kind, singleton_id(kind)) for name, kind in SINGLETONS.items()},
+                    about=hosts.about(tree))
+
+    def properties(self, ref: Ref, session: Session) -> Properties | None:
+        """Properties of a singleton or of an object of the session."""
+        world, tree = self._service.world, self._service.tree
+        mine = session.objects.get(ref.id)
+        if isinstance(mine, View):
+            return {"view": lambda: array("ManagedObjectReference", self._service.members(mine)),
+                    "container": lambda: mine.top, "recursive": lambda: mine.recursive}
+        lease = self._service.leases.get(ref.id)
+        if lease is not None:
+            address = "*"
+            return {"state": lease.state_word, "info": lambda: lease.info(address), "error": lambda: lease.error,
+                    "initializeProgress": lambda: 100, "transferProgress": lambda: lease.percent}
+        if ref.id == "ServiceInstance":
+            return {"content": self.content, "serverClock": lambda: when(world.now())}
+        if ref.id == "TaskManager":
+            own = [task for task in world.tasks.values() if task.site_id == tree.site.id]
+            return {"recentTask": lambda: array("ManagedObjectReference", (Ref("Task", one.id) for one in own[-50:])),
+                    "maxCollector": lambda: 32}
+        if ref.id == "PerformanceManager":
+            return {"perfCounter": lambda: array("PerfCounterInfo", map(_counter, COUNTERS))}
+        if ref.id == "LicenseManager":
+            return {"licenses": lambda: array("LicenseManagerLicenseInfo", (self._licence(),)),
+                    "licensedEdition": lambda: "esx.enterprisePlus.cpuPackage"}
+        if ref.id == "SessionManager":
+            return {"currentSession": lambda: self.session(session), "message": lambda: "",
+                    "defaultLocale": lambda: "en"}
+        if ref.id == "EventManager":
+            return {"latestEvent": lambda: self._events[-1] if self._events else None, "maxCollector": lambda: 32}
+        if ref.id in SINGLETONS.values() or ref.id == "propertyCollector":
+            return {}
+        if ref.id.startswith("envbrowser-"):
+            return {}
+        if mine is not None:
+            return {}
+        return None
+
+    def session(self, session: Session) -> Data:
+        """``UserSession``."""
+        now = when(self._service.world.now())
+        return Data("UserSession", key=session.key[:36], userName=session.user, fullName=session.user, loginTime=now,
+                    lastActiveTime=now, locale="en", messageLocale="en", extensionSession=False, ipAddress="127.0.0.1",
+                    userAgent="", callCount=0)
+
+    def _licence(self) -> Data:
+        site = self._service.site
+        name = str(site.extra.get("licence", "VMware vSphere 8 Enterprise Plus"))
+        return Data("LicenseManagerLicenseInfo", licenseKey="00000-00000-00000-00000-00000",
+                    editionKey="esx.enterprisePlus.cpuPackage", name=name, total=16, used=2, costUnit="cpuPackage")
+
+    # ---- events ------------------------------------------------------------------------------------------
+
+    def note(self, call: Call, entity: str) -> None:
+        """Write what was asked for into the event log."""
+        world = self._service.world
+        with world.lock:
+            vm, host = world.vms.get(entity), world.hosts.get(entity)
+            thing: Any = vm or host
+            name = escaped(thing.name) if thing is not None else entity
+            user = self._service.site.user
+            fields: dict[str, Any] = {}
+            if host is not None:
+                fields["host"] = Data("HostEventArgument", name=name, host=Ref("HostSystem", host.id))
+            if vm is not None:
+                fields["vm"] = Data("VmEventArgument", name=name, vm=Ref("VirtualMachine", vm.id))
+            key = next(self._numbers)
+            self._events.append(Data(
+                _EVENT_KINDS.get(call.method, "TaskEvent"), key=key, chainId=key, createdTime=when(world.now()),
+                userName=user, **fields,
+                fullFormattedMessage=f"{call.method.removesuffix('_Task')} on {name} by {user}"))
+
+    def events(self) -> list[Data]:
+        """Everything in the log, oldest first."""
+        with self._service.world.lock:
+            return list(self._events)
+
+
+def _counter(row: tuple[int, str, str, str, str]) -> Data:
+    key, group, name, rollup, unit = row
+
+    def words(text: str) -> Data:
+        return Data("ElementDescription", label=text, summary=text, key=text)
+
+    return Data("PerfCounterInfo", key=key, nameInfo=words(name), groupInfo=words(group), unitInfo=words(unit),
+                rollupType=Word("PerfSummaryType", rollup), statsType=Word("PerfStatsType", "rate"), level=1,
+                perDeviceLevel=3)
