@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import tkinter as tk
 from collections.abc import Callable, Sequence
+from tkinter import font as tkfont
 from tkinter import ttk
 
 from hvconsole.events import ConnectionState
@@ -49,8 +50,9 @@ class Header:
         self._icon.pack(side="left", padx=(px(16), px(12)), pady=(px(10), px(4)))
         self._buttons = ttk.Frame(self.widget, style="Surface.TFrame")
         self._buttons.pack(side="right", padx=(px(8), px(16)), pady=(px(10), px(4)))
-        words = ttk.Frame(self.widget, style="Surface.TFrame")
+        words = self._words = ttk.Frame(self.widget, style="Surface.TFrame")
         words.pack(side="left", fill="x", expand=True, pady=(px(10), px(4)))
+        words.bind("<Configure>", lambda event: self._fit(event.width))
         top = ttk.Frame(words, style="Surface.TFrame")
         top.pack(fill="x")
         self.name = ttk.Label(top, style="Surface.Title.TLabel", name="name")
@@ -59,6 +61,9 @@ class Header:
         self.pill.pack(side="left", padx=px(10))
         self.where = ttk.Label(words, style="Surface.Small.TLabel", name="where")
         self.where.pack(fill="x")
+        self._texts = ("", "")
+        self._name_font = tkfont.Font(parent, name="HvTitle", exists=True)
+        self._where_font = tkfont.Font(parent, name="HvSmall", exists=True)
         self._made: tuple[str, ...] = ()
         self._commands: list[tuple[ttk.Button, Command]] = []
 
@@ -91,15 +96,22 @@ class Header:
 
     def _write(self, icon: str, name: str, pill: tuple[str, str, str] | None, where: str) -> None:
         self._icon.configure(image=self._theme.icon(icon, 28))
-        self.name.configure(text=name)
-        self.where.configure(text=where)
+        self._texts = (name, where)
         if pill is None:
             self.pill.pack_forget()
-            return
-        text, style, sign = pill
-        state = self._theme.images.state(sign.removeprefix("state:"), 14)
-        self.pill.configure(text=f" {text}", style=f"{style}.Pill.TLabel", image=state)
-        self.pill.pack(side="left", padx=self._theme.px(10))
+        else:
+            text, style, sign = pill
+            state = self._theme.images.state(sign.removeprefix("state:"), 14)
+            self.pill.configure(text=f" {text}", style=f"{style}.Pill.TLabel", image=state)
+            self.pill.pack(side="left", padx=self._theme.px(10))
+        self._fit(self._words.winfo_width())
+
+    def _fit(self, width: int) -> None:
+        """Shorten name and place to the room that there is: a label of ttk would cut them in mid-letter."""
+        name, where = self._texts
+        pill = self.pill.winfo_reqwidth() + self._theme.px(22) if self.pill.winfo_manager() else 0
+        self.name.configure(text=elide(name, self._name_font, width - pill))
+        self.where.configure(text=elide(where, self._where_font, width))
 
     def _set_commands(self, commands: Sequence[Command]) -> None:
         names = tuple(c.name for c in commands)
@@ -121,6 +133,20 @@ class Header:
                 self._commands.append((button, command))
         for button, command in self._commands:
             button.state(["!disabled" if command.why_not() is None else "disabled"])
+
+
+def elide(text: str, font: tkfont.Font, width: int) -> str:
+    """``text``, or as much of its beginning as fits ``width`` pixels with an ellipsis behind it."""
+    if width < 50 or font.measure(text) <= width:  # not laid out yet, or it fits
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if font.measure(text[:middle].rstrip() + "…") <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + "…"
 
 
 def _pill(subject: Subject, status: MonitorStatus | None) -> tuple[str, str, str] | None:

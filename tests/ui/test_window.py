@@ -600,3 +600,33 @@ def test_a_host_in_emergency_offers_the_recoveries(stand: Stand, until: Until) -
     stand.hypervisor.inventory = replace(stand.hypervisor.inventory, emergency=None)
     stand.hypervisor.changed.set()
     until(lambda: stand.window.banner.texts == {})
+
+
+# ---- room --------------------------------------------------------------------------------------------------
+
+
+def clipped(widget: tk.Misc) -> list[str]:
+    """Buttons and labels that are shown smaller than they need."""
+    found = []
+    for child in widget.winfo_children():
+        if not child.winfo_ismapped():
+            continue
+        if child.winfo_class() in ("TButton", "TLabel", "Label", "TRadiobutton", "TCheckbutton", "Menubutton"):
+            short = child.winfo_width() < child.winfo_reqwidth() or child.winfo_height() < child.winfo_reqheight()
+            if short and str(child.cget("text")):
+                found.append(f"{child}: {child.cget('text')}")
+        found += clipped(child)
+    return found
+
+
+@pytest.mark.parametrize("size", ["1024x700", "1600x1000"])
+@pytest.mark.parametrize("name", ["short", "a machine with a rather long name of nearly sixty characters"])
+def test_nothing_in_the_window_is_clipped(stand: Stand, until: Until, size: str, name: str) -> None:
+    stand.hypervisor.change(v1=replace(stand.hypervisor.inventory.vms[oid("v1")], name=name))
+    root = stand.window.root
+    root.geometry(f"{size}+0+0")
+    until(lambda: name in stand.vm_names() and f"{root.winfo_width()}x{root.winfo_height()}" == size)
+    stand.select("v1")
+    stand.window.banner.show("x", "The certificate of Production has changed.", "error", [("Show certificate…", list)])
+    until(lambda: stand.window.header.name.cget("text").startswith(name[:5]))
+    until(lambda: clipped(root) == [])
