@@ -207,7 +207,8 @@ class WireConnection(http.client.HTTPConnection):
         """The reply with its whole body read, inflated, capped and, if it is XML, checked."""
         try:
             response = self._begin()
-            _hand_over(response, self._take_all(response))
+            with _closed_on_error(response):
+                _hand_over(response, self._take_all(response))
         except BaseException:
             self.close()
             raise
@@ -230,15 +231,16 @@ class WireConnection(http.client.HTTPConnection):
             self.request(method, path, body, dict(headers or {}))
             response = self._begin()
             received = b""
-            if response.status != http.client.OK:
-                received = response.read(PIECE_BYTES)
-                self.close()
-            elif sink is not None:
-                for piece in _pieces(response):
-                    sink(piece)
-            else:
-                received = b"".join(_pieces(response))
-            if response.will_close:
+            with _closed_on_error(response):
+                if response.status != http.client.OK:
+                    received = response.read(PIECE_BYTES)
+                elif sink is not None:
+                    for piece in _pieces(response):
+                        sink(piece)
+                else:
+                    received = b"".join(_pieces(response))
+            if response.will_close or response.status != http.client.OK:
+                response.close()
                 self.close()
         except BaseException:
             self.close()
@@ -247,13 +249,17 @@ class WireConnection(http.client.HTTPConnection):
 
     def _begin(self) -> http.client.HTTPResponse:
         response = super().getresponse()
+        with _closed_on_error(response):
+            self._check_head(response)
+        return response
+
+    def _check_head(self, response: http.client.HTTPResponse) -> None:
         if 300 <= response.status < 400:
             location = response.getheader("Location") or ""
             raise Redirected(location)
         call = current()
         if call is not None and (response.length or 0) > call.limits.reply_bytes:
             raise BadReply("The server announced an answer larger than is accepted.", f"{response.length} bytes")
-        return response
 
     def _take_all(self, response: http.client.HTTPResponse) -> bytes:
         body = b"".join(_pieces(response))
@@ -261,6 +267,16 @@ class WireConnection(http.client.HTTPConnection):
         if _is_xml(response, body):
             check_xml(body, call.limits.elements if call is not None else READ.elements)
         return body
+
+
+@contextlib.contextmanager
+def _closed_on_error(response: http.client.HTTPResponse) -> Iterator[None]:
+    """A reply that ends with its connection holds the socket; closing the connection alone would leave it open."""
+    try:
+        yield
+    except BaseException:
+        response.close()
+        raise
 
 
 def _alive(sock: socket.socket) -> bool:

@@ -95,7 +95,9 @@ def test_bad_servers_are_refused_in_time(ask: Any, script: Script, error: type[H
         with pytest.raises(error):
             ask(wire_to(server), server)
         assert time.monotonic() - started < QUICK.total_s + 1
-        assert server.connections == 1
+        # pyVmomi connects first and asks later: a connection that was cut in between is made anew, unused
+        assert server.connections <= 2
+        assert server.received.count(b"HTTP/1.1\r\n") <= 1
 
 
 @CLIENTS
