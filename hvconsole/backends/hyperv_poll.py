@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-IDLE_S, FAST_S = 1.5, 0.3
+IDLE_S, FAST_S = 1.2, 0.3
 """Shortest pauses between rounds, idle and after something was done."""
 IDLE_COST, FAST_COST = 10.0, 3.0
 """A pause is at least so many times as long as asking for the states takes: the host must not feel us."""
@@ -82,6 +82,7 @@ class Poller:
         self._first = True
         self._cost_s = 0.0
         self._next_piece = 0
+        self._at_once = MANY_VMS
         self._built: dict[str, tuple[VmFacts, Vm]] = {}
         self._samples: dict[str, deque[Sample]] = {}
         self.inventory: Inventory | None = None
@@ -200,8 +201,7 @@ class Poller:
         self._mark("settings")
 
     def _read_states(self, *, piecewise: bool) -> None:
-        many = len(self._settings) > MANY_VMS
-        if not many:
+        if len(self._settings) <= self._at_once:
             try:
                 self._take(self._reader.summaries(), whole=True)
                 return
@@ -209,20 +209,29 @@ class Poller:
                 if not (exc.fault.too_large or exc.fault.missing):
                     raise
                 log.info("the summary of all VMs isn't to be had at once: %s", exc.detail)
+                self._at_once = max(1, len(self._settings) // 2) if exc.fault.too_large else 0
         self._take(self._reader.systems(), whole=True)
         if piecewise and not self._first:
             self._read_piece()
 
     def _read_piece(self) -> None:
         """Summaries of the next few VMs: those never read first, then round and round."""
+        if self._at_once == 0:
+            return
         guids = sorted(self._states)
         unread = [guid for guid in guids if guid not in self._guests]
         if not unread:
             self._next_piece %= max(1, len(guids))
-            unread = guids[self._next_piece : self._next_piece + MANY_VMS]
-            self._next_piece += MANY_VMS
-        if unread:
-            self._take(self._reader.summaries(unread[:MANY_VMS]), whole=False)
+            unread = guids[self._next_piece : self._next_piece + self._at_once]
+            self._next_piece += self._at_once
+        if not unread:
+            return
+        try:
+            self._take(self._reader.summaries(unread[: self._at_once]), whole=False)
+        except FaultError as exc:
+            if not exc.fault.too_large or self._at_once == 1:
+                raise
+            self._at_once = max(1, self._at_once // 2)
 
     def _take(self, records: list[Record], *, whole: bool) -> None:
         states: dict[str, StateFact] = {}
