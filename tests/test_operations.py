@@ -1,11 +1,13 @@
 """The one table: complete, consistent, and honest about why something can't be done."""
 
+from dataclasses import replace
+
 import pytest
 
 from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret, TaskContext
 from hvconsole.clock import SystemClock
 from hvconsole.errors import InvalidInput, NotFound
-from hvconsole.model import Inventory, ObjectId, ServerInfo, Snapshot, Verb, Vm, VmKind
+from hvconsole.model import Host, Inventory, ObjectId, Pool, ServerInfo, Snapshot, Verb, Vm, VmKind
 from hvconsole.operations import (
     OPERATIONS,
     SERVER_OBJECT,
@@ -140,3 +142,23 @@ def test_passwords_are_asked_for_as_passwords():
     assert set(kinds.values()) == {ArgumentKind.PASSWORD}
     with pytest.raises(InvalidInput):
         operation(Verb.CHANGE_PASSWORD).run(Recorder(), VM, {"old": "plain", "new": "text"}, TaskContext())
+
+
+def test_a_dialog_opens_only_for_what_must_be_known():
+    assert operation(Verb.SNAPSHOT).asks
+    assert not operation(Verb.START).asks
+
+
+def test_what_the_whole_server_refuses_comes_from_its_pools():
+    pool = Pool(id=ObjectId("p"), uuid="p", name="prod", refusals={Verb.BECOME_MASTER: "It isn't in emergency mode."})
+    here = replace(world(), pools={pool.id: pool})
+    assert why_not(operation(Verb.BECOME_MASTER), here, SERVER_OBJECT, ALL) == "It isn't in emergency mode."
+    assert why_not(operation(Verb.IMPORT), here, SERVER_OBJECT, ALL) is None
+
+
+def test_hosts_are_found_and_told_apart_from_vms():
+    host = Host(id=ObjectId("h"), uuid="h", name="node", refusals={Verb.HOST_REBOOT: "VMs run there."})
+    here = replace(world(), hosts={host.id: host})
+    assert why_not(operation(Verb.HOST_REBOOT), here, host.id, ALL) == "VMs run there."
+    assert why_not(operation(Verb.START), here, host.id, ALL) == "It no longer exists on the server."
+    assert subject_name(here, operation(Verb.HOST_REBOOT), host.id) == "node"
