@@ -78,8 +78,12 @@ class Header:
         """Show the selection: ``subjects`` are the first of it looked up; the last of ``commands`` gets the accent."""
         subject = subjects[0] if subjects else None
         if subject is None:
-            self._write("boxes", "Nothing selected", None, "Select a server, host or VM in the tree.")
-            self._set_commands(())
+            if commands:  # the window offers to connect: there is nothing to select yet
+                hint = "Connect to a XenServer pool, a Hyper-V host, an ESXi host or a vCenter."
+                self._write("plug", "No servers yet", None, hint)
+            else:
+                self._write("boxes", "Nothing selected", None, "Select a server, host or VM in the tree.")
+            self._set_commands(commands)
             return
         count = len(selection.items)
         icon = _ICONS.get(subject.item.kind, "boxes")

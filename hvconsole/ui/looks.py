@@ -113,11 +113,9 @@ def vm_look(vm: Vm, monitored: bool, status: MonitorStatus | None, stale: bool) 
 
 def snapshot_look(snapshot: Snapshot, current: bool, stale: bool) -> Look:
     """A snapshot; the one that the present state descends from says so."""
-    text = safe_text(snapshot.name, _SHOWN_NAME)
-    if current:
-        text += "  ·  you are here"
     sign = "activity" if snapshot.automatic else "camera"
-    return Look(text, sign, stale=stale, tags=_tags(stale, "dim"))
+    rtt = "you are here " if current else ""
+    return Look(safe_text(snapshot.name, _SHOWN_NAME), sign, stale=stale, rtt=rtt, tags=_tags(stale, "dim"))
 
 
 def rtt_text(status: MonitorStatus) -> str:

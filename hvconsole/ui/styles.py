@@ -9,8 +9,8 @@ pills               ``Ok. Warn. Bad. Off. Info.`` + ``Pill.TLabel`` (on surface)
 buttons             ``[prefix]TButton  [prefix]Accent.TButton  [prefix]Danger.TButton  [prefix]Tool.TButton``
 fields              ``[prefix]TEntry  TCombobox  TSpinbox``; state "invalid" gives a red edge
 choices             ``[prefix]TCheckbutton  [prefix]TRadiobutton  Tab.TRadiobutton``
-lists               ``Treeview``; ``Active.Treeview`` while it has the keyboard (Tk marks only one row as focused);
-                    ``List.Treeview`` has no indicators and no indent
+lists               ``Treeview``; ``List.Treeview`` has no indicators and no indent; ``Active.`` before them comes and
+                    goes by itself with the keyboard
 ==================  ==========================================================================================
 """
 
@@ -30,7 +30,9 @@ from hvconsole.ui.tokens import Tokens
 GROUNDS = {"": "chrome", "Surface.": "surface", "Card.": "raised"}
 """Style prefix → token of the ground it is made for."""
 
-TREES = ("Treeview", "Active.Treeview", "List.Treeview")
+ACTIVE = "Active."
+"""Prefix of the styles that lists have while they have the keyboard: Tk itself marks one row only as focused."""
+TREES = ("Treeview", "List.Treeview", f"{ACTIVE}Treeview", f"{ACTIVE}List.Treeview")
 PILLS = ("ok", "warn", "bad", "off", "info")
 
 
@@ -42,6 +44,18 @@ def _part(element: str, *inside: Any, sticky: str = "nswe", side: str = "") -> A
     if inside:
         options["children"] = list(inside)
     return (element, options)
+
+
+def _activate(event: tk.Event[Any]) -> None:
+    style = str(event.widget.cget("style")) or "Treeview"
+    if not style.startswith(ACTIVE):
+        event.widget.configure(style=ACTIVE + style)
+
+
+def _deactivate(event: tk.Event[Any]) -> None:
+    style = str(event.widget.cget("style"))
+    if style.startswith(ACTIVE):
+        event.widget.configure(style=style.removeprefix(ACTIVE))
 
 
 class Styles:
@@ -58,6 +72,8 @@ class Styles:
         Styles._count += 1
         self._number = Styles._count
         self._make_shapes()
+        root.bind_class("Treeview", "<FocusIn>", _activate)
+        root.bind_class("Treeview", "<FocusOut>", _deactivate)
 
     # ---- shapes, made once ---------------------------------------------------------------------------------
 
@@ -337,7 +353,7 @@ class Styles:
             _part("Treeheading.text", sticky="we"),
         )
         for name in TREES:
-            item = (image, text) if name == "List.Treeview" else (indicator, image, text)
+            item = (image, text) if name.endswith("List.Treeview") else (indicator, image, text)
             self.style.layout(f"{name}.Item", [_part("Treeitem.padding", *item)])
             self.style.layout(name, [_part("Treeview.treearea")])
             self.style.layout(f"{name}.Heading", [_part("Treeheading.cell"), heading])
@@ -442,8 +458,10 @@ class Styles:
     def _color_lists(self) -> None:
         c, px, configure, map_ = self.tokens, self.px, self.style.configure, self.style.map
         for name in TREES:
-            chosen = c.selection if name == "Active.Treeview" else c.selection_idle
-            flat = name == "List.Treeview"
+            chosen, chosen_text = (
+                (c.selection, c.selection_text) if name.startswith(ACTIVE) else (c.selection_idle, c.text)
+            )
+            flat = name.endswith("List.Treeview")
             configure(
                 name,
                 background=c.surface,
@@ -456,8 +474,8 @@ class Styles:
             )
             map_(
                 name,
-                background=[("selected", "focus", c.selection), ("selected", chosen)],
-                foreground=[("selected", "focus", c.selection_text), ("selected", c.text), ("disabled", c.faint)],
+                background=[("selected", chosen)],
+                foreground=[("selected", chosen_text), ("disabled", c.faint)],
             )
             configure(f"{name}.Item", padding=(px(10 if flat else 4), 0, 0, 0))
             configure(

@@ -107,7 +107,7 @@ class Tabs:
         page = self.page
         target: tk.Misc | None = None
         if page is not None:
-            target = _first_control(page.widget)
+            target = _first_control(page.widget, ("Treeview",)) or _first_control(page.widget, _CONTROLS)
         if target is None and self._shown in self.buttons:
             target = self.buttons[self._shown]
         if target is not None:
@@ -149,16 +149,18 @@ class Tabs:
         self._pages[title].show(self._selection)
 
 
-def _first_control(widget: tk.Misc) -> tk.Misc | None:
-    """The first widget below that takes the keyboard, in the order of the tab key."""
+_CONTROLS = ("TEntry", "TButton", "TCombobox", "TCheckbutton", "TRadiobutton", "TSpinbox", "Text")
+
+
+def _first_control(widget: tk.Misc, classes: tuple[str, ...]) -> tk.Misc | None:
+    """The first widget below of these classes that takes the keyboard, in the order of the tab key."""
     for child in widget.winfo_children():
         if not child.winfo_ismapped():
             continue
         cls = child.winfo_class()
-        if cls in ("Treeview", "TEntry", "TButton", "TCombobox", "TCheckbutton", "TRadiobutton", "TSpinbox", "Text"):
-            if cls == "Text" or "disabled" not in str(child.cget("state") if cls != "Treeview" else ""):
-                return child
-        found = _first_control(child)
+        if cls in classes and (cls in ("Treeview", "Text") or "disabled" not in str(child.cget("state"))):
+            return child
+        found = _first_control(child, classes)
         if found is not None:
             return found
     return None

@@ -342,7 +342,7 @@ class MainWindow:
 
     def _header_commands(self, subject: Subject | None) -> list[Command]:
         if subject is None:
-            return []
+            return [] if self.services.connections.all() else [self._header_catalogue["connect"]]
         if subject.snapshot is not None:
             return [self._header_catalogue[Verb.DELETE_SNAPSHOT], self._header_catalogue[Verb.REVERT]]
         if subject.vm is not None:
