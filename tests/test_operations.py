@@ -156,6 +156,10 @@ def test_what_the_whole_server_refuses_comes_from_its_pools():
     assert why_not(operation(Verb.IMPORT), here, SERVER_OBJECT, ALL) is None
 
 
+def test_a_server_is_no_object_in_its_own_inventory():
+    assert subject_name(world(), operation(Verb.IMPORT), SERVER_OBJECT) == "addr"
+
+
 def test_hosts_are_found_and_told_apart_from_vms():
     host = Host(id=ObjectId("h"), uuid="h", name="node", refusals={Verb.HOST_REBOOT: "VMs run there."})
     here = replace(world(), hosts={host.id: host})
