@@ -17,7 +17,7 @@ from hvconsole.lab.sites import Identity, ServerDescription, SiteServer, build, 
 from hvconsole.lab.tasks import Timing
 from hvconsole.lab.world import World
 
-DEFAULT_KINDS = ("xenserver",)
+DEFAULT_KINDS = ("xenserver", "vsphere", "hyperv")
 """Kinds of site in the default estate, in the order they are served."""
 
 
