@@ -156,6 +156,13 @@ def test_what_the_whole_server_refuses_comes_from_its_pools():
     assert why_not(operation(Verb.IMPORT), here, SERVER_OBJECT, ALL) is None
 
 
+def test_a_licence_that_only_reads_is_the_reason_for_everything():
+    here = world(Vm(id=VM, uuid="u", name="web"), read_only="The free licence only allows reading.")
+    for verb in (Verb.RENAME, Verb.SUSPEND):
+        assert why_not(operation(verb), here, VM, ALL) == "The free licence only allows reading."
+        assert why_not(operation(verb), here, VM, Capability.NONE) == "The free licence only allows reading."
+
+
 def test_a_server_is_no_object_in_its_own_inventory():
     assert subject_name(world(), operation(Verb.IMPORT), SERVER_OBJECT) == "addr"
 
