@@ -16,6 +16,7 @@ from hvconsole.text import safe_text
 from hvconsole.ui.columns import BY_ID, COLUMNS, Column, Context, Key, chosen_columns, natural_key
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.listing import AFTER_NUMBER
+from hvconsole.ui.tclvar import TclVar
 from hvconsole.ui.theme import Theme
 
 PORTION = 250
@@ -52,6 +53,7 @@ class VmTable:
         self._order: list[ObjectId] = []
         self._waiting: list[ObjectId] = []
         self._stale = False
+        self._menu: tk.Menu | None = None
         self._made = 0
         self._generation = 0
         self._save_timer: str | None = None
@@ -279,17 +281,16 @@ class VmTable:
 
     def column_menu(self, x_root: int, y_root: int) -> tk.Menu:
         """A menu with a tick per column; opened at that place."""
-        menu = tk.Menu(self.tree, tearoff=False)
+        if self._menu is not None:
+            self._menu.destroy()
+        menu = self._menu = tk.Menu(self.tree, tearoff=False)
         shown = {c.id for c in self.columns}
         for column in COLUMNS:
-            variable = tk.BooleanVar(menu, column.id in shown)
             menu.add_checkbutton(
                 label=column.title,
-                variable=variable,
                 command=lambda column_id=column.id: self.toggle_column(column_id),  # type: ignore[misc]
             )
-            # the menu must not lose its variable to the garbage collector while it is open
-            setattr(menu, f"_{column.id}", variable)
+            TclVar(menu, "1" if column.id in shown else "0").attach(menu, "entryconfigure", "end")
         menu.tk_popup(x_root, y_root)
         return menu
 

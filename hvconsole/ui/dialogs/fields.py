@@ -8,6 +8,7 @@ from tkinter import ttk
 from typing import Protocol
 
 from hvconsole.ui.megawidgets import OK, PARTIAL, entry_field, scrolled_text
+from hvconsole.ui.tclvar import TclVar
 from hvconsole.ui.theme import Theme
 
 
@@ -223,18 +224,19 @@ class Tick(_Noted):
         changed: Callable[[], None],
     ) -> None:
         super().__init__(parent, theme)
-        self._value = tk.BooleanVar(parent, value and why_not is None)
-        self.widget = ttk.Checkbutton(parent, text=f" {text}", variable=self._value, command=changed)
+        self.widget = ttk.Checkbutton(parent, text=f" {text}", command=changed)
+        self._value = TclVar(self.widget, "1" if value and why_not is None else "0")
+        self._value.attach(self.widget)
         if why_not is not None:
             self.widget.state(["disabled"])
 
     def get(self) -> bool:
         """Whether it is ticked."""
-        return bool(self._value.get())
+        return self._value.on
 
     def set(self, value: bool) -> None:
         """Tick it or not."""
-        self._value.set(value)
+        self._value.set("1" if value else "0")
 
     def enable(self, enabled: bool) -> None:
         """Allow ticking, or not."""

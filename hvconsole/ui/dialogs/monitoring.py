@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tkinter as tk
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from tkinter import ttk
@@ -21,6 +20,7 @@ from hvconsole.text import safe_text, unsendable
 from hvconsole.ui.dialogs.fields import Choice, TextField
 from hvconsole.ui.dialogs.form import FormDialog
 from hvconsole.ui.interfaces import Shell, Subject
+from hvconsole.ui.tclvar import TclVar
 
 OWN = ""
 """Key of the entry that stands for "none of the presets"."""
@@ -179,27 +179,28 @@ class _Holds:
         px = form.theme.px
         form.add_text("Hold a snapshot back while …", "Small.TLabel")
         grid = ttk.Frame(form.body)
-        self._ticks: dict[Hold, tk.BooleanVar] = {}
+        self._ticks: dict[Hold, TclVar] = {}
         self._boxes: list[ttk.Checkbutton] = []
         for place, (hold, label) in enumerate(HOLD_LABELS.items()):
-            variable = tk.BooleanVar(grid, hold in chosen)
+            variable = TclVar(grid, "1" if hold in chosen else "0")
             self._ticks[hold] = variable
             row, column = divmod(place, 2)
-            box = ttk.Checkbutton(grid, text=f" {label}", variable=variable, command=changed)
+            box = ttk.Checkbutton(grid, text=f" {label}", command=changed)
+            variable.attach(box)
             box.grid(row=row, column=column, sticky="w", padx=(0, px(14)), pady=px(1))
             self._boxes.append(box)
         form.add_wide(grid, gap=2)
 
     def set(self, chosen: frozenset[Hold]) -> None:
         for hold, variable in self._ticks.items():
-            variable.set(hold in chosen)
+            variable.set("1" if hold in chosen else "0")
 
     def enable(self, enabled: bool) -> None:
         for box in self._boxes:
             box.state(["!disabled"] if enabled else ["disabled"])
 
     def get(self) -> frozenset[Hold]:
-        return frozenset(hold for hold, variable in self._ticks.items() if variable.get())
+        return frozenset(hold for hold, variable in self._ticks.items() if variable.on)
 
 
 class MonitorSettingsDialog(FormDialog):

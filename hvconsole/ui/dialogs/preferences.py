@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tkinter as tk
 from dataclasses import replace
 from tkinter import ttk
 
@@ -18,6 +17,7 @@ from hvconsole.ui.interfaces import Shell
 from hvconsole.ui.listing import ListColumn, Listing
 from hvconsole.ui.looks import PLATFORM_NAMES
 from hvconsole.ui.megawidgets import notebook
+from hvconsole.ui.tclvar import TclVar
 from hvconsole.ui.wording import local_time
 
 TABS = ("Appearance", "Monitoring", "History", "Certificates", "Servers")
@@ -36,7 +36,7 @@ class PreferencesDialog(FormDialog):
         outer, row = self.body, self._row
         strip = ttk.Frame(outer, style="Surface.TFrame")
         strip.grid(row=row, column=0, columnspan=2, sticky="ew")
-        self._tab = tk.StringVar(outer, TABS[0])
+        self._tab = TclVar(strip, TABS[0])
         self.theme.line(outer).grid(row=row + 1, column=0, columnspan=2, sticky="ew", pady=(0, self.theme.px(12)))
         self.pages = notebook(self.theme, outer)
         self.theme.paint(self.pages.component("hull"), background="chrome")
@@ -45,14 +45,15 @@ class PreferencesDialog(FormDialog):
         for name, build in zip(TABS, builders, strict=True):
             page = self.pages.add(name)
             self.theme.paint(page, background="chrome")
-            ttk.Radiobutton(
+            tab = ttk.Radiobutton(
                 strip,
                 text=name,
                 value=name,
-                variable=self._tab,
                 style="Tab.TRadiobutton",
                 command=lambda name=name: self.pages.selectpage(name),  # type: ignore[misc]
-            ).pack(side="left")
+            )
+            self._tab.attach(tab)
+            tab.pack(side="left")
             # the form's methods build into its body: one tab after the other
             self.body, self._row = ttk.Frame(page), 0
             self.body.columnconfigure(1, weight=1)

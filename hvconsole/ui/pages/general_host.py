@@ -93,6 +93,12 @@ def vms_on(inventory: Inventory, host: Host) -> list[Vm]:
     return sorted(found, key=lambda v: natural_key(v.name))
 
 
+def _narrow(row: tuple[str, ...]) -> tuple[str, ...]:
+    """A storage's line for a card of half the width: without its kind, with a shorter name."""
+    name, _kind, free, used = row
+    return (name if len(name) <= 30 else name[:29] + "…", free, used)
+
+
 class HostView:
     """Everything about one host."""
 
@@ -126,7 +132,7 @@ class HostView:
         self.nics.frame.pack(fill="x")
         storages = Card(self.theme, body, "Storage", "database")
         storages.frame.grid(row=2, column=0, sticky="nsew", padx=left, pady=(0, px(MARGIN)))
-        self.storages = MiniTable(self.theme, storages.body, ("Name", "Kind", "Free", "Used"), numeric=(2,))
+        self.storages = MiniTable(self.theme, storages.body, ("Name", "Free", "Used"), numeric=(1,))
         self.storages.frame.pack(fill="x")
         running = Card(self.theme, body, "Running here", "monitor")
         running.frame.grid(row=2, column=1, sticky="nsew", padx=right, pady=(0, px(MARGIN)))
@@ -169,18 +175,21 @@ class HostView:
     def _draw(self, inventory: Inventory, host: Host) -> None:
         details = self._details
         self.facts.show(host_facts(host, details))
-        self.extra.show([(safe_text(k, 60), safe_text(v, 200)) for k, v in (details.facts if details else ())][:16])
+        shown = {value for _, value in host_facts(host, details)}
+        facts = [(safe_text(k, 60), safe_text(v, 200)) for k, v in (details.facts if details else ())]
+        # servers repeat in their details what stands beside them already
+        self.extra.show([(k, v) for k, v in facts if v not in shown][:16])
         if host.memory_bytes and host.memory_free_bytes is not None:
             used = max(0, host.memory_bytes - host.memory_free_bytes)
             self.memory.show(f"{format_bytes(used)} of {format_bytes(host.memory_bytes)}", used / host.memory_bytes)
         else:
             self.memory.show(format_bytes(host.memory_bytes) if host.memory_bytes else "—", None)
         self.nics.show([nic_row(n) for n in details.nics] if details else (), empty="None known" if details else "…")
-        self.storages.show([storage_row(s) for s in storages_of(inventory, host, details)])
+        self.storages.show([_narrow(storage_row(s)) for s in storages_of(inventory, host, details)])
         vms = vms_on(inventory, host)
         self.running_title.configure(text=f"Running here: {count(len(vms), 'VM')}")
         self.running.show(
-            [(safe_text(v.name, 40), format_bytes(v.memory_bytes), safe_text(v.addresses[0] if v.addresses else "", 40))
+            [(safe_text(v.name, 30), format_bytes(v.memory_bytes), safe_text(v.addresses[0] if v.addresses else "", 40))
              for v in vms],
             empty="No VM runs on this host.",
         )

@@ -61,7 +61,7 @@ def vm_facts(subject: Subject, details: VmDetails | None) -> list[tuple[str, str
 
 def disk_row(disk: Disk) -> tuple[str, ...]:
     """One line of the disk table."""
-    name = safe_text(disk.name or disk.device or "disk", 60)
+    name = safe_text(disk.name or disk.device or "disk", 26)
     notes = ["CD" if disk.is_cd else "", "read only" if disk.read_only and not disk.is_cd else ""]
     if disk.shared_with:
         notes.append(f"shared with {count(len(disk.shared_with), 'VM')}")
@@ -69,7 +69,7 @@ def disk_row(disk: Disk) -> tuple[str, ...]:
         safe_text(disk.device, 20),
         name,
         format_bytes(disk.size_bytes) if not disk.is_cd else "",
-        safe_text(disk.storage, 60),
+        safe_text(disk.storage, 20),
         ", ".join(n for n in notes if n),
     )
 
@@ -187,8 +187,8 @@ class VmView:
             [
                 (
                     safe_text(n.device, 20),
-                    safe_text(n.network, 60),
-                    safe_text(", ".join(n.addresses or (vm.addresses if len(nics) == 1 else ())), 80),
+                    safe_text(n.network, 26),
+                    safe_text(", ".join(n.addresses or (vm.addresses if len(nics) == 1 else ())), 26),
                     words[n.connected],
                 )
                 for n in nics
@@ -290,6 +290,7 @@ class VmView:
             self._rounds = ()
             return
         self._tick.pack_forget()
+        self.monitor_words.pack_forget()
         self._figures.pack(fill="x")
         now = self.shell.services.clock.now()
         self.rtt.show(rtt_words(status))

@@ -22,6 +22,7 @@ from hvconsole.ui.interfaces import ItemKind, Selection, Shell
 from hvconsole.ui.listing import ListColumn, Listing
 from hvconsole.ui.megawidgets import entry_field
 from hvconsole.ui.pages.base import BasePage
+from hvconsole.ui.tclvar import TclVar
 from hvconsole.ui.wording import count, local_time
 
 PAGE_ROWS = 200
@@ -163,14 +164,14 @@ class HistoryPage(BasePage):
         self.time = self._choice(bar, TIMES, 12)
         self.export_button = ttk.Button(bar, text="Export CSV…", style="Surface.TButton", command=self._export)
         self.export_button.pack(side="right")
-        self._only_this = tk.BooleanVar(bar, False)
+        self._only_this = TclVar(bar, "0")
         self.only = ttk.Checkbutton(
             bar,
             text=" Only the selected",
-            variable=self._only_this,
             style="Surface.TCheckbutton",
             command=self._search_afresh,
         )
+        self._only_this.attach(self.only)
         self.only.pack(side="left", padx=(px(4), 0))
 
     def _choice(self, parent: tk.Misc, options: tuple[tuple[str, str], ...], width: int) -> ttk.Combobox:
@@ -208,7 +209,7 @@ class HistoryPage(BasePage):
             what=WHATS[max(0, self.what.current())][0],
             outcome=OUTCOMES[max(0, self.outcome.current())][0],
             since=since(TIMES[max(0, self.time.current())][0], self.shell.services.clock.now()),
-            subject_id=str(object_id) if self._only_this.get() and object_id is not None else "",
+            subject_id=str(object_id) if self._only_this.on and object_id is not None else "",
         )
 
     def update(self, fresh: bool) -> None:

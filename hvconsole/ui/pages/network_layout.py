@@ -70,8 +70,7 @@ def speed_text(mbps: int | None) -> str:
 def nic_note(nic: HostNic) -> str:
     """Second line of a physical card's box."""
     state = {True: "up", False: "down", None: ""}[nic.link_up]
-    vlan = f"VLAN {nic.vlan}" if nic.vlan is not None and nic.vlan >= 0 else ""
-    parts = [speed_text(nic.speed_mbps), state, vlan, "management" if nic.management else ""]
+    parts = [speed_text(nic.speed_mbps), state, "management" if nic.management else ""]
     return " · ".join(p for p in parts if p) or safe_text(nic.mac, 40)
 
 
@@ -133,7 +132,9 @@ def lay_out(network_map: NetworkMap, vms: Mapping[ObjectId, Vm]) -> Drawing:
         middle = (begin + max(vm_end, begin + NETWORK_HEIGHT)) / 2
         network_y = max(begin, middle - NETWORK_HEIGHT / 2)
         centre = network_y + NETWORK_HEIGHT / 2
-        note = f"{len(present)} VM {'card' if len(present) == 1 else 'cards'}" if present else "no VMs"
+        vlans = sorted({nic.vlan for nic in link.host_nics if nic.vlan is not None and nic.vlan >= 0})
+        count = f"{len(present)} VM {'card' if len(present) == 1 else 'cards'}" if present else "no VMs"
+        note = " · ".join([*(f"VLAN {vlan}" for vlan in vlans[:3]), count])
         drawing.boxes.append(
             Box("network", NETWORK_X, network_y, NETWORK_WIDTH, NETWORK_HEIGHT, safe_text(link.network) or "—", note)
         )

@@ -18,11 +18,13 @@ from hvconsole.ui.interfaces import ItemKind, Selection, Shell, Subject
 from hvconsole.ui.pages.base import BasePage
 from hvconsole.ui.pages.measures import Chart, charts, last
 from hvconsole.ui.pages.rounds import chart_colours
+from hvconsole.ui.tclvar import TclVar
 
 SPANS = ((600, "10 min"), (3600, "1 h"), (86400, "1 day"), (604800, "1 week"))
 EVERY_MS = {600: 5_000, 3600: 30_000, 86400: 120_000, 604800: 600_000}
 LINE_TOKENS = ("series1", "series2", "series3", "bad", "info", "warn", "off", "ok")
 CHART_HEIGHT = 190
+LEGEND_COLUMNS = 4
 
 
 class PerformancePage(BasePage):
@@ -37,16 +39,13 @@ class PerformancePage(BasePage):
         head.pack(fill="x", padx=px(MARGIN), pady=(px(10), px(2)))
         self.caption = ttk.Label(head, style="Surface.Bold.TLabel")
         self.caption.pack(side="left")
-        self._span = tk.IntVar(head, SPANS[0][0])
+        self._span = TclVar(head, str(SPANS[0][0]))
         for seconds, text in reversed(SPANS):
-            ttk.Radiobutton(
-                head,
-                text=text,
-                value=seconds,
-                variable=self._span,
-                style="Surface.TRadiobutton",
-                command=self._ask_again,
-            ).pack(side="right", padx=(px(10), 0))
+            choice = ttk.Radiobutton(
+                head, text=text, value=seconds, style="Surface.TRadiobutton", command=self._ask_again
+            )
+            self._span.attach(choice)
+            choice.pack(side="right", padx=(px(10), 0))
         self.area = ScrollArea(self.theme, self.widget)
         self.area.body.columnconfigure(0, weight=1)
         self.charts: list[ChartView] = []
@@ -61,7 +60,7 @@ class PerformancePage(BasePage):
     @property
     def seconds(self) -> int:
         """The chosen span."""
-        return int(self._span.get())
+        return int(self._span.get() or SPANS[0][0])
 
     def update(self, fresh: bool) -> None:
         """Ask when the object is a new one; the timer does the rest."""
@@ -147,7 +146,7 @@ class ChartView:
         head = ttk.Frame(self.frame, style="Surface.TFrame")
         head.pack(fill="x", pady=(px(8), 0))
         self.title = ttk.Label(head, style="Surface.Bold.TLabel")
-        self.title.pack(side="left")
+        self.title.pack(side="left", anchor="n")
         self._legend = ttk.Frame(head, style="Surface.TFrame")
         self._legend.pack(side="right")
         self._entries: list[tuple[ttk.Label, ttk.Label]] = []
@@ -182,8 +181,9 @@ class ChartView:
         while len(self._entries) < len(chart.lines):
             swatch = ttk.Label(self._legend, style="Surface.TLabel")
             text = ttk.Label(self._legend, style="Surface.Small.TLabel")
-            swatch.pack(side="left", padx=(px(14), px(5)))
-            text.pack(side="left")
+            row, place = divmod(len(self._entries), LEGEND_COLUMNS)
+            swatch.grid(row=row, column=2 * place, padx=(px(14), px(5)))
+            text.grid(row=row, column=2 * place + 1, sticky="w")
             self._entries.append((swatch, text))
         while len(self._entries) > len(chart.lines):
             for part in self._entries.pop():

@@ -114,5 +114,5 @@ def test_whatever_hangs_together_nothing_overlaps(shape: list[tuple[int, int, bo
 def test_speeds_and_states_of_cards_read_well() -> None:
     assert [speed_text(s) for s in (10000, 2500, 100)] == ["10 Gbit/s", "2.5 Gbit/s", "100 Mbit/s"]
     assert [speed_text(s) for s in (None, 0, -1)] == ["", "", ""]
-    assert nic_note(HostNic(name="e", link_up=True, speed_mbps=1000, vlan=20)) == "1 Gbit/s · up · VLAN 20"
+    assert nic_note(HostNic(name="e", link_up=True, speed_mbps=1000, vlan=20)) == "1 Gbit/s · up"
     assert nic_note(HostNic(name="e", mac="00:11", vlan=-1)) == "00:11"
