@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from hvconsole.cli.output import DONE, FAILED, Printer, UsageError
 from hvconsole.cli.signals import until_signalled
-
-if TYPE_CHECKING:
-    from hvconsole.lab import Lab
 
 MOST_VMS = 100_000
 
@@ -53,13 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
             printer.error(f"The lab can't be started: {exc}")
             return FAILED
         with lab:
-            printer.json(_described(lab))
+            printer.json(lab.describe())
             stop.wait()
     return DONE
-
-
-def _described(lab: Lab) -> dict[str, Any]:
-    """What the lab says of itself, with each certificate also under the name that the command line has for it."""
-    told = lab.describe()
-    servers = [{**server, "fingerprint": server["sha256"]} for server in told["servers"]]
-    return {**told, "servers": servers}
