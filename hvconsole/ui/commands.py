@@ -41,6 +41,8 @@ class Command:
     """For entries that are on or off."""
     while_typing: bool = False
     """Whether its shortcut also works in a text field."""
+    on_list_only: bool = False
+    """Its shortcut is a plain key (Del): it works only in the list that shows what it would act on."""
     bound_elsewhere: bool = False
     """The shortcut is only shown: the widget that it belongs to binds it itself."""
 
@@ -73,6 +75,7 @@ def _operation_command(op: Operation, run: Callable[[Verb], None], why_not: Call
         why_not=lambda: why_not(op.verb),
         icon=op.icon,
         shortcut=op.shortcut,
+        on_list_only="-" not in op.shortcut,
         help=op.label,
     )
 
@@ -85,9 +88,11 @@ def verbs(scope: Scope, *groups: str) -> list[Verb]:
 class Keyboard:
     """Binds shortcuts on the main window. A shortcut whose command can't run says why in the status bar."""
 
-    def __init__(self, root: tk.Tk, status: Callable[[str], None]) -> None:
+    def __init__(self, root: tk.Tk, status: Callable[[str], None], on_list: Callable[[], bool]) -> None:
+        """``on_list``: whether the list that commands act on has the keyboard."""
         self._root = root
         self._status = status
+        self._on_list = on_list
         self._system = str(root.tk.call("tk", "windowingsystem"))
 
     def bind(self, commands: Sequence[Command]) -> None:
@@ -104,6 +109,8 @@ class Keyboard:
             if not shifted and "Control" in sequence and int(event.state) & _SHIFT:
                 return None  # Ctrl+Shift+letter arrives as the capital letter of Caps Lock
             if not command.while_typing and self.typing():
+                return None
+            if command.on_list_only and not self._on_list():
                 return None
             self.invoke(command)
             return "break"

@@ -103,7 +103,8 @@ class TaskPanel:
             name="cancel",
         )
         self._cancel.pack(side="right")
-        self._cancel.state(["disabled"])
+        for button in (self._cancel, self._clear):
+            button.state(["disabled"])
 
     def _list(self) -> ttk.Treeview:
         px = self._theme.px
@@ -161,6 +162,7 @@ class TaskPanel:
             self.list.item(row.iid, tags=("bad",))
         self._rows[row.iid] = row
         self._trim()
+        self._refresh_buttons()
 
     def _write(self, row: _Row, old: JobView | None, view: JobView) -> None:
         if old is None:
@@ -263,6 +265,8 @@ class TaskPanel:
         selected = [self._rows[iid].job for iid in self.list.selection() if iid in self._rows]
         able = any(job is not None and not job.state.final for job in selected)
         self._cancel.state(["!disabled" if able else "disabled"])
+        finished = any(row.job is None or row.job.state.final for row in self._rows.values())
+        self._clear.state(["!disabled" if finished else "disabled"])
 
     def _on_double_click(self, event: tk.Event[tk.Misc]) -> str | None:
         if self.list.identify_row(event.y):

@@ -121,7 +121,7 @@ class MainWindow:
         self._make_dialogs = make_dialogs
         self._dialogs: Dialogs | None = None
         self._runner = Runner(services.connections, lambda: self.dialogs, dispatcher, self.status)
-        self.keyboard = Keyboard(root, self.status)
+        self.keyboard = Keyboard(root, self.status, self._on_list)
         self.catalogue = Catalogue(self, lambda: self.target)
         self._header_catalogue = Catalogue(self, lambda: self._selection)
         self._icons: list[ImageTk.PhotoImage] = []
@@ -404,12 +404,19 @@ class MainWindow:
     @property
     def target(self) -> Selection:
         """What keys and toolbar act on: the rows chosen in the table that has the keyboard, else the tree's."""
-        if self.tabs.contains(str(self.root.tk.call("focus"))):
-            chosen = getattr(self.tabs.page, "chosen", None)
-            found = chosen() if chosen is not None else Selection()
-            if isinstance(found, Selection) and found.items:
-                return found
-        return self._selection
+        return self._chosen_in_page() or self._selection
+
+    def _chosen_in_page(self) -> Selection | None:
+        """The rows chosen in the visible page's table, if that has the keyboard."""
+        if not self.tabs.contains(str(self.root.tk.call("focus"))):
+            return None
+        chosen = getattr(self.tabs.page, "chosen", None)
+        found = chosen() if chosen is not None else None
+        return found if isinstance(found, Selection) and found.items else None
+
+    def _on_list(self) -> bool:
+        """Whether a plain key means what is selected: in the tree, or in a table of VMs."""
+        return str(self.root.tk.call("focus")) == str(self.tree.tree) or self._chosen_in_page() is not None
 
     def subjects(self) -> tuple[Subject, ...]:
         """What keys and toolbar act on, looked up."""

@@ -562,6 +562,21 @@ def test_keys_act_on_the_table_that_has_the_keyboard(stand: Stand, until: Until)
     assert stand.dialogs.asked[-1] == ("confirm", Verb.REBOOT, ["web-frontend-01"])
 
 
+def test_delete_in_another_list_does_not_mean_the_selected_machine(stand: Stand) -> None:
+    stand.select("v1")
+    tasks = stand.window.tasks
+    tasks.job_changed(view(1, JobState.RUNNING))
+    tasks.list.selection_set(tasks.list.get_children("")[0])
+    key(stand, tasks.list, "<Delete>")
+    other = tk.Button(stand.window.tabs.page.widget, text="a list of snapshots")  # type: ignore[union-attr]
+    other.pack()
+    key(stand, other, "<Delete>")
+    key(stand, other, "<F2>")
+    assert stand.dialogs.asked == []
+    key(stand, stand.tree, "<Delete>")
+    assert stand.dialogs.names() == ["arguments"]
+
+
 # ---- servers that need the user ----------------------------------------------------------------------------
 
 
