@@ -133,6 +133,7 @@ def _template_card(session: Session, spec: CreateVm) -> Any:
     device.backing = _network_backing(session, spec.network_id, ())
     connect = vim.vm.device.VirtualDevice.ConnectInfo(startConnected=True, allowGuestControl=True, connected=False)
     device.connectable = connect
+    device.deviceInfo = vim.Description(label=card.label if card is not None else "", summary="")
     operation = "edit" if card is not None else "add"
     return vim.vm.device.VirtualDeviceSpec(operation=operation, device=device)
 

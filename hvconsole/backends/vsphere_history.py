@@ -82,11 +82,16 @@ def _metrics(answer: Any, wanted: Mapping[int, tuple[str, str, str, str, float]]
                 continue
             name, unit = row[3].split("|")
             # negative: the server has no sample for that moment
-            values = tuple(None if value < 0 else value * row[4] for value in one.value or ())
+            values = tuple(None if value < 0 else _scaled(value, unit, row[4]) for value in one.value or ())
             series.append(Series(name=name, unit=unit, values=values))
     order = [row[3].partition("|")[0] for row in _WANTED]
     series.sort(key=lambda one: order.index(one.name))
     return Metrics(step_s=float(STEP_S), end=end, series=tuple(series))
+
+
+def _scaled(value: int, unit: str, factor: float) -> float:
+    # hosts that overcommit report more than everything now and then
+    return min(1.0, value * factor) if unit == "fraction" else value * factor
 
 
 def events(session: Session, since: dt.datetime | None) -> tuple[ServerEvent, ...]:

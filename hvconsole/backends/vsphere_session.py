@@ -60,24 +60,26 @@ class Session:
         self._used_at = clock.monotonic()
         self.closing = False
         self.read_only = ""
+        self._stubs: list[WireStub] = []
         try:
             with self.wire.call(OPENING, faults=FAULTS):
                 version = _discover(self.wire, self.host, self.port)
                 self.stub = WireStub(self.wire, self.host, self.port, version, self.cookie)
                 self.poll = WireStub(self.wire, self.host, self.port, version, self.cookie)
+                self._stubs = [self.stub, self.poll]
                 self.api_version: str = version_id[version]
                 self.content: Any = vim.ServiceInstance("ServiceInstance", self.stub).RetrieveContent()
                 if not isinstance(self.content, vim.ServiceInstanceContent) or self.content.sessionManager is None:
                     raise NotAHypervisor(f"{self.host} answers, but not as a vCenter or ESXi host does.")
                 self._log_in()
         except FAULTS as fault:
-            self.wire.close()
+            self._let_go()
             raise translate(fault) from fault
         except BadReply as exc:
-            self.wire.close()
+            self._let_go()
             raise NotAHypervisor(f"{self.host} answers, but not as a vCenter or ESXi host does.", exc.detail) from exc
         except BaseException:
-            self.wire.close()
+            self._let_go()
             raise
 
     # ---- who it is -------------------------------------------------------------------------------------------
@@ -174,7 +176,9 @@ class Session:
     def _log_in(self) -> None:
         # A login with the cookie of a session is refused.
         self.cookie.value = ""
-        self.content.sessionManager.Login(self._target.user, self._secret.password, None)
+        session = self.content.sessionManager.Login(self._target.user, self._secret.password, None)
+        if session is None or not self.cookie.value:
+            raise BadReply("The server's answer to the login can't be read.")
         self.logins += 1
 
     def close(self) -> None:
@@ -185,7 +189,12 @@ class Session:
             self.closing = True
         with contextlib.suppress(HvError, *FAULTS), self.wire.call(FAREWELL, faults=FAULTS):
             self.content.sessionManager.Logout()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.wire.close()
+        for stub in self._stubs:
+            stub.close()
 
     def object(self, kind: Any, moid: str) -> Any:
         """A managed object of a pyVmomi class and id, on the stub of ordinary calls."""

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from hvconsole import whynot
 from hvconsole.backends.base import SnapshotSearch, TaskContext
-from hvconsole.backends.vsphere_api import vim
+from hvconsole.backends.vsphere_api import vim, vmodl
 from hvconsole.backends.vsphere_power import machine, vm_state
-from hvconsole.backends.vsphere_records import Reader, SnapshotTree, references, snapshot_tree, word
+from hvconsole.backends.vsphere_records import Readers, Record, SnapshotTree, snapshot_tree, word
 from hvconsole.backends.vsphere_refusals import TOOLS_NAME
 from hvconsole.backends.vsphere_session import Session
-from hvconsole.backends.vsphere_tasks import read_records, run_task
+from hvconsole.backends.vsphere_tasks import read_records, read_spec, run_task
 from hvconsole.errors import BadPowerState, BadReply, NotFound, Refused, ToolsMissing
 from hvconsole.model import ObjectId, PowerState, Snapshot, ToolsState, Verb
 
-_TREE: dict[str, dict[str, Reader]] = {"VirtualMachine": {"snapshot": snapshot_tree, "recentTask": references}}
-_TASKS: dict[str, dict[str, Reader]] = {"Task": {"info.state": word, "info.descriptionId": word}}
+_TREE: Readers = {"VirtualMachine": {"snapshot": snapshot_tree}}
+_TASKS: Readers = {"Task": {"info.entity": word, "info.state": word, "info.descriptionId": word}}
 
 
 def take(
@@ -62,24 +62,29 @@ def tree(session: Session, vm_id: ObjectId) -> SnapshotTree:
 def find(session: Session, vm_id: ObjectId, name: str) -> SnapshotSearch:
     """Finished snapshots of that name, and whether one is being taken on the VM right now.
 
-    Tasks are looked at between two looks at the tree, so one that ends meanwhile is not missed.
+    The tasks are looked at before the tree, so one that ends meanwhile is found in one or the other.
     """
-    records = read_records(session, [("VirtualMachine", vm_id)], _TREE)
-    if not records:
-        raise NotFound("It no longer exists on the server.")
-    running = False
-    for task_id in records[0].get("recentTask", ()):
-        try:
-            tasks = read_records(session, [("Task", task_id)], _TASKS)
-        except NotFound:
-            continue  # tasks are forgotten some minutes after their end
-        running = running or any(
-            task.get("info.state") in ("running", "queued")
-            and "createsnapshot" in task.get("info.descriptionId", "").lower()
-            for task in tasks
-        )
+    vm_state(session, vm_id)
+    running = any(
+        task.get("info.entity") == vm_id
+        and task.get("info.state") in ("running", "queued")
+        and "createsnapshot" in task.get("info.descriptionId", "").lower()
+        for task in _recent_tasks(session, vm_id)
+    )
     found = tuple(snapshot for snapshot in tree(session, vm_id).snapshots if snapshot.name == name)
     return SnapshotSearch(found=found, running=running)
+
+
+def _recent_tasks(session: Session, vm_id: ObjectId) -> list[Record]:
+    """Tasks that the VM and the server as a whole list; a task may be forgotten at any moment, so in one question."""
+    query = vmodl.query.PropertyCollector
+    starts = []
+    for start, kind in ((machine(session, vm_id), vim.VirtualMachine), (session.content.taskManager, vim.TaskManager)):
+        if start is not None:
+            step = query.TraversalSpec(name="tasks", type=kind, path="recentTask", skip=False)
+            starts.append(query.ObjectSpec(obj=start, skip=True, selectSet=[step]))
+    paths = query.PropertySpec(type=vim.Task, pathSet=list(_TASKS["Task"]), all=False)
+    return read_spec(session, query.FilterSpec(objectSet=starts, propSet=[paths]), _TASKS)
 
 
 def revert(session: Session, vm_id: ObjectId, snapshot_id: ObjectId, ctx: TaskContext) -> None:

@@ -51,6 +51,7 @@ class WireStub(stub_base):  # type: ignore[misc] # pyVmomi has no types
         self._cookie = cookie
         self._lock = threading.Lock()
         self._idle: list[WireConnection] = []
+        self._closed = False
         self.requestContext = None
 
     def __deepcopy__(self, memo: object) -> WireStub:
@@ -109,7 +110,18 @@ class WireStub(stub_base):  # type: ignore[misc] # pyVmomi has no types
             if response.status in _AWAY:
                 raise Unreachable("The server is there, but its management service doesn't answer yet.", words)
             raise BadReply("The server answered with an HTTP error.", words)
+        if response.status == http.client.OK and f"{info.wsdlName}Response".encode() not in body:
+            # pyVmomi would take anything that is XML for an answer without a result
+            raise BadReply("The server's answer isn't one to the question.")
         return response.status, body
+
+    def close(self) -> None:
+        """Let go of the kept connections; those in use are closed when they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
 
     def _take(self) -> WireConnection:
         with self._lock:
@@ -119,7 +131,7 @@ class WireStub(stub_base):  # type: ignore[misc] # pyVmomi has no types
 
     def _give_back(self, connection: WireConnection) -> None:
         with self._lock:
-            if len(self._idle) < POOL_SIZE:
+            if len(self._idle) < POOL_SIZE and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -30,7 +30,9 @@ class Site:
         self.lab = lab
         self.world = lab.world
         self.platform = platform
-        self.server: ServerDescription = next(s for s in lab.servers if s.platform == platform.name)
+        self.server: ServerDescription = next(
+            s for s in lab.servers if s.platform == platform.name and platform.server in ("", s.name)
+        )
         self.handler: Any = next(s for s in lab.site_servers if s.describe() == self.server)
         self._open: list[Hypervisor] = []
 
@@ -70,7 +72,7 @@ class Site:
                 hv.close()
 
 
-@pytest.fixture(params=PLATFORMS, ids=lambda platform: platform.name)
+@pytest.fixture(params=PLATFORMS, ids=lambda platform: platform.label)
 def platform(request: pytest.FixtureRequest) -> Platform:
     """Every platform in turn."""
     platform: Platform = request.param
@@ -79,7 +81,17 @@ def platform(request: pytest.FixtureRequest) -> Platform:
 
 @pytest.fixture
 def site(platform: Platform, lab_identity: Identity) -> Iterator[Site]:
-    """A lab of the platform, everything immediate."""
+    """A lab of the platform, everything immediate; or a peer that nobody here wrote."""
+    if platform.site == "vcsim":
+        from .vcsim_site import VcsimSite
+
+        peer = VcsimSite(platform)
+        try:
+            yield peer
+        finally:
+            peer.close()
+            peer.lab.stop()
+        return
     lab = Lab(kinds=(platform.site,), identity=lab_identity)
     lab.start()
     site = Site(lab, platform)

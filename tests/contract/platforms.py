@@ -29,8 +29,15 @@ class Platform:
     vm_with_snapshots: str = ""
     already_there_is_success: bool = False
     """Asking for the state that a VM is in already is no error."""
+    server: str = ""
+    """Name of the server where the lab has several of the platform."""
     exports_to_host: bool = False
     """Exports are folders on the server; no file comes here."""
+
+    @property
+    def label(self) -> str:
+        """How test reports name it."""
+        return "-".join((self.site, *self.server.split()[-1:]))
 
 
 PLATFORMS = (
@@ -57,5 +64,53 @@ PLATFORMS = (
         vm_with_snapshots="zrh-web01",
         already_there_is_success=True,
         exports_to_host=True,
+    ),
+    Platform(
+        name="vsphere",
+        site="vsphere",
+        server="Meridian vCenter",
+        expire_sessions=lambda server: server.sessions.expire_all(),
+        snapshot_request="CreateSnapshot_Task",
+        login_request="Login",
+        running_vm="shop-01",
+        toolless_vm="badge-reader",
+        halted_vm="sandbox-zh",
+        vm_with_snapshots="orders-db",
+    ),
+    Platform(
+        name="vsphere",
+        site="vsphere",
+        server="esx-branch",
+        expire_sessions=lambda server: server.sessions.expire_all(),
+        snapshot_request="CreateSnapshot_Task",
+        login_request="Login",
+        running_vm="till-server",
+        toolless_vm="camera-nvr",
+        halted_vm="branch-spare",
+        vm_with_snapshots="branch-files",
+    ),
+    Platform(
+        name="vsphere",
+        site="vcsim",
+        server="vpx",
+        expire_sessions=lambda peer: peer.control(expire=True),
+        snapshot_request="CreateSnapshot_Task",
+        login_request="Login",
+        running_vm="DC0_C0_RP0_VM0",
+        toolless_vm="DC0_C0_RP0_VM1",
+        halted_vm="DC0_C0_RP0_VM2",
+        vm_with_snapshots="DC0_C0_RP0_VM3",
+    ),
+    Platform(
+        name="vsphere",
+        site="vcsim",
+        server="esx",
+        expire_sessions=lambda peer: peer.control(expire=True),
+        snapshot_request="CreateSnapshot_Task",
+        login_request="Login",
+        running_vm="ha-host_VM0",
+        toolless_vm="ha-host_VM1",
+        halted_vm="ha-host_VM2",
+        vm_with_snapshots="ha-host_VM3",
     ),
 )
