@@ -75,6 +75,8 @@ class InventoryTree:
         """Items whose children have no rows yet → id of the stand-in that makes them look like parents."""
         self._filter = Filter()
         self._visible: set[Item] | None = None
+        self._live: dict[ServerId, bool] = {}
+        """Whether each server's rows were last drawn as live ones."""
         self._pending: deque[Item] = deque()
         self._pending_id: str | None = None
         self._last_selection = Selection()
@@ -126,7 +128,13 @@ class InventoryTree:
         for connection in connections:
             if self.forest.inventory(connection.id) is not connection.inventory:
                 self.refresh(connection.id)
-            self.restyle_server(connection.id)
+            if self._live.get(connection.id) == connection.connected:
+                self._restyle(Item(ItemKind.SERVER, connection.id))
+            else:
+                self._live[connection.id] = connection.connected
+                self.restyle_server(connection.id)
+        for gone in self._live.keys() - {c.id for c in connections}:
+            del self._live[gone]
 
     def refresh(self, server_id: ServerId) -> None:
         """A server has a new inventory: draw what differs."""
