@@ -81,7 +81,10 @@ class Rogue:
                                if part.lower().startswith(b"content-length:")), 0)
                 request = head + b"\r\n" + file.read(length)
                 self.received.append(request)
-                sock.sendall(self.answer(request))
+                said = self.answer(request)
+                if not said:
+                    sock.shutdown(socket.SHUT_RDWR)
+                sock.sendall(said)
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
@@ -197,7 +200,7 @@ class TestLiars:
 
     @pytest.mark.parametrize(
         "raw",
-        [b"", b"\0\0\0\0", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n",
+        [b"", b"\0\0\0\0\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n",
          answer("404 Not Found"), answer("500 Internal Server Error"), answer("200 OK", b"\xff\xfe\xfa"),
          answer("401 Unauthorized", b"", "WWW-Authenticate: Negotiate !!!not-base64!!!"),
          answer("401 Unauthorized", b"", "WWW-Authenticate: Negotiate AAAA"),

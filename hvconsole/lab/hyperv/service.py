@@ -27,6 +27,10 @@ WQL = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
 ASSOCIATION = "http://schemas.dmtf.org/wbem/wsman/1/cimbinding/associationFilter"
 
 
+NEWER = frozenset({"UserSnapshotType", "IsSaved", "AutomaticSnapshotsEnabled", "IsAutomaticSnapshot"})
+"""Columns that Windows Server 2012 R2 (``site.extra["old"]``) does not have."""
+
+
 class Dropped(Exception):
     """A fault rule says: close the connection without an answer."""
 
@@ -237,7 +241,7 @@ class Service:
         columns: list[str] = []
         for name in query.columns or ():
             spelled = definition.property_named(name)
-            if spelled is None:
+            if spelled is None or (spelled in NEWER and self._picture.site.extra.get("old")):
                 raise wql.QueryError(f"no column {name}")
             columns.append(spelled)
         items = self._picture.instances(namespace, query.class_name)
