@@ -371,10 +371,12 @@ class SettingsStore:
             return Settings.model_validate(good)
 
     def _keep_aside(self, path: Path, data: bytes, what: str, effect: str) -> str:
-        kept = path.with_name(f"{path.name}.bad-{self._clock.now():%Y%m%dT%H%M%S%f}")
-        write_private(kept, data)
+        # Named by its content: a command that runs every minute must not pile up copies of the same file.
+        kept = path.with_name(f"{path.name}.bad-{hashlib.sha256(data).hexdigest()[:8]}")
+        if not kept.exists():
+            write_private(kept, data)
         sentence = f"The settings file {path} {what}. {effect} The old file is kept as {kept.name}."
-        log.error("%s", sentence)
+        log.warning("%s", sentence)
         return sentence
 
 

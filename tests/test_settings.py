@@ -160,6 +160,8 @@ def test_an_unreadable_file_is_kept_aside_and_said(path, data):
     (kept,) = path.parent.glob("settings.json.bad-*")
     assert kept.name in store.problem
     assert kept.read_bytes() == data
+    SettingsStore(path)
+    assert len(list(path.parent.iterdir())) == 2
     assert store.current.appearance.mode == "system"
 
 
