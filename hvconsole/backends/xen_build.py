@@ -121,7 +121,7 @@ def _nics(tables: Tables, vm: str, shown: dict[str, tuple[str, ...]]) -> tuple[N
             )
         )
     if len(nics) > 1:
-        nics.sort(key=lambda nic: (len(nic.device), nic.device))
+        nics.sort(key=lambda nic: (len(nic.device), nic.device, nic.id))
     return tuple(nics)
 
 
@@ -164,7 +164,7 @@ def _disks(tables: Tables, vm: str) -> tuple[Disk, ...]:
             )
         )
     if len(disks) > 1:
-        disks.sort(key=lambda pair: pair[0])
+        disks.sort(key=lambda pair: (pair[0], pair[1].id))
     return tuple(disk for _order, disk in disks)
 
 
@@ -192,7 +192,7 @@ def _snapshots(tables: Tables, vm: str) -> tuple[Snapshot, ...]:
         for ref, row in rows.items()
     ]
     oldest = dt.datetime.min.replace(tzinfo=dt.UTC)
-    snapshots.sort(key=lambda snapshot: snapshot.created or oldest)
+    snapshots.sort(key=lambda snapshot: (snapshot.created or oldest, snapshot.id))
     return tuple(snapshots)
 
 

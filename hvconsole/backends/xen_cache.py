@@ -95,13 +95,13 @@ class Cache:
             vm = xen_build.build_vm(self.tables, ref, now)
             known = self._vm_ids.get(ref)
             if known is not None and (vm is None or vm.id != known):
-                changed.setdefault(known, None)
                 del self._vm_ids[ref]
+                changed[known] = self._namesake(known, now)
             if vm is None:
                 self._young.pop(ref, None)
                 continue
             self._vm_ids[ref] = vm.id
-            if before.get(vm.id) != vm:
+            if vm.id in changed or before.get(vm.id) != vm:
                 changed[vm.id] = vm
             if xen_build.is_young(vm.started, now) and vm.started is not None:
                 self._young[ref] = vm.started + xen_build.TOOLS_GRACE
@@ -114,6 +114,12 @@ class Cache:
             else:
                 vms[vm_id] = new
         return vms
+
+
+    def _namesake(self, vm_id: ObjectId, now: dt.datetime) -> Vm | None:
+        """Another VM with the same id, which no honest server has; it must not vanish with the one that goes."""
+        other = next((ref for ref, known in self._vm_ids.items() if known == vm_id), None)
+        return None if other is None else xen_build.build_vm(self.tables, other, now)
 
 
 def _sharing(before: Mapping[ObjectId, T], after: dict[ObjectId, T]) -> Mapping[ObjectId, T]:
