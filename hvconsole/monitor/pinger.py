@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hvconsole.clock import Clock
+from hvconsole.events import MonitorChanged
 from hvconsole.monitor import frames
 from hvconsole.monitor.icmp import Ping, PingEngine, PingTarget, Row
 from hvconsole.monitor.oneoff import icmp_sentence
@@ -57,6 +58,8 @@ class Pinger:
         self.interest: frozenset[int] = frozenset()
         """Codes of the results that matter to the VM's thread just now."""
         self.key = key
+        self.changed = MonitorChanged(*key)
+        """What is emitted for every round."""
         self.address = ""
         self.last_result = frames.UNKNOWN
         self.rounds_total = 0

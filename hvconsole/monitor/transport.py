@@ -255,6 +255,7 @@ class IcmpTransport:
         self._problem: Problem = lambda *_: None
         self._v4 = _IcmpSocket(False, builder)
         self._v6 = _IcmpSocket(True, builder)
+        self._used_v6 = False
 
     @property
     def hello(self) -> tuple[int, int, int, int]:
@@ -262,13 +263,15 @@ class IcmpTransport:
 
     def send(self, v6: bool, address: str, packed: bytes, sequence: int, token: tuple[int, int, int]) -> int:
         if v6:
+            self._used_v6 = True
             return self._v6.send(address, self._builder.v6(sequence, *token), self._problem)
         return self._v4.send(address, self._builder.v4(sequence, *token), self._problem)
 
     def drain(self, reply: Reply, problem: Problem, dropped: Dropped) -> None:
         self._problem = problem
         self._v4.drain(reply, problem, dropped)
-        self._v6.drain(reply, problem, dropped)
+        if self._used_v6:
+            self._v6.drain(reply, problem, dropped)
 
     def close(self) -> None:
         self._v4.close()

@@ -105,7 +105,8 @@ class Watcher:
         self._memory = memory
         self._lock = threading.Lock()
         self._engine: Engine | None = None
-        self._ticked: frozenset[VmKey] = frozenset()
+        self._ticked: set[VmKey] = set()
+        self._ticked_view: frozenset[VmKey] | None = frozenset()
         self._monitors: dict[ServerId, dict[ObjectId, VMNetMonitor]] = {}
         self._ended: list[VMNetMonitor] = []
         self._seen: dict[VmKey, tuple[Vm | None, bool]] = {}
@@ -138,8 +139,8 @@ class Watcher:
         """End everything; does not wait. Ticks and open outages are for the next run."""
         with self._lock:
             self._stopping = True
-            monitors = self._all_monitors()
             engine = self._engine
+        monitors = self._all_monitors()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         for monitor in monitors:
@@ -166,7 +167,10 @@ class Watcher:
 
     def ticked(self) -> frozenset[VmKey]:
         """All ticked VMs of the servers known in this run."""
-        return self._ticked
+        with self._lock:
+            if self._ticked_view is None:
+                self._ticked_view = frozenset(self._ticked)
+            return self._ticked_view
 
     def status(self, key: VmKey) -> MonitorStatus | None:
         """How a ticked VM stands, or None if it is not ticked (or was only just)."""
@@ -298,7 +302,7 @@ class Watcher:
         self._resume()
         for server in tuple(self._servers.all()):
             self._load(server.id)
-        for key in self._ticked:
+        for key in self.ticked():
             self._ensure(key)
 
     def _resume(self) -> None:
@@ -321,8 +325,7 @@ class Watcher:
         self._loaded.add(server_id)
         for vm_id in self._memory.ticked(server_id):
             key = VmKey(server_id, vm_id)
-            with self._lock:
-                self._ticked |= {key}
+            self._note_tick(key, True)
             self._ensure(key)
 
     def _ensure(self, key: VmKey) -> None:
@@ -338,8 +341,7 @@ class Watcher:
             with self._lock:
                 if self._stopping:
                     return
-                mine = {**self._monitors.get(key.server_id, {}), key.vm_id: monitor}
-                self._monitors = {**self._monitors, key.server_id: mine}
+                self._monitors.setdefault(key.server_id, {})[key.vm_id] = monitor
                 self._seen[key] = (vm, connected)
             monitor.start()
             if vm is not None or connected:
@@ -347,8 +349,7 @@ class Watcher:
             self._witnesses_at = min(self._witnesses_at, self.clock.monotonic() - WITNESSES_EVERY_S)
         elif not wanted and monitor is not None:
             with self._lock:
-                mine = {vm_id: m for vm_id, m in self._monitors[key.server_id].items() if vm_id != key.vm_id}
-                self._monitors = {**self._monitors, key.server_id: mine}
+                self._monitors[key.server_id].pop(key.vm_id, None)
                 self._seen.pop(key, None)
                 self._ended = [m for m in self._ended if m.is_alive()] + [monitor]
             monitor.post_stop(close=True)
@@ -371,9 +372,9 @@ class Watcher:
             return
         hypervisors: list[str] = []
         in_lab = engine.lab_network is not None
-        for server_id, monitors in self._monitors.items():
+        for server_id in {monitor.key.server_id for monitor in self._all_monitors()}:
             server = self._servers.get(server_id)
-            if server is None or not monitors:
+            if server is None:
                 continue
             if not in_lab:
                 hypervisors += _resolved(server.addresses)
@@ -385,8 +386,10 @@ class Watcher:
 
     def _look_at(self, server_id: ServerId) -> None:
         """Tell the monitors of a server what changed for them. In the thread that emits; does not block."""
-        for vm_id, monitor in self._monitors.get(server_id, {}).items():
-            key = VmKey(server_id, vm_id)
+        with self._lock:
+            monitors = tuple(self._monitors.get(server_id, {}).values())
+        for monitor in monitors:
+            key = monitor.key
             vm, connected = self._vm(key)
             before = self._seen.get(key)
             if before is None or before[0] is not vm or before[1] != connected:
@@ -405,11 +408,10 @@ class Watcher:
     def _forget(self, server_id: ServerId) -> None:
         """The server was removed: its VMs are not watched in this run any more."""
         self._loaded.discard(server_id)
-        with self._lock:
-            keys = [key for key in self._ticked if key.server_id == server_id]
-            self._ticked -= set(keys)
-        for key in keys:
-            self._ensure(key)
+        for key in self.ticked():
+            if key.server_id == server_id:
+                self._note_tick(key, False)
+                self._ensure(key)
 
     def _job_changed(self, event: JobChanged) -> None:
         job = event.job
@@ -443,7 +445,7 @@ class Watcher:
         offline = self._station.offline_since is not None
         for sink in sinks:
             if isinstance(sink, Pinger):
-                self.hub.emit(MonitorChanged(*sink.key))
+                self.hub.emit(sink.changed)
             if offline and isinstance(sink, Pinger | Witness) and sink.last_result in (frames.OK, frames.DEGRADED):
                 self._station.answered(sink.last_start)
 
@@ -470,16 +472,24 @@ class Watcher:
     # ---- small parts ---------------------------------------------------------------------------------------
 
     def _set_ticked(self, key: VmKey, ticked: bool) -> None:
-        with self._lock:
-            self._ticked = self._ticked | {key} if ticked else self._ticked - {key}
+        self._note_tick(key, ticked)
         self._memory.set_ticked(key.server_id, key.vm_id, ticked)
         self._desk.post(lambda: self._ensure(key))
+
+    def _note_tick(self, key: VmKey, ticked: bool) -> None:
+        with self._lock:
+            if ticked:
+                self._ticked.add(key)
+            else:
+                self._ticked.discard(key)
+            self._ticked_view = None
 
     def _monitor(self, key: VmKey) -> VMNetMonitor | None:
         return self._monitors.get(key.server_id, {}).get(key.vm_id)
 
     def _all_monitors(self) -> list[VMNetMonitor]:
-        return [monitor for monitors in self._monitors.values() for monitor in monitors.values()]
+        with self._lock:
+            return [monitor for monitors in self._monitors.values() for monitor in monitors.values()]
 
     def _vm(self, key: VmKey) -> tuple[Vm | None, bool]:
         server = self._servers.get(key.server_id)
