@@ -19,6 +19,9 @@ from hvconsole.model import ServerInfo
 
 log = logging.getLogger(__name__)
 
+MAX_CANDIDATES = 8
+"""Most addresses that are tried for one login."""
+
 
 def log_in(wire: Wire, target: Target, secret: Secret, trust: Trust) -> XenSession:
     """A session at the first address that answers, or at a known member when none does.
@@ -31,27 +34,32 @@ def log_in(wire: Wire, target: Target, secret: Secret, trust: Trust) -> XenSessi
         raise InvalidInput("Enter the address of a server.")
     port = target.addresses[0][1]
     known = [(host, port) for host in target.known_members if trust.pinned(host, port) is not None]
-    candidates = list(dict.fromkeys([*target.addresses, *([] if local else known)]))
-    first: Unreachable | None = None
+    candidates = list(dict.fromkeys([*target.addresses, *([] if local else known)]))[:MAX_CANDIDATES]
+    first: Unreachable | EmergencyMode | None = None
     for address in candidates:
         try:
-            return XenSession(wire, address, target.user, secret, local=local)
-        except StillBooting as exc:
-            _raise_if_in_emergency(wire, address, target.user, secret, exc)
+            return _log_in_at(wire, address, target, secret, trust)
+        except (Unreachable, EmergencyMode) as exc:
+            # A member that waits for the dead master knows nothing of the new one; the next may be it.
+            log.info("no login at %s: %s", address[0], exc.detail)
             first = first or exc
-        except Unreachable as exc:
-            log.info("%s can't be reached: %s", address[0], exc.detail)
-            first = first or exc
-        except HostIsSlave as exc:
-            master = (exc.master_address, address[1])
-            if exc.master_address == address[0]:
-                raise
-            if exc.master_address not in target.known_members or trust.pinned(*master) is None:
-                raise
-            log.info("%s is a member of a pool, going to its master %s", address[0], exc.master_address)
-            return XenSession(wire, master, target.user, secret)
     assert first is not None
     raise first
+
+
+def _log_in_at(wire: Wire, address: tuple[str, int], target: Target, secret: Secret, trust: Trust) -> XenSession:
+    try:
+        return XenSession(wire, address, target.user, secret, local=is_emergency(target))
+    except StillBooting as exc:
+        _raise_if_in_emergency(wire, address, target.user, secret, exc)
+        raise
+    except HostIsSlave as exc:
+        master = (exc.master_address, address[1])
+        known = exc.master_address in target.known_members and trust.pinned(*master) is not None
+        if exc.master_address == address[0] or not known:
+            raise
+        log.info("%s is a member of a pool, going to its master %s", address[0], exc.master_address)
+    return XenSession(wire, master, target.user, secret)
 
 
 def _raise_if_in_emergency(wire: Wire, address: tuple[str, int], user: str, secret: Secret, said: StillBooting) -> None:

@@ -64,8 +64,8 @@ class Snapshots:
         made = self._tasks.run(ctx, f"VM.{operation}", vm, name)
         if not isinstance(made, str):
             raise OutcomeUnknown("The snapshot was taken, but the server didn't say which one it is.")
-        if description:
-            self._describe(made, description)
+        # without it, xapi leaves the VM's own description on the snapshot
+        self._describe(made, description)
         if description.startswith(AUTOMATIC_MARK):
             self._mark(made)
         return self._snapshot(made, vm)

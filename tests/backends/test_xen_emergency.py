@@ -168,3 +168,22 @@ class TestMasterDead:
         hv.close()
         with pytest.raises(SessionLost):
             hv.watch(1)
+
+
+def test_after_a_fail_over_the_known_members_are_asked_in_turn(rescuer: Rescuer, lab: Lab) -> None:
+    lab.fail_master()
+    rescuer.log_in(2).become_master(TaskContext())
+    # the typed address is dead; members 2 and 3 are known from before
+    hv = open_hypervisor(
+        Target(
+            platform="xenserver",
+            addresses=(rescuer.members[0],),
+            user="root",
+            known_members=tuple(host for host, _port in rescuer.members),
+        ),
+        Secret(password=rescuer.server.password),
+        rescuer.trust,
+        SystemClock(),
+    )
+    rescuer.opened.append(hv)
+    assert hv.info.address == rescuer.members[2][0]
