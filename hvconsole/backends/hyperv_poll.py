@@ -37,8 +37,10 @@ IDLE_COST, FAST_COST = 10.0, 3.0
 """A pause is at least so many times as long as asking for the states takes: the host must not feel us."""
 LONGEST_S = 10.0
 FAST_FOR_S = 10.0
-SETTINGS_S, GUESTS_S, SLOW_S = 10.0, 10.0, 60.0
+SETTINGS_S, GUESTS_S, SLOW_S = 4.0, 5.0, 60.0
 """How old settings, addresses, and hardware with everything else may get without a sign of change."""
+PART_COST = 40.0
+"""They may get older, so many times as old as reading them takes."""
 MANY_VMS = 200
 """More VMs than this do not fit into one summary: their states come as columns, their summaries in pieces."""
 FEW_UNKNOWN = 60
@@ -81,6 +83,8 @@ class Poller:
         self._slow_due = True
         self._first = True
         self._cost_s = 0.0
+        self._costs: dict[str, float] = {}
+        self._next_round = 0.0
         self._next_piece = 0
         self._at_once = MANY_VMS
         self._built: dict[str, tuple[VmFacts, Vm]] = {}
@@ -126,14 +130,17 @@ class Poller:
         while True:
             if self._closed:
                 raise SessionLost("The connection was closed.")
+            now = self._clock.monotonic()
+            rest = self._next_round - now
+            if rest > 0 and not self._wake.is_set():
+                if end <= now:
+                    return None
+                self._clock.wait(self._wake, min(end - now, rest))
+                continue
             self._wake.clear()
             changed = self._round()
             if changed is not None:
                 return changed
-            left = end - self._clock.monotonic()
-            if left <= 0:
-                return None
-            self._clock.wait(self._wake, min(left, self._pause()))
 
     def _pause(self) -> float:
         fast = self._clock.monotonic() < self._fast_until
@@ -144,6 +151,7 @@ class Poller:
         with self._lock:
             everything, self._everything = self._everything, False
             touched, self._touched = self._touched, set()
+        self._next_round = 0.0
         try:
             self._read(everything, touched)
         except BaseException:
@@ -152,6 +160,8 @@ class Poller:
                 self._everything |= everything
                 self._touched |= touched
             raise
+        if not self._slow_due:
+            self._next_round = self._clock.monotonic() + self._pause()
         return self._assemble(force=everything)
 
     def _read(self, everything: bool, touched: set[str]) -> None:
@@ -178,10 +188,12 @@ class Poller:
         self._first = False
 
     def _due(self, part: str, after_s: float) -> bool:
-        return self._clock.monotonic() - self._read_at.get(part, float("-inf")) >= after_s
+        wanted = max(after_s, PART_COST * self._costs.get(part, 0.0))
+        return self._clock.monotonic() - self._read_at.get(part, float("-inf")) >= wanted
 
-    def _mark(self, part: str) -> None:
+    def _mark(self, part: str, begun: float) -> None:
         self._read_at[part] = self._clock.monotonic()
+        self._costs[part] = self._read_at[part] - begun
 
     def _expire(self, part: str) -> None:
         self._read_at.pop(part, None)
@@ -189,6 +201,7 @@ class Poller:
     # ---- parts ---------------------------------------------------------------------------------------------
 
     def _read_settings(self) -> None:
+        begun = self._clock.monotonic()
         settings: dict[str, SettingsFact] = {}
         checkpoints: dict[str, list[SettingsFact]] = {}
         for fact in filter(None, map(facts.settings_fact, self._reader.settings())):
@@ -198,7 +211,7 @@ class Poller:
                 checkpoints.setdefault(fact.vm_guid, []).append(fact)
         self._settings = settings
         self._checkpoints = {guid: tuple(found) for guid, found in checkpoints.items()}
-        self._mark("settings")
+        self._mark("settings", begun)
 
     def _read_states(self, *, piecewise: bool) -> None:
         if len(self._settings) <= self._at_once:
@@ -296,15 +309,17 @@ class Poller:
             self._read_settings()
 
     def _read_guests(self) -> None:
+        begun = self._clock.monotonic()
         found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         for row in filter(None, map(facts.guest_addresses, self._reader.guest_networks())):
             guid, card, addresses = row
             if addresses:
                 found.setdefault(guid, []).append((card, addresses))
         self._addresses = {guid: tuple(rows) for guid, rows in found.items() if guid in self._states}
-        self._mark("guests")
+        self._mark("guests", begun)
 
     def _read_slow(self) -> None:
+        begun = self._clock.monotonic()
         self._hardware = {guid: fact for guid, fact in facts.hardware_facts(self._reader.hardware()).items()
                           if guid in self._states}
         self._switches = {
@@ -322,7 +337,7 @@ class Poller:
             rounded = None if free is None else (free >> 18) << 28
             self._host = replace(self._host, memory_free_bytes=rounded, started=record.time("LastBootUpTime"))
         self._slow_due = False
-        self._mark("slow")
+        self._mark("slow", begun)
 
     # ---- putting it together -------------------------------------------------------------------------------
 
