@@ -84,7 +84,8 @@ class TestStates:
 class TestTools:
     @pytest.mark.parametrize(
         ("heartbeat", "services", "booting", "tools"),
-        [(2, 1, False, ToolsState.RUNNING), (13, 1, False, ToolsState.INSTALLED), (6, None, False, ToolsState.INSTALLED),
+        [(2, 1, False, ToolsState.RUNNING), (13, 1, False, ToolsState.INSTALLED),
+         (6, None, False, ToolsState.INSTALLED),
          (12, 1, False, ToolsState.INSTALLED), (12, 0, False, ToolsState.MISSING), (12, 0, True, ToolsState.UNKNOWN),
          (None, None, False, ToolsState.UNKNOWN)],
     )
