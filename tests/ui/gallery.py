@@ -93,7 +93,7 @@ class Gallery:
                 self.problems.append(f"waited in vain for {what}")
                 return
 
-    def settle(self, turns_s: float = 0.35) -> None:
+    def settle(self, turns_s: float = 0.15) -> None:
         end = time.monotonic() + turns_s
         self.until(lambda: time.monotonic() > end, "time")
 
@@ -105,7 +105,7 @@ class Gallery:
         picture = ImageGrab.grab(bbox=box, xdisplay=os.environ["DISPLAY"])
         mode = self.window.theme.mode
         file = f"{name}-{mode}-{self.scale:g}x.png"
-        picture.save(self.out / file)
+        picture.save(self.out / file, compress_level=3)
         self.pictures.append(file)
         if len(set(picture.resize((160, 100), Image.Resampling.NEAREST).convert("RGB").tobytes())) < 8:
             self.problems.append(f"{file}: nothing can be seen")
@@ -138,7 +138,16 @@ class Gallery:
         watched = Selection(tuple(Item(ItemKind.VM, xen.id, v.id) for v in ticked))
         self.window.set_monitored(watched.subjects(connections), True)
         self.window.run(Verb.SNAPSHOT, self.vm, {"name": "before upgrade", "description": "nginx 1.27"})
-        self.settle(4.0)
+        self.others = []
+        for connection in connections.all():
+            found = connection.inventory
+            if connection is xen or found is None:
+                continue
+            there = [v for v in found.vms.values() if v.kind is VmKind.VM and v.power is PowerState.RUNNING]
+            if there:
+                item = Item(ItemKind.VM, connection.id, there[0].id)
+                self.others.append((f"{connection.profile.platform}-{len(self.others)}", Selection((item,))))
+        self.settle(3.0)
         lab = self.console.lab
         assert lab is not None
         lab.set_cable(ticked[3].uuid, False)
@@ -151,11 +160,16 @@ class Gallery:
             self.window.select(selection)
             for page in self.window.tabs.titles:
                 self.window.show_page(page)
-                self.settle(0.9 if page in ("Performance", "Network", "Monitor") else 0.4)
+                self.settle(0.8 if page in ("Performance", "Network", "Monitor") else 0.3)
                 self.photograph(f"tab-{page.lower().replace(' ', '-')}-{name}", self.root)
         self.window.select(self.several)
-        self.settle()
         self.photograph("tab-several", self.root)
+        for platform, selection in self.others:
+            self.window.select(selection)
+            for page in ("General", "Performance", "Network"):
+                self.window.show_page(page)
+                self.settle(0.8)
+                self.photograph(f"tab-{page.lower()}-{platform}", self.root)
 
     def dialogs(self) -> None:
         """Every dialog, over the main window."""

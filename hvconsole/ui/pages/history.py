@@ -155,7 +155,7 @@ class HistoryPage(BasePage):
         bar = ttk.Frame(self.widget, style="Surface.TFrame")
         bar.pack(fill="x", padx=px(MARGIN), pady=(px(10), px(6)))
         self.text = entry_field(
-            self.theme, bar, "Search", ground="surface", entry_width=17, modifiedcommand=self._typed
+            self.theme, bar, "Search", ground="surface", entry_width=16, modifiedcommand=self._typed
         )
         self.text.pack(side="left", padx=(0, px(8)))
         self.text.component("entry").bind("<Escape>", lambda _event: self._clear_text())
@@ -167,7 +167,7 @@ class HistoryPage(BasePage):
         self._only_this = TclVar(bar, "0")
         self.only = ttk.Checkbutton(
             bar,
-            text=" Only the selected",
+            text=" Selected only",
             style="Surface.TCheckbutton",
             command=self._search_afresh,
         )

@@ -13,6 +13,8 @@ from hvconsole.text import safe_text
 
 MOST_LINES = 8
 """Lines in one chart; more are summed up."""
+FEW_CPUS = 4
+"""Up to so many CPUs each get a line of their own."""
 _TOTAL = ("total", "limit", "size")
 
 
@@ -90,6 +92,14 @@ def memory_used(metrics: Metrics, size_bytes: int | None) -> tuple[float | None,
     return (max(0.0, given - free) if given else None), given
 
 
+def busiest(cpus: list[Series]) -> Series:
+    """At every moment the highest of several loads."""
+    length = max(len(s.values) for s in cpus)
+    columns = zip(*((None,) * (length - len(s.values)) + s.values for s in cpus), strict=True)
+    known = ([v for v in column if v is not None] for column in columns)
+    return replace(cpus[0], name=f"Busiest of {len(cpus)}", values=tuple(max(c) if c else None for c in known))
+
+
 def _tidy(series: Series) -> Series:
     return replace(series, name=safe_text(series.name.replace("_", " "), 40))
 
@@ -117,8 +127,9 @@ def charts(metrics: Metrics) -> tuple[Chart, ...]:
         single = [s for s in cpu if s is not overall]
         if overall is None and len(cpu) > 1:
             overall = summed("All CPUs", cpu, mean=True)
-        lines = (*((_tidy(overall),) if overall is not None else ()), *_limited(single))
-        found.append(Chart("CPU", "fraction", lines[:MOST_LINES], 1.0))
+        # dozens of lines say nothing: the busiest one is what is looked for
+        lines = (busiest(single),) if len(single) > FEW_CPUS else tuple(_tidy(s) for s in single)
+        found.append(Chart("CPU", "fraction", (*((_tidy(overall),) if overall is not None else ()), *lines), 1.0))
     if memory:
         totals = [last(s) for s in memory if _is_total(s)]
         top = max((t for t in totals if t is not None), default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hvconsole.model import Metrics, Series
-from hvconsole.ui.pages.measures import MOST_LINES, charts, cpu_fraction, memory_used, summed
+from hvconsole.ui.pages.measures import busiest, charts, cpu_fraction, memory_used, summed
 from tests.ui.stage import GIB, HOSTILE, NOW
 
 
@@ -53,8 +53,13 @@ def test_every_series_ends_up_in_a_chart() -> None:
 
 def test_a_host_with_128_cpus_gets_a_readable_chart() -> None:
     found = charts(metrics(*((f"cpu{n}", "fraction", (0.5,)) for n in range(128))))
-    assert len(found[0].lines) <= MOST_LINES
-    assert found[0].lines[0].name == "All CPUs"
+    assert [line.name for line in found[0].lines] == ["All CPUs", "Busiest of 128"]
+
+
+def test_the_busiest_cpu_is_the_highest_at_every_moment() -> None:
+    one, two = Series(name="a", unit="fraction", values=(0.1, 0.9)), Series(name="b", unit="fraction", values=(0.4,))
+    assert busiest([one, two]).values == (0.1, 0.9)
+    assert busiest([one, two, Series(name="c", unit="fraction", values=(None, None))]).values == (0.1, 0.9)
 
 
 def test_series_of_different_length_are_summed_at_their_newest_end() -> None:
