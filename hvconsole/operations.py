@@ -567,6 +567,10 @@ def why_not(
     if operation.needs and operation.needs not in capabilities:
         if inventory.server.read_only:
             return inventory.server.read_only
+        # a backend that can say more than "not here" puts it among the object's refusals
+        owner = find_object(inventory, operation.scope, object_id)
+        if owner is not None and operation.verb in owner.refusals:
+            return owner.refusals[operation.verb]
         return f"{safe_text(inventory.server.product, 60)} doesn't offer this here."
     if inventory.server.read_only:
         return inventory.server.read_only

@@ -101,7 +101,9 @@ def test_reasons_come_in_the_order_a_user_can_act_on():
     suspend = operation(Verb.SUSPEND)
     web = Vm(id=VM, uuid="u", name="web", refusals={Verb.SUSPEND: "No tools."})
     assert why_not(suspend, None, VM, ALL) == "Not connected to this server."
-    assert why_not(suspend, world(web), VM, Capability.NONE) == "Server doesn't offer this here."
+    plain = Vm(id=VM, uuid="u", name="web")
+    assert why_not(suspend, world(plain), VM, Capability.NONE) == "Server doesn't offer this here."
+    assert why_not(suspend, world(web), VM, Capability.NONE) == "No tools."
     assert why_not(suspend, world(web, read_only="Free licence."), VM, ALL) == "Free licence."
     assert why_not(suspend, world(), VM, ALL) == "It no longer exists on the server."
     assert why_not(suspend, world(web), VM, ALL) == "No tools."

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hvconsole.backends import vsphere_create as making
 from hvconsole.backends import vsphere_devices as devices
+from hvconsole.backends import vsphere_diagnosis as diagnosis
 from hvconsole.backends import vsphere_history as history
 from hvconsole.backends import vsphere_host as hosts
 from hvconsole.backends import vsphere_life as life
@@ -28,6 +29,7 @@ from hvconsole.backends.base import (
     Hypervisor,
     Secret,
     SnapshotSearch,
+    Step,
     Target,
     TaskContext,
     Trust,
@@ -121,6 +123,9 @@ class VSphere(Hypervisor):
                     self._collector.touch("VirtualMachine", vm_id)
                 for host_id in hosts:
                     self._collector.touch("HostSystem", host_id)
+
+    def diagnose(self) -> Iterator[Step]:
+        return diagnosis.checks(self._session, self._clock)
 
     # ---- details when looked at ------------------------------------------------------------------------------
 

@@ -147,7 +147,7 @@ def host_info(session: Session, host_id: ObjectId, now: dt.datetime) -> HostDeta
         host_id=host_id,
         nics=cards,
         storages=tuple(ObjectId(store) for store in record.get("datastore", ())),
-        licence=_licence(session),
+        licence=licence_names(session),
         facts=_facts(record, now),
     )
 
@@ -187,7 +187,7 @@ _LICENCES: Mapping[str, Mapping[str, Reader]] = {
 }
 
 
-def _licence(session: Session) -> str:
+def licence_names(session: Session) -> str:
     """Names of the server's licences; empty where this user may not see them. Never the keys."""
     manager = session.content.licenseManager
     if manager is None:

@@ -7,7 +7,6 @@ target and renamed at the end.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import os
@@ -30,7 +29,7 @@ from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_package import Member, Package, check_digests, open_package, pieces, write_tar
 from hvconsole.backends.vsphere_places import best_host, best_store, compute_of, host_record, vm_folder
 from hvconsole.backends.vsphere_power import machine, require, vm_state
-from hvconsole.backends.vsphere_records import NS, Reader, child_text, number_or, text, word
+from hvconsole.backends.vsphere_records import NS, Reader, child_text, number_or, octets, text, word
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_tasks import fault_of
 from hvconsole.backends.wire import Wire
@@ -87,7 +86,7 @@ def lease_info(element: ET.Element) -> LeaseInfo:
 
 
 _LEASE: Mapping[str, Mapping[str, Reader]] = {"HttpNfcLease": {"state": word, "info": lease_info}}
-_CERTIFICATE: Mapping[str, Mapping[str, Reader]] = {"HostSystem": {"name": text, "config.certificate": text}}
+_CERTIFICATE: Mapping[str, Mapping[str, Reader]] = {"HostSystem": {"name": text, "config.certificate": octets}}
 _NAMED: Mapping[str, Mapping[str, Reader]] = {"VirtualMachine": {"name": text, "runtime.host": word}}
 
 
@@ -157,7 +156,7 @@ def _transfers(session: Session, ctx: TaskContext, urls: tuple[DeviceUrl, ...], 
     vouched: dict[str, Certificate] = {}
     elsewhere = {_address(session, one.url)[0] for one in urls} - {session.host}
     if elsewhere and session.is_vcenter and host_id:
-        certificate = read_one(session, "HostSystem", host_id, _CERTIFICATE).get("config.certificate", "")
+        certificate = read_one(session, "HostSystem", host_id, _CERTIFICATE).get("config.certificate", b"")
         der = _pem_bytes(certificate)
         if der:
             vouched = {name.lower(): describe(name, 443, der) for name in elsewhere}
@@ -173,10 +172,10 @@ def _transfers(session: Session, ctx: TaskContext, urls: tuple[DeviceUrl, ...], 
         wire.close()
 
 
-def _pem_bytes(encoded: str) -> bytes:
-    """DER bytes out of the base64 of a PEM file, as ``config.certificate`` holds it; empty where it can't be read."""
+def _pem_bytes(pem: bytes) -> bytes:
+    """DER bytes out of a PEM file, as ``config.certificate`` holds it; empty where it can't be read."""
     try:
-        return ssl.PEM_cert_to_DER_cert(base64.b64decode(encoded).decode("ascii").strip())
+        return ssl.PEM_cert_to_DER_cert(pem.decode("ascii").strip())
     except ValueError:
         return b""
 

@@ -42,6 +42,7 @@ _HOST: Mapping[str, Mapping[str, Reader]] = {
         "vm": references,
     }
 }
+HOSTS: Mapping[str, Mapping[str, Reader]] = {"HostSystem": {"name": text, "summary.managementServerIp": text}}
 _COMPUTE: Mapping[str, Mapping[str, Reader]] = {
     kind: {"name": text, "resourcePool": word, "environmentBrowser": word, "host": references}
     for kind in ("ComputeResource", "ClusterComputeResource")

@@ -114,6 +114,14 @@ def moment(element: ET.Element) -> dt.datetime | None:
         return None
 
 
+def octets(element: ET.Element) -> bytes:
+    """An array of bytes: signed numbers, one element each; empty where it can't be read."""
+    try:
+        return bytes(int(child.text or "") & 0xFF for child in element)
+    except ValueError:
+        return b""
+
+
 def words(element: ET.Element) -> frozenset[str]:
     """An array of words."""
     return frozenset(sys.intern(child.text) for child in element if child.text)

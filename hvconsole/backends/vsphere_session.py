@@ -60,6 +60,8 @@ class Session:
         self._used_at = clock.monotonic()
         self.closing = False
         self.read_only = ""
+        self.session_key = ""
+        """The server's name of the session: not the cookie, no secret."""
         self._stubs: list[WireStub] = []
         try:
             with self.wire.call(OPENING, faults=FAULTS):
@@ -179,6 +181,7 @@ class Session:
         session = self.content.sessionManager.Login(self._target.user, self._secret.password, None)
         if session is None or not self.cookie.value:
             raise BadReply("The server's answer to the login can't be read.")
+        self.session_key = str(session.key or "")
         self.logins += 1
 
     def close(self) -> None:

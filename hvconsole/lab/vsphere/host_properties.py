@@ -9,7 +9,7 @@ from hvconsole.lab.objects import Host, HostState, Storage
 from hvconsole.lab.tasks import Task, TaskStatus
 from hvconsole.lab.vsphere.faults import translate
 from hvconsole.lab.vsphere.tree import POOL, STORE_FOLDER, Tree
-from hvconsole.lab.vsphere.values import Array, Data, Ref, Word, array, long, short, when
+from hvconsole.lab.vsphere.values import Array, Data, Number, Ref, Typed, Width, Word, array, long, short, when
 from hvconsole.lab.vsphere.vm_properties import Properties, escaped
 
 MIB = 1 << 20
@@ -81,7 +81,7 @@ def host_properties(tree: Tree, host: Host, certificate: bytes) -> Properties:
         "summary": summary,
         "runtime": runtime,
         "config": lambda: Data("HostConfigInfo", host=Ref("HostSystem", host.id), product=product,
-                               network=lambda: _host_network(tree, host), certificate=certificate),
+                               network=lambda: _host_network(tree, host), certificate=lambda: _octets(certificate)),
         "hardware": lambda: Data("HostHardwareInfo", memorySize=long(host.memory_bytes), systemInfo=Data(
             "HostSystemInfo", vendor=host.vendor, model=host.hardware, uuid=host.id), cpuInfo=Data(
             "HostCpuInfo", numCpuPackages=short(host.sockets), numCpuCores=short(host.cores),
@@ -92,6 +92,11 @@ def host_properties(tree: Tree, host: Host, certificate: bytes) -> Properties:
         "disabledMethod": lambda: array("string", ()),
         "overallStatus": lambda: Word("ManagedEntityStatus", "green"),
     }
+
+
+def _octets(data: bytes) -> Array:
+    """Bytes as the schema has them: signed numbers, one element each."""
+    return array("byte", (Number(one - 256 if one > 127 else one, Width.BYTE) for one in data))
 
 
 def _networks_of(tree: Tree, host: Host) -> list[Any]:
@@ -257,7 +262,7 @@ def task_info(tree: Tree, task: Task) -> Data:
         state=Word("TaskInfoState", _STATES[task.status]), cancelled=task.cancel_requested,
         cancelable=task.cancellable and not final,
         error=translate(task.error).localized() if task.error is not None else None,
-        result=Ref(str(result), made) if result and made else None,
+        result=Typed(Ref(str(result), made)) if result and made else None,
         progress=None if final else int(task.progress * 100),
         reason=Data("TaskReasonUser", userName=tree.site.user), queueTime=when(task.created),
         startTime=when(task.created), completeTime=when(task.finished) if final else None, eventChainId=1)

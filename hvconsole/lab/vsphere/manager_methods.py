@@ -156,6 +156,11 @@ def _find_by_uuid(service: Service, call: Call, session: Session) -> str:
     return field("returnval", Ref("VirtualMachine" if call.flag("vmSearch") else "HostSystem", found.id))
 
 
+def _has_privilege(service: Service, call: Call, session: Session) -> str:
+    denied = service.site.extra.get("denied_privileges", ())
+    return field("returnval", array("boolean", (one.text not in denied for one in call.all("privId"))))
+
+
 MANAGER_METHODS: dict[str, Method] = {
     "CancelTask": _cancel_task,
     "CreateCollectorForEvents": _create_reader,
@@ -172,4 +177,5 @@ MANAGER_METHODS: dict[str, Method] = {
     "QueryPerfProviderSummary": _provider,
     "QueryAvailablePerfMetric": _available,
     "FindByUuid": _find_by_uuid,
+    "HasPrivilegeOnEntity": _has_privilege,
 }

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 SINGLETONS = {
     "propertyCollector": "PropertyCollector", "viewManager": "ViewManager", "sessionManager": "SessionManager",
     "perfManager": "PerformanceManager", "eventManager": "EventManager", "taskManager": "TaskManager",
-    "licenseManager": "LicenseManager", "searchIndex": "SearchIndex", "ovfManager": "OvfManager",
+    "licenseManager": "LicenseManager",
+    "authorizationManager": "AuthorizationManager", "searchIndex": "SearchIndex", "ovfManager": "OvfManager",
 }
 COUNTERS = ((2, "cpu", "usage", "average", "percent"), (24, "mem", "usage", "average", "percent"),
             (125, "disk", "usage", "average", "kiloBytesPerSecond"),

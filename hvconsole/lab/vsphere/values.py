@@ -72,6 +72,13 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Typed:
+    """A value in a field that may hold anything, so that its type must be said."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Array:
     """A list with the name of its element type ("string", "GuestNicInfo", "ManagedObjectReference")."""
 
@@ -123,6 +130,8 @@ def field(name: str, value: Any) -> str:
     value = force(value)
     if value is None:
         return ""
+    if isinstance(value, Typed):
+        return anything(name, value.value)
     if isinstance(value, Array):
         return "".join(field(name, item) for item in value.items)
     if isinstance(value, Ref):
@@ -140,6 +149,8 @@ def body(data: Data) -> str:
 def anything(name: str, value: Any) -> str:
     """A value of a property: with its type, lists as ``ArrayOf…``."""
     value = force(value)
+    if isinstance(value, Typed):
+        value = force(value.value)
     if isinstance(value, Array):
         inner = "".join(field(value.of, item) for item in value.items)
         kind = value.of[0].upper() + value.of[1:]
