@@ -136,6 +136,10 @@ class Tasks:
                     ) from exc
                 self._closed.wait(_LAST_PAUSE_S)
                 continue
+            except BadReply as exc:
+                raise OutcomeUnknown(
+                    "The server's word about its task can't be read. It may have happened.", exc.detail
+                ) from exc
             except NotFound as exc:
                 # a restart of the toolstack forgets all tasks
                 raise OutcomeUnknown("The server forgot the task. It may have happened.", exc.detail) from exc
