@@ -1,13 +1,7 @@
-"""vcsim: VMware's own simulator (govmomi), built from Debian's packages, one process per simulated server.
-
-``binary()`` builds it once into ``.cache/``; as root it installs the two packages it needs. In CI a peer that can't be
-built is a failure, elsewhere its tests are skipped with the reason.
-"""
+"""vcsim: VMware's own simulator (govmomi), one process per simulated server."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -18,65 +12,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.peers.building import require
 
 HERE = Path(__file__).parent
-CACHE = HERE.parents[2] / ".cache"
-PACKAGES = ("golang-go", "golang-github-vmware-govmomi-dev")
-GOVMOMI = Path("/usr/share/gocode/src/github.com/vmware/govmomi/simulator")
-START_S = 30.0
 USER, PASSWORD = "root", "secret-of-vcsim"
-
-
-class CannotBuild(Exception):
-    """Why there is no vcsim here."""
-
-
-def binary() -> Path:
-    """The built peer; the name carries a digest of its sources. Raises ``CannotBuild``."""
-    sources = [*sorted(HERE.glob("*.go")), HERE / "build.sh"]
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
-    target = CACHE / f"vcsim-{digest}"
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "vcsim.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.exists():
-            _install()
-            _build(target)
-    return target
-
-
-def _install() -> None:
-    if shutil.which("go") and GOVMOMI.is_dir():
-        return
-    if not shutil.which("apt-get") or os.geteuid() != 0:
-        raise CannotBuild(f"needs the Debian packages {' and '.join(PACKAGES)} (apt-get install them as root)")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-qq"],
-                    ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CannotBuild(f"{' '.join(command)} failed: {done.stderr[-500:]}")
-
-
-def _build(target: Path) -> None:
-    environment = {**os.environ, "GOCACHE": str(CACHE / "go-build")}
-    new = target.with_suffix(".new")
-    done = subprocess.run(["sh", str(HERE / "build.sh"), str(new)], env=environment, capture_output=True, text=True,
-                          check=False)
-    if done.returncode:
-        raise CannotBuild(f"building vcsim failed: {done.stderr[-2000:]}")
-    new.replace(target)
-
-
-def require() -> Path:
-    """The built peer, or: a failure in CI, a loud skip elsewhere."""
-    try:
-        return binary()
-    except CannotBuild as exc:
-        if os.environ.get("CI"):
-            pytest.fail(f"vcsim is required in CI: {exc}")
-        pytest.skip(f"vcsim is missing: {exc}")
 
 
 class Vcsim:
@@ -84,7 +23,7 @@ class Vcsim:
 
     def __init__(self, kind: str = "vpx", **flags: object) -> None:
         self._home = tempfile.mkdtemp(prefix="hvconsole-vcsim-")
-        arguments = [str(require()), f"-user={USER}", f"-pass={PASSWORD}"]
+        arguments = [str(require(HERE)), f"-user={USER}", f"-pass={PASSWORD}"]
         arguments += ["-esx"] if kind == "esx" else []
         arguments += [f"-{name}={value}" for name, value in flags.items()]
         self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": self._home})
