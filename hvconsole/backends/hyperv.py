@@ -162,7 +162,7 @@ class HypervHost(Hypervisor):
         self._details = Details(reader, self._life, lambda: self._poller.inventory)
         self._host_id = ObjectId(facts.server)
         self._cpus = facts.cpus
-        self._capabilities = _ALWAYS if self._no_migration else _ALWAYS | Capability.MIGRATE
+        self._migrates = not self._no_migration
 
     @property
     def info(self) -> ServerInfo:
@@ -170,7 +170,8 @@ class HypervHost(Hypervisor):
 
     @property
     def capabilities(self) -> Capability:
-        return self._capabilities
+        found = _ALWAYS | Capability.MIGRATE if self._migrates else _ALWAYS
+        return found if self._reader.knows_kinds else found & ~Capability.SNAPSHOT_QUIESCE
 
     @property
     def requests(self) -> int:

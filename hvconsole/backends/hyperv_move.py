@@ -13,7 +13,7 @@ from hvconsole.backends.hyperv_facts import object_id, vm_epr
 from hvconsole.backends.hyperv_jobs import Jobs
 from hvconsole.backends.hyperv_life import windows_path
 from hvconsole.backends.hyperv_read import MANAGEMENT, MIGRATION, Reader
-from hvconsole.backends.wmi_instance import Instance
+from hvconsole.backends.wmi_instance import Instance, Value
 from hvconsole.backends.wsman_envelope import CIMV2, V2, Epr, Parameter, wmi_uri
 from hvconsole.errors import HvError, InvalidInput, NotFound, NotSupported, OutcomeUnknown, PermissionDenied
 from hvconsole.model import ObjectId
@@ -43,9 +43,11 @@ class MoveVerbs:
     def export(self, guid: str, folder: str, ctx: TaskContext) -> None:
         """Export into a sub-folder of ``folder`` on the host, with checkpoints and disks."""
         target = windows_path(folder, "The folder to export to")
-        settings = Instance("Msvm_VirtualSystemExportSettingData", {
-            "CopySnapshotConfiguration": _ALL_SNAPSHOTS, "CopyVmRuntimeInformation": True, "CopyVmStorage": True,
-            "CreateVmExportSubdirectory": True, "CaptureLiveState": _CRASH_CONSISTENT_STATE})
+        values: dict[str, Value] = {"CopySnapshotConfiguration": _ALL_SNAPSHOTS, "CopyVmRuntimeInformation": True,
+                                    "CopyVmStorage": True, "CreateVmExportSubdirectory": True}
+        if self._reader.knows_kinds:
+            values["CaptureLiveState"] = _CRASH_CONSISTENT_STATE
+        settings = Instance("Msvm_VirtualSystemExportSettingData", values)
         try:
             self._jobs.run(
                 self._reader.service(MANAGEMENT), "ExportSystemDefinition",

@@ -36,6 +36,7 @@ IDLE_S, FAST_S = 1.2, 0.3
 IDLE_COST, FAST_COST = 10.0, 3.0
 """A pause is at least so many times as long as asking for the states takes: the host must not feel us."""
 LONGEST_S = 10.0
+FRESH_S = 0.5
 FAST_FOR_S = 10.0
 SETTINGS_S, GUESTS_S, SLOW_S = 4.0, 5.0, 60.0
 """How old settings, addresses, and hardware with everything else may get without a sign of change."""
@@ -85,6 +86,7 @@ class Poller:
         self._cost_s = 0.0
         self._costs: dict[str, float] = {}
         self._next_round = 0.0
+        self._last_round = 0.0
         self._next_piece = 0
         self._at_once = MANY_VMS
         self._built: dict[str, tuple[VmFacts, Vm]] = {}
@@ -127,17 +129,21 @@ class Poller:
     def watch(self, timeout_s: float) -> Inventory | None:
         """The contract's ``watch``. Raises ``SessionLost`` after ``close``."""
         end = self._clock.monotonic() + timeout_s
+        asked = False
         while True:
             if self._closed:
                 raise SessionLost("The connection was closed.")
             now = self._clock.monotonic()
             rest = self._next_round - now
             if rest > 0 and not self._wake.is_set():
-                if end <= now:
+                if end > now:
+                    self._clock.wait(self._wake, min(end - now, rest))
+                    continue
+                # Nobody shall wait for long and then hear "nothing new" of a host that was not even asked.
+                if asked or now - self._last_round < FRESH_S:
                     return None
-                self._clock.wait(self._wake, min(end - now, rest))
-                continue
             self._wake.clear()
+            asked = True
             changed = self._round()
             if changed is not None:
                 return changed
@@ -160,6 +166,7 @@ class Poller:
                 self._everything |= everything
                 self._touched |= touched
             raise
+        self._last_round = self._clock.monotonic()
         if not self._slow_due:
             self._next_round = self._clock.monotonic() + self._pause()
         return self._assemble(force=everything)

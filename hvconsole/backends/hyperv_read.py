@@ -54,6 +54,14 @@ class Reader:
         """The client that the questions go through."""
         return self._client
 
+    @property
+    def knows_kinds(self) -> bool:
+        """Whether the host tells production from standard checkpoints: Windows Server 2016, Windows 10 and newer.
+
+        Taken to be so until settings were asked for.
+        """
+        return self._form.get("settings", 0) in (0, 3)
+
     def service(self, class_name: str) -> Epr:
         """The reference to a service, as the host itself writes it; asked once.
 

@@ -6,7 +6,8 @@ Any worker thread; every function blocks until the host says that it is done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from hvconsole import whynot
 from hvconsole.backends import hyperv_facts as facts
@@ -26,6 +27,7 @@ from hvconsole.errors import (
     HvError,
     InvalidInput,
     NotFound,
+    NotSupported,
     OutcomeUnknown,
     Refused,
     ToolsMissing,
@@ -36,7 +38,6 @@ from hvconsole.text import unsendable
 log = logging.getLogger(__name__)
 
 _FULL = 2
-_APPLICATION_CONSISTENT, _CRASH_CONSISTENT = 1, 2
 _NAME_TRIES, _NAME_PAUSE_S = 8, 0.5
 _LOST_TRIES, _LOST_PAUSE_S = 120, 1.0
 
@@ -65,14 +66,41 @@ class SnapshotVerbs:
             raise InvalidInput("A checkpoint is either one with memory or a quiesced one.")
         before = self._known(guid)
         self._check(before, memory=memory, quiesce=quiesce)
-        settings: str | Instance = ""
-        if memory or quiesce:
-            level = _CRASH_CONSISTENT if memory else _APPLICATION_CONSISTENT
-            settings = Instance("Msvm_VirtualSystemSnapshotSettingData", {"ConsistencyLevel": level})
+        if not (memory or quiesce):
+            return self._take(guid, name, description, ctx, before)
+        with self._kind(guid, facts.STANDARD if memory else facts.PRODUCTION_ONLY, ctx):
+            return self._take(guid, name, description, ctx, before)
+
+    @contextmanager
+    def _kind(self, guid: str, wanted: int, ctx: TaskContext) -> Iterator[None]:
+        """Let the VM have another kind of checkpoint for the moment: Hyper-V knows no other way to ask for one."""
+        now = next((fact.snapshot_type for fact in map(facts.settings_fact, self._reader.settings(guid))
+                    if fact is not None and fact.is_realized), None)
+        if now is None and wanted == facts.PRODUCTION_ONLY:
+            raise NotSupported("This version of Windows takes no quiesced checkpoints.")
+        if now is None or now in (wanted, facts.CHECKPOINTS_OFF):
+            yield
+            return
+        self._set_kind(guid, wanted, ctx)
+        try:
+            yield
+        finally:
+            try:
+                self._set_kind(guid, now, TaskContext())
+            except HvError as exc:
+                log.error("the kind of checkpoints of a VM could not be set back: %s", exc.detail or exc.user_text)
+
+    def _set_kind(self, guid: str, kind: int, ctx: TaskContext) -> None:
+        settings = Instance("Msvm_VirtualSystemSettingData", {
+            "InstanceID": f"Microsoft:{guid}", "UserSnapshotType": kind})
+        self._jobs.run(self._reader.service(MANAGEMENT), "ModifySystemSettings", {"SystemSettings": settings}, ctx,
+                       "choosing the kind of checkpoint")
+
+    def _take(self, guid: str, name: str, description: str, ctx: TaskContext, before: Vm | None) -> Snapshot:
         try:
             value, output = self._client.invoke(
                 self._reader.service(SNAPSHOTS), "CreateSnapshot",
-                {"AffectedSystem": vm_epr(guid), "SnapshotSettings": settings, "SnapshotType": _FULL}, ctx)
+                {"AffectedSystem": vm_epr(guid), "SnapshotSettings": "", "SnapshotType": _FULL}, ctx)
         except OutcomeUnknown:
             self._name_lost(guid, name, description, before)
             raise

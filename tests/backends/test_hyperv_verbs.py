@@ -181,6 +181,25 @@ class TestCheckpoints:
         with pytest.raises(InvalidInput):
             hv.snapshot(named(inventory, "zrh-dc01").id, "x", "", ctx, quiesce=True, memory=True)
 
+    def test_the_vms_own_kind_is_put_back(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
+                                          ctx: TaskContext) -> None:
+        vm = named(inventory, "zrh-dc01")
+        assert hv.snapshot(vm.id, "standard", "", ctx, memory=True).with_memory
+        assert hosts.vm("zrh-dc01").extra.get("snapshot_type", 3) == 3
+        hosts.world.faults.add(FaultRule(method="*.CreateSnapshot", effect=Effect.FAULT, code="32768"))
+        with pytest.raises(Refused):
+            hv.snapshot(vm.id, "x", "", ctx, quiesce=True)
+        assert hosts.vm("zrh-dc01").extra.get("snapshot_type", 3) == 3
+
+    def test_2012_r2_knows_no_kinds(self, hosts: HypervLab, ctx: TaskContext) -> None:
+        hosts.server.site.extra["old"] = True
+        hv = hosts.log_in()
+        vm = named(first(hv), "zrh-dc01")
+        assert Capability.SNAPSHOT_QUIESCE not in hv.capabilities
+        with pytest.raises(NotSupported):
+            hv.snapshot(vm.id, "x", "", ctx, quiesce=True)
+        assert hv.snapshot(vm.id, "y", "", ctx).name == "y"
+
     def test_switched_off_for_the_vm(self, hosts: HypervLab, hv: HypervHost, ctx: TaskContext) -> None:
         with hosts.world.lock:
             hosts.vm("zrh-dc01").extra["snapshot_type"] = 2
