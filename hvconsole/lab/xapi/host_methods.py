@@ -54,6 +54,13 @@ def get_vms_which_prevent_evacuation(call: Call, ref: str) -> dict[str, list[str
             for vm_id, error in stuck.items()}
 
 
+@message("host.get_server_certificate", "host")
+def get_server_certificate(call: Call, ref: str) -> str:
+    """The certificate that the host presents, in PEM form."""
+    call.pool.host(ref)
+    return call.pool.certificate_pem
+
+
 @message("host.get_uncooperative_resident_VMs", "host")
 def get_uncooperative(_call: Call, _ref: str) -> list[str]:
     """All guests co-operate."""

@@ -50,6 +50,8 @@ class Pool:
         self.members: dict[str, Member] = {}
         self.emergency_cause: tuple[str, ...] = ("HOST_STILL_BOOTING",)
         """What members in emergency mode answer to everything that is not an emergency call."""
+        self.certificate_pem = ""
+        """What every member presents."""
         self.stopping = False
         self._up: dict[str, bool] = {}
         self._stop_listening: Callable[[], None] = _nothing

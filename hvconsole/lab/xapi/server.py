@@ -48,6 +48,7 @@ class XapiSite:
         self._site = site
         self._identity = identity
         self.pool = Pool(world, site)
+        self.pool.certificate_pem = identity.certificate_pem.decode()
         self.dispatcher = Dispatcher(self.pool)
         self._listeners: dict[str, socket.socket] = {}
         self._connections: dict[socket.socket, str] = {}
