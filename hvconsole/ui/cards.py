@@ -171,11 +171,11 @@ class Meter:
         holder.bind("<Configure>", self._resized)
         theme.follow(self.frame, lambda _theme: self._draw())
 
-    def show(self, text: str, fraction: float | None) -> None:
-        """``fraction`` 0..1, or None where it is not known. From 90 % on the bar warns."""
+    def show(self, text: str, fraction: float | None, *, warn: bool = True) -> None:
+        """``fraction`` 0..1, or None where it is not known. With ``warn`` the bar changes colour from 90 % on."""
         self.value.configure(text=text)
         self._fraction = fraction
-        self._token = "warn" if fraction is not None and fraction >= 0.9 else "accent"
+        self._token = "warn" if warn and fraction is not None and fraction >= 0.9 else "accent"
         self._draw()
 
     def _resized(self, event: tk.Event[tk.Misc]) -> None:

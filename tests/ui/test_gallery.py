@@ -67,7 +67,9 @@ def galleries() -> Iterator[dict[float, subprocess.Popen[str]]]:
 @pytest.mark.display
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scale", [scale for scale, _ in RUNS])
-def test_every_tab_and_dialog_shows_all_of_its_text(scale: float, galleries: dict[float, subprocess.Popen[str]]) -> None:
+def test_every_tab_and_dialog_shows_all_of_its_text(
+    scale: float, galleries: dict[float, subprocess.Popen[str]]
+) -> None:
     out, err = galleries[scale].communicate(timeout=280)
     assert galleries[scale].returncode == 0, err
     report = json.loads(out.splitlines()[-1])

@@ -25,6 +25,8 @@ from hvconsole.ui.wording import count, local_time, near_time, percent
 
 METRICS_S = 300
 RECENT = 6
+BESIDE = 5
+"""So many of the server's own facts fit beside the VM's; the others come last."""
 
 
 def vm_facts(subject: Subject, details: VmDetails | None) -> list[tuple[str, str]]:
@@ -124,9 +126,15 @@ class VmView:
         self.cards = MiniTable(self.theme, cards.body, ("", "Network", "Address", "State"))
         self.cards.frame.pack(fill="x")
         recent = Card(self.theme, body, "Recent events", "history")
-        recent.frame.grid(row=3, column=0, columnspan=2, sticky="nsew", padx=px(MARGIN), pady=(0, px(MARGIN)))
+        recent.frame.grid(row=3, column=0, columnspan=2, sticky="nsew", padx=px(MARGIN), pady=below)
         self.recent = MiniTable(self.theme, recent.body, ("When", "What", "By", "Outcome", "Details"))
         self.recent.frame.pack(fill="x")
+        self._more = Card(self.theme, body, "Details", "settings")
+        self._more.frame.grid(row=4, column=0, columnspan=2, sticky="nsew", padx=px(MARGIN), pady=(0, px(MARGIN)))
+        self.more = tuple(Facts(self.theme, self._more.body) for _side in range(2))
+        for column, facts in enumerate(self.more):
+            facts.frame.grid(row=0, column=column, sticky="new", padx=(0, px(GAP)))
+            self._more.body.columnconfigure(column, weight=1, uniform="half")
         self.theme.follow(self.area.frame, lambda _theme: self._draw_spark())
 
     def _monitor_card(self, body: ttk.Frame, margin: int, below: tuple[int, int]) -> None:
@@ -195,7 +203,16 @@ class VmView:
             ]
         )
         facts = details.facts if details is not None else ()
-        self.extra.show([(safe_text(k, 60), safe_text(v, 200)) for k, v in facts[:12]])
+        shown = [(safe_text(k, 60), safe_text(v, 200)) for k, v in facts]
+        self.extra.show(shown[:BESIDE])
+        rest = shown[BESIDE:]
+        half = (len(rest) + 1) // 2
+        self.more[0].show(rest[:half])
+        self.more[1].show(rest[half:])
+        if rest:
+            self._more.frame.grid()
+        else:
+            self._more.frame.grid_remove()
 
     def _ask_details(self, subject: Subject) -> None:
         vm = subject.vm
@@ -265,7 +282,10 @@ class VmView:
         if used is None or not total:
             self.memory.show(format_bytes(vm.memory_bytes), None)
         else:
-            self.memory.show(f"{format_bytes(round(used))} of {format_bytes(round(total))}", used / total)
+            # exactly all of it is what was given to the guest, not what the guest uses: nothing to warn of
+            given = used >= total * 0.999
+            words = f"{format_bytes(round(used))} of {format_bytes(round(total))}"
+            self.memory.show(words, used / total, warn=not given)
 
     # ---- the monitor ---------------------------------------------------------------------------------------
 
