@@ -11,7 +11,8 @@ What keeps it honest:
 
 - everything that arrived is read before any verdict, and counts by its time of arrival, not of reading;
 - if we were late by more than a quarter of the interval (suspend, SIGSTOP, overload), or our receive buffer overflowed,
-  silent rounds of that time are ``UNKNOWN``, not ``LOST``;
+  silent rounds of that time are ``UNKNOWN``, not ``LOST`` (a quarter of a short interval is an ordinary wait for a CPU:
+  see ``_patience``);
 - what could not be sent is ``UNKNOWN``;
 - when a first request stays unanswered, other targets that recently answered are asked at once, so that the verdict
   can say whether others answered requests that left at the same time as the lost ones (``station`` judges it);
@@ -50,6 +51,7 @@ FLUSH_S = 0.5
 """Results wait at most this long for company; lost rounds do not wait."""
 DRAIN_EVERY = 64
 """Requests sent in a row before the socket is emptied, lest a burst overflow its buffer."""
+SUSPEND_S = 0.5
 STALL_S = 0.05
 """Lateness below this is ordinary scheduling."""
 WITNESSES_ASKED = 8
@@ -98,9 +100,12 @@ class Slot:
     )
 
     def __init__(self, body: bytes, now: float, phase: float) -> None:
-        (self.id, witness, self.pings, self.interval, self.gap, self.timeout, family, packed) = frames.TARGET.unpack(
-            body
-        )
+        slot, witness, pings, interval, gap, timeout, family, packed = frames.TARGET.unpack(body)
+        self.id: int = slot
+        self.pings: int = pings
+        self.interval: float = interval
+        self.gap: float = gap
+        self.timeout: float = timeout
         self.witness = bool(witness)
         self.v6 = family == 6
         self.packed: bytes = packed if self.v6 else packed[:4]
@@ -138,6 +143,7 @@ class Engine:
         self._asked_at = 0.0
         self._proofs: dict[int, int] = {}
         self._pruned_at = 0.0
+        self._stamped = False
         self._offset = 0.0
         self._read_at = 0.0
         self._rows: list[bytes] = []
@@ -297,6 +303,7 @@ class Engine:
         slot = self._slots.get(slot_id)
         if slot is None or source != slot.address:
             return
+        self._stamped = arrival is not None
         read_at = self._read_at if arrival is None else min(arrival - self._offset, self._read_at)
         if read_at > slot.last_reply or slot_id not in self._heard:
             slot.last_reply = max(slot.last_reply, read_at)
@@ -360,7 +367,7 @@ class Engine:
             return frames.DEGRADED, slot.note
         if slot.failed or len(slot.sent) < slot.pings:
             return frames.UNKNOWN, slot.note
-        if slot.start <= self._stall_end and self._stall_s > slot.interval / 4:
+        if slot.start <= self._stall_end and self._stall_s > self._patience(slot):
             return frames.UNKNOWN, (frames.NOTE_STALLED, min(0xFFFF, int(self._stall_s * 10)))
         if slot.start <= self._dropped_at:
             return frames.UNKNOWN, (frames.NOTE_DROPPED, 0)
@@ -374,6 +381,11 @@ class Engine:
             self._proofs[moment] = slot_id
         elif known != slot_id:
             self._proofs[moment] = _SEVERAL
+
+    def _patience(self, slot: Slot) -> float:
+        """How late we may have been before silence says nothing. Where the kernel notes arrivals, only a suspend could
+        have cost replies, and that takes longer than a moment without a CPU."""
+        return max(slot.interval / 4, SUSPEND_S) if self._stamped else slot.interval / 4
 
     def _heard_other(self, slot: Slot) -> float:
         """When another target proved us online: while the lost requests of ``slot`` left, else before its round.

@@ -56,6 +56,7 @@ class FakeHypervisor:
     def __init__(self, server: FakeServer) -> None:
         self.server = server
         self.asked: list[tuple[str, str]] = []
+        self.asked_at: dict[str, float] = {}
         self.looks = 0
         self.trouble: list[HvError] = []
         self.trouble_after: list[HvError] = []
@@ -71,6 +72,7 @@ class FakeHypervisor:
         return SnapshotSearch(found=found, running=vm_id in self.running)
 
     def snapshot(self, vm_id: ObjectId, name: str, description: str, ctx: TaskContext) -> Snapshot:
+        self.asked_at[vm_id] = CLOCK.monotonic()
         self.asked.append((vm_id, name))
         self.server.waiter.changed()
         if self.trouble:
