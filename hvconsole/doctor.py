@@ -21,6 +21,7 @@ from hvconsole.errors import (
     HostIsSlave,
     HvError,
     NotAHypervisor,
+    PermissionDenied,
     SessionLost,
     Unreachable,
 )
@@ -200,4 +201,8 @@ def _login_remedy(profile: ServerProfile, error: HvError) -> str:
         return _advice(profile, "login")
     if isinstance(error, CertificateError):
         return _advice(profile, "fingerprint")
+    if isinstance(error, PermissionDenied):
+        return _advice(profile, "permission")
+    if isinstance(error, NotAHypervisor):
+        return _advice(profile, "role")
     return _advice(profile, "not-ready")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 Advice = Mapping[str, str]
-"""About ("service", "no-tls", "fingerprint", "not-ready", "login", "emergency", "permission") → what to do."""
+"""About ("service", "no-tls", "fingerprint", "not-ready", "login", "emergency", "permission", "role") → what to
+do."""
 
 NO_ADVICE: Advice = {
     "service": "Check that the server is on, that the port is right and that no firewall stands between.",
@@ -16,6 +17,7 @@ NO_ADVICE: Advice = {
     "login": "Check user name and password.",
     "emergency": "Log in to it locally (command line: --option emergency=yes).",
     "permission": "Log in as a user who may see the server's objects.",
+    "role": "Check that address and port belong to such a server.",
 }
 
 XENSERVER: Advice = {
@@ -47,14 +49,31 @@ VSPHERE: Advice = {
 }
 
 HYPERV: Advice = {
-    "service": "On the host, as administrator: winrm quickconfig -transport:https (port 5986), or Enable-PSRemoting "
-    "for hyperv+http:// (port 5985). Check the Windows firewall.",
+    "service": "On the host, in PowerShell as administrator: winrm enumerate winrm/config/listener shows what listens. "
+    "For https: $c = New-SelfSignedCertificate -DnsName $env:COMPUTERNAME -CertStoreLocation "
+    "Cert:\\LocalMachine\\My; New-Item WSMan:\\localhost\\Listener -Transport HTTPS -Address * "
+    "-CertificateThumbPrint $c.Thumbprint -Force; New-NetFirewallRule -DisplayName 'WinRM HTTPS' -Protocol TCP "
+    "-LocalPort 5986 -Action Allow. For hyperv+http://: Set-NetConnectionProfile -NetworkCategory Private (where the "
+    "network is public); Enable-PSRemoting -Force.",
     "no-tls": "Port 5986 speaks TLS, port 5985 doesn't: for that one the URL begins with hyperv+http://.",
-    "fingerprint": "Compare the certificate's SHA-256 on the host: winrm enumerate winrm/config/listener shows which "
-    "one is used. If it is the same, accept it (command line: --fingerprint).",
-    "login": "Check name and password; domain users as DOMAIN\\user or user@domain. Local users other than the "
-    "built-in Administrator need LocalAccountTokenFilterPolicy=1 on the host.",
-    "permission": "The user must be a member of “Hyper-V Administrators” and of “Remote Management Users” on the host.",
+    "fingerprint": "Compare the certificate's SHA-256 on the host: Get-ChildItem Cert:\\LocalMachine\\My | "
+    "ForEach-Object { $_.Subject; $_.GetCertHashString('SHA256') }; winrm enumerate winrm/config/listener names the "
+    "one in use. If it is the same, accept it (command line: --fingerprint).",
+    "login": "Check name and password; domain users as DOMAIN\\user or user@domain. A local user other than the "
+    "built-in Administrator is refused until this was set on the host: Set-ItemProperty "
+    "HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Policies\\System LocalAccountTokenFilterPolicy 1 "
+    "-Type DWord. For Kerberos the clocks must agree within 5 minutes: w32tm /resync. Nothing needs to be entered into "
+    "TrustedHosts.",
+    "permission": "On the host, as administrator: Add-LocalGroupMember 'Hyper-V Administrators' USER; "
+    "Add-LocalGroupMember 'Remote Management Users' USER; in wmimgmt.msc give that group Remote Enable and Execute "
+    "Methods on Root\\virtualization\\v2 and Root\\CIMV2. For a local user other than the built-in Administrator "
+    "also: Set-ItemProperty HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Policies\\System "
+    "LocalAccountTokenFilterPolicy 1 -Type DWord.",
+    "role": "Is it a Hyper-V host, Windows Server 2012 R2 or newer? On a server: Install-WindowsFeature Hyper-V "
+    "-IncludeManagementTools -Restart; on Windows 10 or 11: Enable-WindowsOptionalFeature -Online -FeatureName "
+    "Microsoft-Hyper-V -All; then: Start-Service vmms.",
+    "not-ready": "On the host: Get-Service WinRM, vmms; Restart-Service WinRM. If too many operations are open: winrm "
+    "set winrm/config/service @{MaxConcurrentOperationsPerUser=\"1500\"}.",
 }
 
 ADVICE: Mapping[str, Advice] = {"xenserver": XENSERVER, "vsphere": VSPHERE, "hyperv": HYPERV}
