@@ -43,6 +43,11 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="connection option, e.g. auth=kerberos (Hyper-V), legacy_tls=yes or emergency=yes (XenServer)",
     )
+    parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="append every message to and from Hyper-V hosts to FILE, without passwords, user and host names",
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="log to stderr what is done")
 
 
@@ -96,11 +101,16 @@ def resolve(targets: Sequence[str], options: argparse.Namespace) -> Servers:
         print(settings.problem, file=sys.stderr)
     try:
         extra = dict(_key_value(text) for text in options.option)
-        profiles = tuple(_with_options(settings.resolve(target), extra) for target in targets)
+        profiles = tuple(_traced(_with_options(settings.resolve(target), extra), options.trace) for target in targets)
         trust = _trust(profiles, options.fingerprint)
     except InvalidInput as exc:
         raise UsageError(exc.user_text) from exc
     return Servers(profiles, trust, settings, Credentials(), SystemClock())
+
+
+def _traced(profile: ServerProfile, path: str | None) -> ServerProfile:
+    """Only what speaks WS-Management can be traced so."""
+    return _with_options(profile, {"trace": path}) if path and profile.platform == "hyperv" else profile
 
 
 def _key_value(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from hvconsole.backends import hyperv_diagnosis
 from hvconsole.backends.base import Step, TaskContext
 from hvconsole.backends.hyperv_read import Reader
 from hvconsole.backends.wsman_trace import Trace
+from hvconsole.cli import main
 from hvconsole.clock import SystemClock
 from hvconsole.errors import LocalError
 from hvconsole.lab.faults import Effect, FaultRule
@@ -96,6 +97,16 @@ class TestTrace:
                      "Windows User", "00454-40000"):
             assert word not in text
         assert re.search(r"<!-- \S+ answer HTTP 200 -->", text)
+
+    def test_from_the_command_line(self, hosts: HypervLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                   capsys: pytest.CaptureFixture[str]) -> None:
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+            monkeypatch.setenv(name, str(tmp_path / "home"))
+        monkeypatch.setenv("HVCONSOLE_PASSWORD", hosts.server.site.password)
+        url = f"hyperv+http://Administrator@127.0.0.1:{hosts.server.port('http')}"
+        assert main(["list", url, "--trace", str(tmp_path / "trace.xml")]) == 0
+        assert "zrh-web01" in capsys.readouterr().out
+        assert "Msvm_ComputerSystem" in (tmp_path / "trace.xml").read_text("utf-8")
 
     def test_a_file_that_cannot_be_written(self, tmp_path: Path) -> None:
         with pytest.raises(LocalError):
