@@ -48,7 +48,7 @@ ACTION = CallLimits(total_s=20, stall_s=10, reply_bytes=1 << 20, elements=30_000
 """Logins, verbs, questions about one object."""
 READ = CallLimits(total_s=60, stall_s=20, reply_bytes=16 << 20, elements=1_000_000)
 """A page of an inventory, an event batch, a set of measurements."""
-INVENTORY = CallLimits(total_s=180, stall_s=60, reply_bytes=96 << 20, elements=6_000_000)
+INVENTORY = CallLimits(total_s=120, stall_s=30, reply_bytes=96 << 20, elements=6_000_000)
 """Everything of one kind at once: room for 10,000 VMs in XML-RPC, decoded while it comes in."""
 
 

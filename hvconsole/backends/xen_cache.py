@@ -115,7 +115,6 @@ class Cache:
                 vms[vm_id] = new
         return vms
 
-
     def _namesake(self, vm_id: ObjectId, now: dt.datetime) -> Vm | None:
         """Another VM with the same id, which no honest server has; it must not vanish with the one that goes."""
         other = next((ref for ref, known in self._vm_ids.items() if known == vm_id), None)

@@ -14,7 +14,7 @@ from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xen_tables import Tables
 from hvconsole.clock import Clock
-from hvconsole.errors import BadPowerState, BadReply, HvError, NotFound
+from hvconsole.errors import BadPowerState, BadReply, NotFound
 from hvconsole.model import ConsoleAddress, ObjectId, ServerEvent, VmDetails
 
 MAX_EVENTS = 500
@@ -100,18 +100,13 @@ class Details:
             raise NotFound("The VM has no console.")
         return best
 
-    def host_address(self, vm_or_host: ObjectId) -> tuple[str, str, str]:
-        """(kind, uuid, management address of the host concerned or "") of a VM or host, for HTTP requests."""
+    def whereabouts(self, vm_or_host: ObjectId) -> tuple[str, str, str]:
+        """(kind, uuid, reference of the host concerned or "") of a VM or host, for HTTP requests."""
         host = self._tables.ref_of("host", vm_or_host)
         if host is not None:
-            return "host", str(vm_or_host), self._tables.host[host].address
-        ref = self._objects.vm(vm_or_host)
-        try:
-            record = self._objects.record("VM", ref)
-            row = self._tables.host.get(f.ref(record, "resident_on"))
-        except HvError as exc:
-            raise NotFound("This VM doesn't exist any more.", exc.detail) from exc
-        return "vm", f.text(record, "uuid"), "" if row is None else row.address
+            return "host", str(vm_or_host), host
+        record = self._objects.record("VM", self._objects.vm(vm_or_host))
+        return "vm", f.text(record, "uuid"), f.ref(record, "resident_on")
 
 
 def _facts(record: Mapping[str, Any], guest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

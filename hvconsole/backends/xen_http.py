@@ -1,7 +1,8 @@
 """xapi's plain HTTP handlers: measurements, screenshots, export and import of VMs. Blocks; any worker thread.
 
-They may send us to the host that has the data. That is followed once, and only to a host of this pool whose
-certificate was accepted before. URLs carry the session and are never logged.
+Measurements and pictures are at the host that runs the VM, and exports may be redirected to one. We go only to hosts of
+this pool whose certificate the user accepted or the master vouches for (``xen_trust``), and follow one redirect. URLs
+carry the session and are never logged.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlencode, urlsplit
 
-from hvconsole.backends.base import TaskContext, Trust
+from hvconsole.backends.base import TaskContext
 from hvconsole.backends.wire import Reply, Sink, Wire
 from hvconsole.backends.wire_calls import READ, CallLimits
 from hvconsole.backends.wire_errors import Redirected
 from hvconsole.backends.xen_session import ORIGINATOR, XenSession
 from hvconsole.backends.xen_tables import Tables
+from hvconsole.backends.xen_trust import PoolTrust
 from hvconsole.errors import LocalError, NotFound, PermissionDenied, Refused
 
 TRANSFER = CallLimits(total_s=7 * 86_400, stall_s=900, reply_bytes=1 << 50, elements=1)
@@ -32,14 +34,14 @@ _UPLOAD_PIECE = 1 << 18
 class Http:
     """HTTP requests of one session."""
 
-    def __init__(self, wire: Wire, session: XenSession, trust: Trust, tables: Tables) -> None:
+    def __init__(self, wire: Wire, session: XenSession, trust: PoolTrust, tables: Tables) -> None:
         self._wire = wire
         self._session = session
         self._trust = trust
         self._tables = tables
 
     def get(self, path: str, query: dict[str, str], *, host: str = "", limits: CallLimits = READ) -> bytes:
-        """The body of a small GET. ``host``: address of the host concerned, asked directly if it is trusted."""
+        """The body of a small GET. ``host``: reference of the host concerned, which is asked itself."""
         return self._follow(host, lambda at: self._get(at, path, query, limits)).body
 
     def _get(self, address: tuple[str, int], path: str, query: dict[str, str], limits: CallLimits) -> Reply:
@@ -98,12 +100,8 @@ class Http:
         return f"{path}?{urlencode({**query, 'session_id': self._session.handle})}"
 
     def _follow(self, host: str, ask: Callable[[tuple[str, int]], Reply]) -> Reply:
-        """Ask the host concerned if its certificate is known, else the one we are logged in to; one redirect."""
-        address = self._session.address
-        if host and self._trust.pinned(host, address[1]) is not None:
-            address = (host, address[1])
         try:
-            return ask(address)
+            return ask(self._address_of(host))
         except Redirected as exc:
             return ask(self._redirect_target(exc))
 
@@ -113,11 +111,22 @@ class Http:
             host, port = parts.hostname or "", parts.port or 443
         except ValueError:
             raise exc from None
-        members = {row.address for row in list(self._tables.host.values()) if row.address}
-        known = host in members and self._trust.pinned(host, port) is not None
-        if parts.scheme != "https" or port != self._session.address[1] or not known:
+        member = next((ref for ref, row in list(self._tables.host.items()) if row.address == host and host), None)
+        if parts.scheme != "https" or port != self._session.address[1] or member is None:
+            raise exc
+        if not self._trust.learn(self._session, member, host):
             raise exc
         return host, port
+
+    def _address_of(self, host: str) -> tuple[str, int]:
+        """Where a host of the pool is asked; we are logged in at the master, whatever name the user typed for it."""
+        row = self._tables.host.get(host)
+        masters = {pool.master for pool in list(self._tables.pool.values())}
+        if row is None or host in masters or row.address in ("", self._session.address[0]):
+            return self._session.address
+        # Where nobody knows its certificate, the connection says so and shows it.
+        self._trust.learn(self._session, host, row.address)
+        return row.address, self._session.address[1]
 
 
 def _ok(reply: Reply) -> Reply:

@@ -39,6 +39,7 @@ from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xen_snapshots import Snapshots
 from hvconsole.backends.xen_tasks import Tasks
 from hvconsole.backends.xen_transfer import Transfer
+from hvconsole.backends.xen_trust import PoolTrust
 from hvconsole.backends.xen_watch import Watch
 from hvconsole.clock import Clock
 from hvconsole.errors import BadReply, NotSupported
@@ -91,13 +92,14 @@ def open_xenserver(target: Target, secret: Secret, trust: Trust, clock: Clock) -
 
     Raises ``ConnectError`` of every kind and ``BadReply``.
     """
-    wire = Wire(trust, legacy_tls=target.options.get("legacy_tls", "") in ("yes", "true", "1"))
+    pool_trust = PoolTrust(trust)
+    wire = Wire(pool_trust, legacy_tls=target.options.get("legacy_tls", "") in ("yes", "true", "1"))
     session: XenSession | None = None
     try:
         session = log_in(wire, target, secret, trust)
         if is_emergency(target):
             return EmergencyXenServer(wire, session, secret, target.known_members, clock)
-        return XenServer(wire, session, trust, clock)
+        return XenServer(wire, session, pool_trust, clock)
     except BaseException:
         wire.close()
         if session is not None:
@@ -108,7 +110,7 @@ def open_xenserver(target: Target, secret: Secret, trust: Trust, clock: Clock) -
 class XenServer(Hypervisor):
     """A logged-in pool."""
 
-    def __init__(self, wire: Wire, session: XenSession, trust: Trust, clock: Clock) -> None:
+    def __init__(self, wire: Wire, session: XenSession, trust: PoolTrust, clock: Clock) -> None:
         self._wire = wire
         self._session = session
         self._clock = clock
@@ -160,13 +162,13 @@ class XenServer(Hypervisor):
         return self._details.vm(vm_id)
 
     def metrics(self, object_id: ObjectId, seconds: int = 600) -> Metrics:
-        kind, uuid, address = self._details.host_address(object_id)
+        kind, uuid, host = self._details.whereabouts(object_id)
         query = {"start": str(-max(5, seconds)), "interval": "5" if seconds <= 600 else "60", "cf": "AVERAGE"}
         if kind == "host":
             query["host"] = "true"
         else:
             query["vm_uuid"] = uuid
-        return parse_updates(self._http.get("/rrd_updates", query, host=address), kind, uuid)
+        return parse_updates(self._http.get("/rrd_updates", query, host=host), kind, uuid)
 
     def network_map(self, host_id: ObjectId) -> NetworkMap:
         return self._hosts.network_map(host_id)
@@ -175,8 +177,8 @@ class XenServer(Hypervisor):
         return self._details.events(since)
 
     def screenshot(self, vm_id: ObjectId) -> bytes:
-        _kind, uuid, address = self._details.host_address(vm_id)
-        picture = self._http.get("/vncsnapshot", {"uuid": uuid}, host=address, limits=PICTURE)
+        _kind, uuid, host = self._details.whereabouts(vm_id)
+        picture = self._http.get("/vncsnapshot", {"uuid": uuid}, host=host, limits=PICTURE)
         if not picture.startswith((b"\xff\xd8", b"\x89PNG")):
             raise BadReply("The server's answer is not a picture.")
         return picture

@@ -45,6 +45,10 @@ class Identity:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
+    def pem(self) -> str:
+        """The certificate alone."""
+        return self._pem.decode().partition("-----BEGIN PRIVATE")[0]
+
     def context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:

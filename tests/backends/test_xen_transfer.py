@@ -17,11 +17,13 @@ from hvconsole.backends.wire_errors import Redirected
 from hvconsole.backends.xen_http import Http, part_file
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xen_tables import Tables
+from hvconsole.backends.xen_trust import PoolTrust
 from hvconsole.backends.xenserver import XenServer
-from hvconsole.errors import HvError, LocalError, NotFound, PermissionDenied, Refused, TaskCancelled
+from hvconsole.errors import CertificateError, HvError, LocalError, NotFound, PermissionDenied, Refused, TaskCancelled
 from hvconsole.lab import Lab
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.model import ObjectId, PowerState, Vm, VmKind
+from hvconsole.trust import FixedPins, PinStore
 
 from .fake_xapi import PASSWORD, FakeXapi
 from .hostile import HostileServer, Pins, identity
@@ -38,6 +40,8 @@ class Answering(FakeXapi):
 
     def serve(self, sock: socket.socket, server: HostileServer) -> None:
         request = server.read_request(sock)
+        if not request:
+            return
         if request.startswith(b"GET"):
             self.gets.append(request.split(b"\r\n")[0])
             sock.sendall(self.reply)
@@ -72,10 +76,11 @@ class TwoHosts:
 @pytest.fixture
 def hosts() -> Iterator[tuple[TwoHosts, Http]]:
     two = TwoHosts()
-    wire = Wire(two.trust)
+    trust = PoolTrust(two.trust)
+    wire = Wire(trust)
     with two.master, two.member:
         session = XenSession(wire, ("127.0.0.2", two.port), "root", Secret(password=PASSWORD))
-        yield two, Http(wire, session, two.trust, two.tables)
+        yield two, Http(wire, session, trust, two.tables)
         wire.close()
         session.log_out()
 
@@ -121,6 +126,26 @@ class TestRedirect:
         with pytest.raises(Redirected):
             http.get("/export", {})
         assert two.member.connections == 0
+
+    def test_to_a_member_that_the_master_vouches_for(self, hosts: tuple[TwoHosts, Http]) -> None:
+        two, http = hosts
+        two.know_member()
+        two.redirect(f"https://127.0.0.3:{two.port}/export")
+        pem = identity("member").pem()
+        two.at_master.methods["host.get_server_certificate"] = lambda _session, host: pem if host == "host2" else ""
+        assert http.get("/export", {}) == b"body"
+
+    def test_to_a_member_that_presents_another_certificate_than_the_master_says(
+        self, hosts: tuple[TwoHosts, Http]
+    ) -> None:
+        two, http = hosts
+        two.know_member()
+        two.redirect(f"https://127.0.0.3:{two.port}/export")
+        pem = identity("somebody else").pem()
+        two.at_master.methods["host.get_server_certificate"] = lambda _session, _host: pem
+        with pytest.raises(CertificateError):
+            http.get("/export", {})
+        assert two.at_member.gets == []
 
     def test_twice_is_not(self, hosts: tuple[TwoHosts, Http]) -> None:
         two, http = hosts
@@ -244,3 +269,19 @@ def test_export_of_a_vm_that_is_gone(pool: XenServer, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         pool.export_vm(ObjectId("00000000-0000-4000-8000-000000000000"), tmp_path / "x", TaskContext())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_measurements_and_pictures_of_every_host_with_the_master_alone_accepted(lab: Lab) -> None:
+    rescuer = Rescuer(lab)
+    rescuer.trust = FixedPins({rescuer.members[0]: rescuer.server.sha256}, PinStore())
+    hv = rescuer.log_in(0, emergency=False)
+    try:
+        inventory = hv.watch(10)
+        assert inventory is not None
+        for host_id in inventory.hosts:
+            vm = next(vm for vm in inventory.vms.values() if vm.host_id == host_id and vm.kind is VmKind.VM)
+            assert hv.metrics(host_id).series
+            assert hv.metrics(vm.id).series
+            assert hv.screenshot(vm.id)
+    finally:
+        hv.close()
