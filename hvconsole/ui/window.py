@@ -31,6 +31,7 @@ from hvconsole.ui import drawing
 from hvconsole.ui.banner import Banner
 from hvconsole.ui.catalogue import Catalogue
 from hvconsole.ui.closing import Closing
+from hvconsole.ui.collecting import Collecting
 from hvconsole.ui.commands import Command, Keyboard
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.filters import Filter
@@ -124,6 +125,7 @@ class MainWindow:
         self.keyboard = Keyboard(root, self.status, self._on_list)
         self.catalogue = Catalogue(self, lambda: self.target)
         self._header_catalogue = Catalogue(self, lambda: self._selection)
+        self._collecting = Collecting(root)
         self._icons: list[ImageTk.PhotoImage] = []
         self._build(page_classes)
         self.closing = Closing(
@@ -145,6 +147,7 @@ class MainWindow:
 
     def main_loop(self) -> None:
         """Handle events until the window is closed."""
+        self._collecting.start()
         self.dispatcher.start()
         self.root.mainloop()
 
@@ -644,3 +647,4 @@ class MainWindow:
         self.search.destroy()
         self.tree.destroy()
         self.dispatcher.stop()
+        self._collecting.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -81,6 +82,13 @@ def tk_root(display: str) -> Iterator[tk.Tk]:
 @pytest.fixture(scope="session")
 def session_theme(tk_root: tk.Tk) -> Theme:
     return Theme(tk_root, "light", 1.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_for_others() -> Iterator[None]:
+    """What the tests of a module leave is collected here, not by a thread of some later test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -162,7 +170,11 @@ def nothing_swallowed(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
     handler = _Errors()
     logging.getLogger().addHandler(handler)
     before = set(threading.enumerate())
+    thresholds = gc.get_threshold()
+    gc.set_threshold(0)  # no thread but this one may collect what belongs to Tk
     yield
+    gc.collect(1)
+    gc.set_threshold(*thresholds)
     logging.getLogger().removeHandler(handler)
     late = [thread for thread in threading.enumerate() if thread not in before]
     for thread in late:
