@@ -11,6 +11,7 @@ from tkinter import ttk
 
 from PIL import ImageTk
 
+from hvconsole.ui.clipboard import copy_text
 from hvconsole.ui.drawing import flatten
 from hvconsole.ui.theme import Theme
 
@@ -26,8 +27,11 @@ class ScrollArea:
     def __init__(self, theme: Theme, parent: tk.Misc) -> None:
         self._theme = theme
         self.frame = ttk.Frame(parent, style="Surface.TFrame")
-        self.canvas = tk.Canvas(self.frame, highlightthickness=0, borderwidth=0, yscrollincrement=theme.px(20))
-        theme.paint(self.canvas, background="surface")
+        ring = max(1, theme.px(2))
+        self.canvas = tk.Canvas(
+            self.frame, highlightthickness=ring, borderwidth=0, yscrollincrement=theme.px(20), takefocus=True
+        )
+        theme.paint(self.canvas, background="surface", highlightBackground="surface", highlightColor="accent")
         self._bar = ttk.Scrollbar(self.frame, command=self.canvas.yview)
         self.canvas.configure(yscrollcommand=self._scrolled)
         self.frame.rowconfigure(0, weight=1)
@@ -43,14 +47,16 @@ class ScrollArea:
         self.frame.bind("<Enter>", lambda _event: self._wheel(True))
         self.frame.bind("<Leave>", lambda _event: self._wheel(False))
         self.frame.bind("<Destroy>", lambda _event: self._wheel(False))
-        for key, what, much in (("Prior", "pages", -1), ("Next", "pages", 1)):
+        keys = (("Prior", "pages", -1), ("Next", "pages", 1), ("Up", "units", -2), ("Down", "units", 2))
+        for key, what, much in keys:
             self.canvas.bind(
                 f"<{key}>",
                 lambda _event, much=much, what=what: self.canvas.yview_scroll(much, what),  # type: ignore[misc]
             )
 
     def _resized(self, _event: tk.Event[tk.Misc]) -> None:
-        width, height = self.canvas.winfo_width(), self.body.winfo_reqheight()
+        ring = 2 * int(self.canvas.cget("highlightthickness"))
+        width, height = self.canvas.winfo_width() - ring, self.body.winfo_reqheight()
         self.canvas.itemconfigure(self._window, width=width)
         self.canvas.configure(scrollregion=(0, 0, width, height))
         if height <= self.canvas.winfo_height():
@@ -109,6 +115,7 @@ class Facts:
         self.frame.columnconfigure(0, minsize=theme.px(label_width))
         self._rows: list[tuple[ttk.Label, ttk.Label]] = []
         self._shown: list[tuple[str, str]] = []
+        self._menu: tk.Menu | None = None
         self.frame.bind("<Configure>", self._resized)
 
     def show(self, rows: Sequence[tuple[str, str]]) -> None:
@@ -118,6 +125,7 @@ class Facts:
             row = len(self._rows)
             label = ttk.Label(self.frame, style="Card.Muted.TLabel")
             value = ttk.Label(self.frame, style="Card.TLabel")
+            value.bind("<Button-3>", self._copy)
             label.grid(row=row, column=0, sticky="nw", pady=px(3))
             value.grid(row=row, column=1, sticky="w", padx=(px(8), 0), pady=px(3))
             self._rows.append((label, value))
@@ -132,6 +140,15 @@ class Facts:
             label.configure(text=row_text[0])
             value.configure(text=row_text[1] or "—")
         self._shown = list(rows)
+
+    def _copy(self, event: tk.Event[tk.Misc]) -> None:
+        """A right click on a value offers to copy it."""
+        text = str(event.widget.cget("text"))
+        if self._menu is not None:
+            self._menu.destroy()
+        self._menu = tk.Menu(self.frame, tearoff=False)
+        self._menu.add_command(label="Copy", command=lambda: copy_text(self.frame, text))
+        self._menu.tk_popup(event.x_root, event.y_root)
 
     def value(self, label: str) -> str:
         """The value shown beside a label; for tests and copying."""

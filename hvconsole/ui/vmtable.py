@@ -19,7 +19,7 @@ from hvconsole.ui.listing import AFTER_NUMBER
 from hvconsole.ui.tclvar import TclVar
 from hvconsole.ui.theme import Theme
 
-PORTION = 250
+PORTION = 150
 """Rows that are inserted in one turn of the main loop."""
 NAME = "name"
 SAVE_MS = 600

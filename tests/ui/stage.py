@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import threading
 import tkinter as tk
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+from PIL import Image
 
 from hvconsole.backends.base import (
     Capability,
@@ -28,6 +31,7 @@ from hvconsole.events import Hub
 from hvconsole.history import HistoryRow
 from hvconsole.model import (
     AUTOMATIC_MARK,
+    ConsoleAddress,
     Disk,
     Host,
     HostDetails,
@@ -42,6 +46,7 @@ from hvconsole.model import (
     Pool,
     PowerState,
     Series,
+    ServerEvent,
     ServerId,
     ServerInfo,
     Snapshot,
@@ -169,6 +174,9 @@ class MemoryHypervisor(Hypervisor):
         self.gate = threading.Event()
         self.gate.set()
         """Cleared, details wait: for tests of stale answers."""
+        out = io.BytesIO()
+        Image.new("RGB", (320, 200), "#204080").save(out, "PNG")
+        self.screen = out.getvalue()
 
     @property
     def info(self) -> ServerInfo:
@@ -250,6 +258,15 @@ class MemoryHypervisor(Hypervisor):
             licence="Premium, until 2027-01-01",
             facts=(("BIOS", "Dell Inc. 2.19.1"), ("iSCSI name", "iqn.2026-11.example:xs-node-01")),
         )
+
+    def screenshot(self, vm_id: ObjectId) -> bytes:
+        return self.screen
+
+    def console(self, vm_id: ObjectId) -> ConsoleAddress:
+        return ConsoleAddress(protocol="rfb", location=f"https://10.20.1.11/console?uuid={vm_id}", note="Needs a viewer.")
+
+    def events(self, since: dt.datetime | None = None) -> tuple[ServerEvent, ...]:
+        return (ServerEvent(when=NOW, name="VM_STARTED", text=HOSTILE, subject="web-frontend-01"),)
 
     def creation_choices(self, host_id: ObjectId | None = None) -> CreationChoices:
         return CreationChoices(

@@ -18,6 +18,7 @@ from hvconsole.ui.listing import ListColumn, Listing
 from hvconsole.ui.looks import PLATFORM_NAMES
 from hvconsole.ui.megawidgets import notebook
 from hvconsole.ui.tclvar import TclVar
+from hvconsole.ui.theme import system_mode
 from hvconsole.ui.wording import local_time
 
 TABS = ("Appearance", "Monitoring", "History", "Certificates", "Servers")
@@ -73,7 +74,6 @@ class PreferencesDialog(FormDialog):
     def _appearance(self) -> None:
         look = self.shell.services.settings.current.appearance
         self.mode = self.choice_field("Colours", MODES, look.mode, width=24)
-        self.mode.set_hint("“As the system” takes effect at the next start.")
         self.scale = self.choice_field("Size", SCALES, "" if look.scale is None else str(look.scale), width=24)
         self.scale.set_hint("From the next start on.")
 
@@ -229,8 +229,8 @@ class PreferencesDialog(FormDialog):
         )
         store.set_monitor_defaults(replace(self.monitor.settings(), prefix=self.prefix.get().strip()))
         services.watcher.defaults_changed()
-        if self.mode.get() in ("light", "dark"):
-            self.theme.set_mode(self.mode.get())
+        mode = self.mode.get()
+        self.theme.set_mode(system_mode(self.shell.root) if mode == "system" else mode)
         return True
 
     def ended(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hvconsole.ui.interfaces import PageClass
+from hvconsole.ui.pages.console import ConsolePage
 from hvconsole.ui.pages.general import GeneralPage
 from hvconsole.ui.pages.history import HistoryPage
 from hvconsole.ui.pages.monitor import MonitorPage
@@ -18,6 +19,7 @@ PAGES: tuple[PageClass, ...] = (
     NetworkPage,
     PerformancePage,
     MonitorPage,
+    ConsolePage,
     HistoryPage,
 )
 """In the order of the tabs."""

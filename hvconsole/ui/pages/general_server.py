@@ -7,7 +7,19 @@ from collections.abc import Iterable
 from tkinter import ttk
 
 from hvconsole.backends.base import Capability
-from hvconsole.model import Host, Inventory, ObjectId, Pool, PowerState, Storage, Verb, Vm, VmKind
+from hvconsole.errors import HvError
+from hvconsole.model import (
+    Host,
+    Inventory,
+    ObjectId,
+    Pool,
+    PowerState,
+    ServerEvent,
+    Storage,
+    Verb,
+    Vm,
+    VmKind,
+)
 from hvconsole.text import format_bytes, format_duration, safe_text
 from hvconsole.ui.asking import Asker
 from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea
@@ -16,7 +28,7 @@ from hvconsole.ui.dialogs.server import WORKS_IN_EMERGENCY, emergency_text
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell, Subject
 from hvconsole.ui.looks import PLATFORM_NAMES
 from hvconsole.ui.pages.general_host import host_state, storage_row
-from hvconsole.ui.wording import local_time
+from hvconsole.ui.wording import local_time, near_time
 
 
 def pools_below(inventory: Inventory, pool: Pool) -> frozenset[ObjectId]:
@@ -107,9 +119,15 @@ class ServerView:
         )
         self.hosts.frame.pack(fill="x")
         storages = Card(self.theme, body, "Storage", "database")
-        storages.frame.grid(row=3, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(MARGIN)))
+        storages.frame.grid(row=3, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(GAP)))
         self.storages = MiniTable(self.theme, storages.body, ("Name", "Kind", "Free", "Used"), numeric=(2,))
         self.storages.frame.pack(fill="x")
+        self._messages = Card(self.theme, body, "Messages of the server", "bell")
+        self._messages.frame.grid(
+            row=4, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(MARGIN))
+        )
+        self.messages = MiniTable(self.theme, self._messages.body, ("When", "What", "About", "Message"))
+        self.messages.frame.pack(fill="x")
 
     def _build_emergency(self) -> None:
         px = self.theme.px
@@ -148,6 +166,8 @@ class ServerView:
         if not fresh and state == self._drawn:
             return
         self._drawn = state
+        if fresh:
+            self._ask_messages(subject)
         inventory, pool = connection.inventory, subject.pool
         self._title.configure(text=pool.kind.value.capitalize() if pool is not None else "Server")
         self.facts.show(self._facts(subject))
@@ -171,6 +191,31 @@ class ServerView:
                 ("Snapshots", f"{sum(len(v.snapshots) for v in vms):,}"),
             ]
         )
+
+    def _ask_messages(self, subject: Subject) -> None:
+        connection = subject.connection
+        self.messages.show((), empty="…")
+        if not connection.connected or Capability.EVENTS not in connection.capabilities:
+            self._messages.frame.grid_remove()
+            return
+        self._messages.frame.grid()
+        self.asker.ask("messages", connection, lambda hv: hv.events(), self._messages_found)
+
+    def _messages_found(self, answer: tuple[ServerEvent, ...] | HvError) -> None:
+        if isinstance(answer, HvError):
+            self.messages.show((), empty=safe_text(answer.user_text, 200))
+            return
+        now = self.shell.services.clock.now()
+        rows = [
+            (
+                near_time(event.when, now),
+                safe_text(event.name, 40),
+                safe_text(event.subject, 40),
+                safe_text(" ".join(event.text.split()), 70),
+            )
+            for event in answer
+        ]
+        self.messages.show(rows, most=10, empty="The server has no messages.")
 
     def _facts(self, subject: Subject) -> list[tuple[str, str]]:
         connection, pool = subject.connection, subject.pool

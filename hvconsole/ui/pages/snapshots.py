@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from tkinter import ttk
 
+from hvconsole.backends.base import Capability
 from hvconsole.model import ObjectId, Snapshot, Verb, Vm, VmKind
+from hvconsole.operations import operation
 from hvconsole.text import format_bytes, safe_lines, safe_text
 from hvconsole.ui.cards import MARGIN, Empty
+from hvconsole.ui.dialogs.names import CloneDialog
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell
 from hvconsole.ui.listing import ListColumn, Listing
 from hvconsole.ui.pages.base import BasePage
@@ -252,7 +255,10 @@ class SnapshotsPage(BasePage):
         found = self.chosen()
         whole = self._vm_selection()
         take = self.shell.why_not(Verb.SNAPSHOT, whole) if vm.kind is VmKind.VM else "This is a template."
-        clone = self.shell.why_not(Verb.CLONE, whole)
+        subject = self.subject
+        # what the server says about cloning is about the VM as it runs; a snapshot of it is at rest
+        able = subject is not None and Capability.CLONE in subject.connection.capabilities
+        clone = None if able else self.shell.why_not(Verb.CLONE, whole)
         need_one = "Choose one snapshot." if len(found) != 1 else None
         need_some = None if found else "Choose a snapshot."
         selected = self._selection() if found else whole
@@ -281,12 +287,9 @@ class SnapshotsPage(BasePage):
         subject = self.subject
         if len(found) != 1 or subject is None or subject.vm is None:
             return
-        from hvconsole.operations import operation
-        from hvconsole.ui.dialogs.names import CloneDialog
-
         dialog = CloneDialog(self.shell, operation(Verb.CLONE), subject, found[0].id)
         if dialog.run() is not None:
-            self.shell.run(Verb.CLONE, self._vm_selection(), dialog.given)
+            subject.connection.submit(Verb.CLONE, subject.vm.id, dialog.given, insist=True)
 
     def _double(self, event: tk.Event[tk.Misc]) -> None:
         if self.tree.identify_row(event.y) and self.revert.instate(["!disabled"]):

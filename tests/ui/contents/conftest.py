@@ -101,3 +101,19 @@ def _below(widget: tk.Misc) -> Iterator[Any]:
     for child in widget.winfo_children():
         yield child
         yield from _below(child)
+
+
+def press_when_open(root: tk.Tk, text: str) -> None:
+    """Press the button with that text as soon as a dialog shows it; for dialogs that wait in a loop of their own."""
+
+    def look(widget: tk.Misc) -> bool:
+        if isinstance(widget, ttk.Button) and str(widget.cget("text")) == text and widget.winfo_viewable():
+            widget.invoke()
+            return True
+        return any(look(child) for child in widget.winfo_children())
+
+    def again() -> None:
+        if not look(root):
+            root.after(30, again)
+
+    root.after(30, again)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tkinter as tk
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from hvconsole.errors import AuthError, CertificateError, HostIsSlave, InvalidIn
 from hvconsole.model import Certificate
 from hvconsole.profiles import ServerProfile
 from hvconsole.ui.dialogs.connect import CHECK, ConnectDialog, Entered, check_port, moved_to, to_profile
-from tests.ui.contents.conftest import Driver, texts
+from tests.ui.contents.conftest import Driver, press_when_open, texts
 from tests.ui.stage import SERVER, MemoryHypervisor, StageShell, sample_inventory
 
 Until = Callable[..., None]
@@ -191,24 +190,10 @@ def test_a_pool_member_leads_to_its_master_after_a_question(
     dialog = connect(opener=server)
     dialog.address.set("127.0.0.9")
     dialog.password.set("x")
-    _press_when_open(shell.root, "Connect to 127.0.0.8")
+    press_when_open(shell.root, "Connect to 127.0.0.8")
     driver.click(dialog.button("Connect"))
     until(lambda: dialog.closed, "the login at the master")
     assert server.targets[1].addresses == (("127.0.0.8", 443), ("127.0.0.9", 443))
-
-
-def _press_when_open(root: tk.Tk, text: str) -> None:
-    def look(widget: tk.Misc) -> bool:
-        if widget.winfo_class() == "TButton" and str(widget.cget("text")) == text and widget.winfo_viewable():
-            widget.invoke()  # type: ignore[attr-defined]
-            return True
-        return any(look(child) for child in widget.winfo_children())
-
-    def again() -> None:
-        if not look(root):
-            root.after(30, again)
-
-    root.after(30, again)
 
 
 def test_checking_shows_each_step_and_stops_at_the_first_that_fails(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tkinter as tk
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -25,7 +24,7 @@ from hvconsole.ui.dialogs.names import CloneDialog, RenameDialog, copy_name
 from hvconsole.ui.dialogs.server import HostPowerDialog, PasswordDialog, PointToMasterDialog, password_problem
 from hvconsole.ui.dialogs.snapshot import ChooseSnapshotDialog, SnapshotDialog, check_name
 from hvconsole.ui.interfaces import ItemKind, Selection, Subject
-from tests.ui.contents.conftest import Driver, texts
+from tests.ui.contents.conftest import Driver, press_when_open, texts
 from tests.ui.stage import (
     HOSTILE,
     NOW,
@@ -245,24 +244,9 @@ def test_what_differs_between_two_certificates_is_marked() -> None:
 
 def test_only_first_and_changed_certificates_can_be_accepted_at_all(shell: StageShell, until: Until) -> None:
     answers: list[bool] = []
-    shell.root.after(50, lambda: _press_when_open(shell.root, "Close"))
+    press_when_open(shell.root, "Close")
     answers.append(shell.dialogs.certificate("x", CertificateError("Plain text.", reason="plaintext")))
     assert answers == [False]
-
-
-def _press_when_open(root: tk.Tk, text: str) -> None:
-    for button in _buttons(root):
-        if str(button.cget("text")) == text and button.winfo_viewable():
-            button.invoke()
-            return
-    root.after(30, lambda: _press_when_open(root, text))
-
-
-def _buttons(widget: tk.Misc) -> list[Any]:
-    found = [widget] if widget.winfo_class() == "TButton" else []
-    for child in widget.winfo_children():
-        found += _buttons(child)
-    return found
 
 
 # ---- snapshots ----------------------------------------------------------------------------------------------
@@ -551,20 +535,20 @@ def test_pointing_to_a_master_needs_its_address_twice(shell: StageShell, opened:
 
 
 def test_what_fits_one_object_only_is_not_asked_for_several(shell: StageShell) -> None:
-    shell.root.after(50, lambda: _press_when_open(shell.root, "Close"))
+    press_when_open(shell.root, "Close")
     assert shell.dialogs.ask_arguments(operation(Verb.EXPORT), of_vms(shell, "v1", "v2")) is None
 
 
 def test_arguments_come_back_from_the_modal_dialog(shell: StageShell) -> None:
-    shell.root.after(50, lambda: _press_when_open(shell.root, "Clone"))
+    press_when_open(shell.root, "Clone")
     given = shell.dialogs.ask_arguments(operation(Verb.CLONE), of_vms(shell, "v5"))
     assert given == {"name": "legacy-erp copy"}
-    shell.root.after(50, lambda: _press_when_open(shell.root, "Cancel"))
+    press_when_open(shell.root, "Cancel")
     assert shell.dialogs.ask_arguments(operation(Verb.CLONE), of_vms(shell, "v5")) is None
 
 
 def test_about_and_help_open_and_close(shell: StageShell) -> None:
-    shell.root.after(50, lambda: _press_when_open(shell.root, "Close"))
+    press_when_open(shell.root, "Close")
     shell.dialogs.about()
-    shell.root.after(50, lambda: _press_when_open(shell.root, "Close"))
+    press_when_open(shell.root, "Close")
     shell.dialogs.help()

@@ -15,6 +15,7 @@ from hvconsole.model import Emergency, PowerState, Snapshot, Verb
 from hvconsole.monitor.status import VmKey
 from hvconsole.ui.interfaces import ItemKind, Selection
 from hvconsole.ui.pages import PAGES
+from hvconsole.ui.pages.console import ConsolePage
 from hvconsole.ui.pages.general import GeneralPage
 from hvconsole.ui.pages.general_host import HostView
 from hvconsole.ui.pages.general_server import ServerView
@@ -22,7 +23,7 @@ from hvconsole.ui.pages.general_vm import VmView
 from hvconsole.ui.pages.network import NetworkPage
 from hvconsole.ui.pages.performance import PerformancePage
 from hvconsole.ui.pages.snapshots import HERE, SnapshotsPage, nodes
-from tests.ui.contents.conftest import Driver, texts
+from tests.ui.contents.conftest import Driver, press_when_open, texts
 from tests.ui.stage import (
     HOSTILE,
     SERVER,
@@ -74,7 +75,15 @@ def test_tabs_fit_the_selection() -> None:
     def titles(selection: Selection) -> list[str]:
         return [page.title for page in PAGES if page.applies(selection)]
 
-    assert titles(select_vms("v1")) == ["General", "Snapshots", "Network", "Performance", "Monitor", "History"]
+    assert titles(select_vms("v1")) == [
+        "General",
+        "Snapshots",
+        "Network",
+        "Performance",
+        "Monitor",
+        "Console",
+        "History",
+    ]
     assert titles(HOST_SELECTED) == ["General", "Virtual machines", "Network", "Performance", "Monitor", "History"]
     assert titles(SERVER_SELECTED) == ["General", "Virtual machines", "Monitor", "History"]
     assert titles(Selection()) == ["Monitor", "History"]
@@ -160,6 +169,12 @@ def test_a_host_shows_cards_storages_and_who_runs_there(place: Any, until: Until
     assert str(view.running_title.cget("text")) == "Running here: 4 VMs"
     assert "Local storage" in texts(view.storages.frame)
     assert str(view.memory.value.cget("text")) == "166 GiB of 256 GiB"
+
+
+def test_a_server_shows_its_own_messages(place: Any, until: Until) -> None:
+    page = place(GeneralPage, SERVER_SELECTED)
+    until(lambda: "VM_STARTED" in texts(page._current.messages.frame), "the messages")
+    assert not [text for text in texts(page.widget) if "‮" in text]
 
 
 def test_a_pool_shows_hosts_and_totals(place: Any) -> None:
@@ -261,6 +276,22 @@ def test_a_reason_stands_below_greyed_buttons(place: Any, shell: StageShell, unt
     assert "Another operation is in progress." in texts(page.widget)
 
 
+def test_a_vm_is_made_of_a_snapshot_even_while_it_runs(
+    place: Any, shell: StageShell, hv: MemoryHypervisor, driver: Driver, until: Until, monkeypatch: Any
+) -> None:
+    cloned: list[Any] = []
+    monkeypatch.setattr(hv, "clone_vm", lambda vm_id, name, ctx, **more: cloned.append((vm_id, name, more)))
+    shell.refusals[Verb.CLONE] = "The VM is running; cloning needs it to be shut down."
+    page = place(SnapshotsPage, select_vms("v1"))
+    page.tree.selection_set("ss-b")
+    until(lambda: not page.clone.instate(["disabled"]))
+    press_when_open(shell.root, "Clone")
+    driver.click(page.clone)
+    until(lambda: bool(cloned), "the clone")
+    assert cloned[0][:2] == ("v1", "web-frontend-01 copy")
+    assert cloned[0][2]["snapshot_id"] == "s-b"
+
+
 def test_a_new_snapshot_appears_and_the_choice_stays(
     place: Any, shell: StageShell, hv: MemoryHypervisor, until: Until
 ) -> None:
@@ -359,6 +390,28 @@ def test_what_cannot_be_measured_says_why(place: Any, hv: MemoryHypervisor) -> N
     hv._capabilities &= ~Capability.METRICS
     page.show(HOST_SELECTED)
     assert "This server doesn't offer performance data." in texts(page.widget)
+
+
+# ---- Console ------------------------------------------------------------------------------------------------
+
+
+def test_the_screen_of_a_running_vm_is_shown_with_its_consoles_address(
+    place: Any, shell: StageShell, driver: Driver, until: Until
+) -> None:
+    page = place(ConsolePage, select_vms("v1"))
+    until(lambda: page._picture is not None, "the picture")
+    assert page._picture.size == (320, 200)
+    until(lambda: any("console?uuid=v1" in text for text in texts(page.widget)), "the address")
+    driver.click(page.copy_button)
+    until(lambda: shell.root.clipboard_get() == "https://10.20.1.11/console?uuid=v1")
+
+
+def test_a_screen_that_is_no_picture_is_refused_in_words(place: Any, hv: MemoryHypervisor, until: Until) -> None:
+    hv.screen = b"\x89PNG\r\n\x1a\n" + b"garbage" * 50
+    page = place(ConsolePage, select_vms("v1"))
+    until(lambda: page._says == "The server's picture can't be read.")
+    page.show(select_vms("v5"))
+    assert page._says == "The VM isn't running: its screen is dark."
 
 
 # ---- all of them --------------------------------------------------------------------------------------------
