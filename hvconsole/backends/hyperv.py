@@ -155,7 +155,7 @@ class HypervHost(Hypervisor):
         self._power = PowerVerbs(reader, self._jobs, clock)
         self._life = LifeVerbs(reader, self._jobs, self._power, facts.server)
         self._move = MoveVerbs(reader, self._jobs, facts.server, client.endpoint.auth)
-        self._snapshots = SnapshotVerbs(reader, self._jobs, self._power, self._known)
+        self._snapshots = SnapshotVerbs(reader, self._jobs, self._power, clock, self._known)
         self._host = host_side.HostVerbs(reader, self._jobs)
         self._no_migration = self._move.why_no_migration()
         self._poller = Poller(reader, clock, info, facts, MappingProxyType({}), lambda: self._no_migration)

@@ -21,6 +21,7 @@ from hvconsole.backends.hyperv_read import MANAGEMENT, SNAPSHOTS, Reader
 from hvconsole.backends.wmi_instance import Instance, Value
 from hvconsole.backends.wsman_envelope import V2, Epr
 from hvconsole.backends.wsman_faults import JOB_STARTED, check_return
+from hvconsole.clock import Clock
 from hvconsole.errors import (
     BadPowerState,
     Busy,
@@ -39,17 +40,21 @@ log = logging.getLogger(__name__)
 
 _FULL = 2
 _NAME_TRIES, _NAME_PAUSE_S = 8, 0.5
+_UNNAMED_S = 15.0
+"""How long a new checkpoint with Hyper-V's own name may be one that somebody is about to name."""
 _LOST_TRIES, _LOST_PAUSE_S = 120, 1.0
 
 
 class SnapshotVerbs:
     """Checkpoint verbs of one host. ``known`` gives the VM as last seen, without asking the host."""
 
-    def __init__(self, reader: Reader, jobs: Jobs, power: PowerVerbs, known: Callable[[str], Vm | None]) -> None:
+    def __init__(self, reader: Reader, jobs: Jobs, power: PowerVerbs, clock: Clock,
+                 known: Callable[[str], Vm | None]) -> None:
         self._reader = reader
         self._client = reader.client
         self._jobs = jobs
         self._power = power
+        self._clock = clock
         self._known = known
 
     def take(self, guid: str, name: str, description: str, ctx: TaskContext, *, memory: bool, quiesce: bool
@@ -229,5 +234,14 @@ class SnapshotVerbs:
     def find(self, guid: str, name: str) -> SnapshotSearch:
         """Checkpoints of that name as the host has them now, and whether one is being taken."""
         system = self._reader.system(guid)
-        found = tuple(snapshot for snapshot in self._snapshots(guid) if snapshot.name == name)
-        return SnapshotSearch(found=found, running=facts.CREATING_CHECKPOINT in system.numbers("OperationalStatus"))
+        every = self._snapshots(guid)
+        running = facts.CREATING_CHECKPOINT in system.numbers("OperationalStatus")
+        # A checkpoint is finished a moment before whoever took it has named it: that moment counts as "running".
+        default = f"{system.text('ElementName')} - ("
+        running |= any(snapshot.name.startswith(default) and self._is_fresh(snapshot) for snapshot in every)
+        return SnapshotSearch(found=tuple(each for each in every if each.name == name), running=running)
+
+    def _is_fresh(self, snapshot: Snapshot) -> bool:
+        if snapshot.created is None:
+            return False
+        return abs((self._clock.now() - snapshot.created).total_seconds()) < _UNNAMED_S

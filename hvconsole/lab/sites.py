@@ -54,6 +54,8 @@ class ServerDescription:
     sha256: str
     members: tuple[str, ...] = ()
     """host:port of every member of a pool, the master first."""
+    other_urls: tuple[str, ...] = ()
+    """Other ways to the same server (Hyper-V: http with sealed messages)."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

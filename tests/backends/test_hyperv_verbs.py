@@ -29,6 +29,7 @@ from hvconsole.errors import (
     ToolsMissing,
 )
 from hvconsole.lab import power as lab_power
+from hvconsole.lab import snapshots as lab_snapshots
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.hyperv import naming
 from hvconsole.lab.sites import Identity
@@ -225,6 +226,16 @@ class TestCheckpoints:
         hosts.world.faults.add(FaultRule(method="*.ModifySystemSettings", effect=Effect.FAULT, code="32775",
                                          max_count=1))
         assert hv.snapshot(named(inventory, "zrh-dc01").id, "named late", "", ctx).name == "named late"
+
+    def test_one_that_is_not_named_yet_counts_as_running(self, hosts: HypervLab, hv: HypervHost,
+                                                         inventory: Inventory) -> None:
+        vm = named(inventory, "zrh-dc01")
+        lab_snapshots.take(hosts.world, vm.id, "zrh-dc01 - (11/23/2026 - 08:00:00 AM)")
+        search = hv.find_snapshots(vm.id, "Network_Down x")
+        assert search.running
+        assert search.found == ()
+        lab_snapshots.take(hosts.world, vm.id, "Network_Down x")
+        assert len(hv.find_snapshots(vm.id, "Network_Down x").found) == 1
 
     def test_full_volume(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext) -> None:
         hosts.world.faults.add(FaultRule(method="snapshot", effect=Effect.FAULT, code="32768",

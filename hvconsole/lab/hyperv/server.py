@@ -286,7 +286,8 @@ class HypervServer:
         port = self.port()
         return ServerDescription(platform="hyperv", name=self.site.name, user=self.site.user,
                                  url=f"hyperv://{self.site.user}@{self._address}:{port}",
-                                 password=self.site.password, sha256=self._identity.sha256)
+                                 password=self.site.password, sha256=self._identity.sha256,
+                                 other_urls=(f"hyperv+http://{self.site.user}@{self._address}:{self.port('http')}",))
 
     # ---- what the connections report -----------------------------------------------------------------------
 
