@@ -51,7 +51,7 @@ def open_window(servers: Sequence[str] = (), *, demo: bool = False) -> int:
         console = Console()
         chosen = [console.settings.resolve(text) for text in servers]
     except HvError as exc:
-        print(f"hvconsole: {exc.user_text}", file=sys.stderr)  # noqa: T201 - there is no window yet to say it in
+        _complain(exc)
         return 2 if isinstance(exc, InvalidInput) else 1
     return _run(console, chosen)
 
@@ -184,7 +184,12 @@ class Console:
 
 
 def _run(console: Console, chosen: Sequence[ServerProfile]) -> int:
-    window: MainWindow = make_window(console.services())
+    try:
+        window: MainWindow = make_window(console.services())
+    except LocalError as exc:  # no screen
+        console.begin()
+        _complain(exc)
+        return 1
     # the window is drawn first; whatever connects may take its time
     window.root.after_idle(lambda: console.start(chosen))
     try:
@@ -193,6 +198,10 @@ def _run(console: Console, chosen: Sequence[ServerProfile]) -> int:
         window.destroy()
         _flush(console.settings.flush)
     return 0
+
+
+def _complain(exc: HvError) -> None:
+    print(f"hvconsole: {exc.user_text}", file=sys.stderr)  # noqa: T201 - there is no window to say it in
 
 
 def _flush(flush: Callable[[], None]) -> None:
