@@ -97,9 +97,12 @@ class Station:
         self._hypervisors: tuple[str, ...] = ()
         self._opinion: tuple[float, bool] = (float("-inf"), False)
 
-    def set_witnesses(self, engine: PingEngine, gateways: Iterable[str], hypervisors: Iterable[str]) -> None:
-        """Ping these beside the VMs. Addresses of this computer itself prove nothing and are left out."""
-        others = tuple(dict.fromkeys(a for a in hypervisors if not _is_ourselves(a)))
+    def set_witnesses(
+        self, engine: PingEngine, gateways: Iterable[str], hypervisors: Iterable[str], *, virtual: bool
+    ) -> None:
+        """Ping these beside the VMs. Addresses of this computer itself prove nothing and are left out, unless the
+        network is a ``virtual`` one, in which they are somebody else's."""
+        others = tuple(dict.fromkeys(a for a in hypervisors if virtual or not _is_ourselves(a)))
         wanted = tuple(dict.fromkeys((*gateways, *others)))[:MAX_WITNESSES]
         with self._lock:
             self._hypervisors = others[:MAX_WITNESSES]

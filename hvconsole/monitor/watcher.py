@@ -346,7 +346,7 @@ class Watcher:
             monitor.start()
             if vm is not None or connected:
                 monitor.post_vm(vm, connected)
-            self._witnesses_at = min(self._witnesses_at, self.clock.monotonic() - WITNESSES_EVERY_S)
+            self._witnesses_at = float("-inf")
         elif not wanted and monitor is not None:
             with self._lock:
                 self._monitors[key.server_id].pop(key.vm_id, None)
@@ -380,7 +380,7 @@ class Watcher:
                 hypervisors += _resolved(server.addresses)
             if server.inventory is not None:
                 hypervisors += [h.address for h in server.inventory.hosts.values() if oneoff.is_address(h.address)]
-        self._station.set_witnesses(engine, () if in_lab else own_gateways(), hypervisors)
+        self._station.set_witnesses(engine, () if in_lab else own_gateways(), hypervisors, virtual=in_lab)
 
     # ---- events --------------------------------------------------------------------------------------------
 
@@ -403,6 +403,7 @@ class Watcher:
         elif server_id not in self._loaded:
             self._desk.post(lambda: self._load(server_id))
         self._look_at(server_id)
+        self._witnesses_at = float("-inf")
         self._desk.poke()
 
     def _forget(self, server_id: ServerId) -> None:
