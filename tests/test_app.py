@@ -1,0 +1,125 @@
+"""The whole program without its window: start, the signature journey, restart, shutdown."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from hvconsole.app import Console
+from hvconsole.demo import DemoLab
+from hvconsole.lab import Lab
+from hvconsole.model import AUTOMATIC_MARK
+from hvconsole.monitor.status import MonitorSettings, MonitorState, VmKey
+from hvconsole.profiles import new_profile
+
+QUICK = MonitorSettings(interval_s=0.3, timeout_s=0.2)
+
+
+def wait_until(condition, what: str, limit_s: float = 15.0) -> None:
+    """Look again every few milliseconds; nothing here can be waited for on one event."""
+    pause = threading.Event()
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"timed out waiting for {what}")
+        pause.wait(0.02)
+
+
+@pytest.fixture
+def lab_console(tmp_path):
+    """A console on a lab of one pool, started and ended as the window would do it."""
+    console = Console(home=tmp_path, lab=DemoLab(Lab(kinds=("xenserver",))))
+    console.settings.set_monitor_defaults(QUICK)
+    console.start()
+    yield console
+    console.begin()
+    wait_until(lambda: console.pending() == (), "every thread to end")
+
+
+def the_vm(console: Console, name: str):
+    (connection,) = console.connections.all()
+    if connection.inventory is None:
+        return connection, None
+    return connection, next(vm for vm in connection.inventory.vms.values() if vm.name == name)
+
+
+def test_a_pulled_cable_ends_as_a_snapshot_in_tree_and_history(lab_console):
+    console = lab_console
+    wait_until(lambda: the_vm(console, "web-02")[1] is not None, "the inventory")
+    connection, vm = the_vm(console, "web-02")
+    key = VmKey(connection.id, vm.id)
+    console.watcher.tick(key)
+
+    def state():
+        status = console.watcher.status(key)
+        return status.state if status is not None else None
+
+    wait_until(lambda: state() is MonitorState.UP, "the VM to answer")
+    console.lab.set_cable(vm.uuid, False)
+    wait_until(lambda: the_vm(console, "web-02")[1].snapshots, "the snapshot")
+    (snapshot,) = the_vm(console, "web-02")[1].snapshots
+    assert snapshot.name.startswith("Network_Down ")
+    assert snapshot.description.startswith(AUTOMATIC_MARK)
+    assert snapshot.automatic
+    console.lab.set_cable(vm.uuid, True)
+    wait_until(lambda: state() is MonitorState.UP, "the VM to recover")
+    wait_until(
+        lambda: {"outage", "snapshot", "recovered"} <= {row.what for row in console.history.search("web-02")},
+        "the history",
+    )
+    assert len(the_vm(console, "web-02")[1].snapshots) == 1
+
+
+def test_the_lab_menu_moves_what_it_says(lab_console):
+    console = lab_console
+    wait_until(lambda: the_vm(console, "web-02")[1] is not None, "the inventory")
+    _, vm = the_vm(console, "web-02")
+    menu = console.lab
+    assert menu.knows_vm(vm.uuid)
+    assert not menu.knows_vm("stranger")
+    menu.set_cable(vm.uuid, False)
+    assert not menu.cable_plugged(vm.uuid)
+    (master,) = menu.masters()
+    assert {(uuid, alive) for uuid, _name, alive in menu.hosts()} >= {(master, True)}
+    other = next(uuid for uuid, _name, _alive in menu.hosts() if uuid != master)
+    menu.set_host(other, False)
+    assert (other, False) in {(uuid, alive) for uuid, _name, alive in menu.hosts()}
+    menu.set_host(other, True)
+
+
+def test_a_saved_server_is_there_after_a_restart_and_files_are_private(tmp_path, monkeypatch):
+    monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path))
+    first = Console()
+    first.settings.save_server(new_profile("xenserver", "127.0.0.9:1", name="Old pool"))
+    first.start()
+    first.begin()
+    wait_until(lambda: first.pending() == (), "every thread to end")
+    first.settings.flush()
+    second = Console()
+    second.start([new_profile("vsphere", "127.0.0.9:2")])
+    assert [c.name for c in second.connections.all()] == ["Old pool", "127.0.0.9:2"]
+    second.begin()
+    wait_until(lambda: second.pending() == (), "every thread to end")
+    if os.name == "posix":
+        modes = {path.name: path.stat().st_mode & 0o077 for path in Path(tmp_path).rglob("*") if path.is_file()}
+        assert modes
+        assert not any(modes.values()), modes
+
+
+def test_without_a_screen_the_program_says_so_and_ends():
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(
+        [sys.executable, "-m", "hvconsole", "--demo"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "screen" in done.stderr
+    assert "Traceback" not in done.stderr
