@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hvconsole.lab.hyperv import naming
+from hvconsole.lab.hyperv import naming, schema
 from hvconsole.lab.hyperv.instance import Inst, Interval, Ref, make
 from hvconsole.lab.objects import MIB, Host, HostState, Power, Snapshot, Vm
 from hvconsole.lab.world import World
@@ -201,18 +201,23 @@ class Machines:
     def component(self, class_name: str) -> Iterator[Inst]:
         """One kind of integration component: there only while its VM runs."""
         short = class_name.removeprefix("Msvm_").removesuffix("Component")
+        definition = schema.find(schema.V2, class_name)
+        assert definition is not None
         for vm in self.vms():
             if vm.power is not Power.RUNNING:
                 continue
             values: dict[str, Any] = {}
             if class_name == "Msvm_KvpExchangeComponent":
                 values = {"GuestExchangeItems": [], "GuestIntrinsicExchangeItems": self._kvp(vm)}
-            yield make(
-                class_name, SystemCreationClassName="Msvm_ComputerSystem", SystemName=naming.guid(vm.id),
-                CreationClassName=class_name, DeviceID=f"{naming.settings_id(vm)}\\{naming.derived(short, vm.id)}",
-                ElementName=self._word(short), Caption=self._word(short), Name=self._word(short), EnabledState=2,
-                RequestedState=12, EnabledDefault=2, HealthState=5, OperationalStatus=[self.heartbeat(vm) or 12],
-                StatusDescriptions=["OK"], **values)
+            values |= {
+                "SystemCreationClassName": "Msvm_ComputerSystem", "SystemName": naming.guid(vm.id),
+                "CreationClassName": class_name, "Name": self._word(short), "Caption": self._word(short),
+                "DeviceID": f"{naming.settings_id(vm)}\\{naming.derived(short, vm.id)}",
+                "ElementName": self._word(short), "EnabledState": 2, "RequestedState": 12, "EnabledDefault": 2,
+                "HealthState": 5, "OperationalStatus": [self.heartbeat(vm) or 12], "StatusDescriptions": ["OK"],
+            }
+            # The documents give one of these classes fewer properties than its siblings.
+            yield make(class_name, **{name: value for name, value in values.items() if name in definition.properties})
 
     def _kvp(self, vm: Vm) -> list[str]:
         if not vm.guest.tools_running:
