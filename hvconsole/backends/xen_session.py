@@ -7,13 +7,11 @@ server refuses such a call before it does anything, so even a write may then be 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import http.client
-import json
 import logging
 import threading
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import XenAPI
@@ -21,10 +19,10 @@ import XenAPI
 from hvconsole import __version__
 from hvconsole.backends.base import Secret
 from hvconsole.backends.wire import Wire, WireConnection
-from hvconsole.backends.wire_calls import ACTION, INVENTORY, Call, CallLimits, current
+from hvconsole.backends.wire_calls import ACTION, Call, CallLimits, current
 from hvconsole.backends.xen_decode import ReplyDecoder
-from hvconsole.backends.xen_errors import code_of, is_expired, translate_failure
-from hvconsole.errors import BadReply, HvError, InvalidInput, NotAHypervisor, Refused, SessionLost, Unreachable
+from hvconsole.backends.xen_errors import is_expired, translate_failure
+from hvconsole.errors import BadReply, HvError, InvalidInput, NotAHypervisor, Refused, SessionLost
 from hvconsole.text import unsendable
 
 log = logging.getLogger(__name__)
@@ -33,11 +31,8 @@ ORIGINATOR = f"hvconsole/{__version__}"
 """Sessions are limited per originator; without one, other people's leaking scripts throw ours out."""
 
 LOGOUT = CallLimits(total_s=2, stall_s=2, reply_bytes=1 << 16, elements=1000)
-_JSON_INVENTORY = dataclasses.replace(INVENTORY, reply_bytes=64 << 20)
-"""JSON is half as long as XML, but is held as a whole."""
 _FAULTS = (XenAPI.Failure, xmlrpc.client.Fault)
 _HEADERS = {"Content-Type": "text/xml", "User-Agent": ORIGINATOR, "Accept-Encoding": "identity"}
-_JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": ORIGINATOR}
 
 
 class _Transport(xmlrpc.client.Transport):
@@ -64,7 +59,7 @@ class _Transport(xmlrpc.client.Transport):
         self._wire_connection.close()
 
 
-class _Line:
+class Line:
     """One kept connection with the package's session object on it."""
 
     def __init__(self, wire: Wire, host: str, port: int) -> None:
@@ -87,10 +82,8 @@ class XenSession:
         self._secret = secret
         self._lock = threading.Lock()
         self._login_lock = threading.Lock()
-        self._idle: list[_Line] = []
+        self._idle: list[Line] = []
         self._handle = ""
-        self._json_refused = local
-        self._json_proven = False
         self.generation = 0
         """Counts logins: whoever sees it change must forget event tokens."""
         for text in (user, secret.password):
@@ -117,30 +110,10 @@ class XenSession:
         ``write``: the call changes something; a lost reply is ``OutcomeUnknown``. ``entered`` gets the call before it
         is made, for aborting it from another thread. Raises ``HvError`` only.
         """
-        return self._renewing(lambda: self._once(method, params, limits, write, entered))
+        return self.renewing(lambda: self._once(method, params, limits, write, entered))
 
-    def read_all(self, class_name: str) -> Mapping[str, Mapping[str, Any]]:
-        """All records of a class by reference. Over JSON-RPC where the server has it: Python reads it 15 times faster.
-
-        Raises ``HvError``; records of a wrong shape are the caller's to judge.
-        """
-        method = f"{class_name}.get_all_records"
-        records: object = None
-        if not self._json_refused:
-            try:
-                records = self._renewing(lambda: self._once_json(method))
-                self._json_proven = True
-            except (Unreachable, BadReply):
-                if self._json_proven:
-                    raise
-                self._json_refused = True  # a server that knows no such path may do anything
-        if records is None:
-            records = self.call(method, limits=INVENTORY)
-        if not isinstance(records, dict):
-            raise BadReply(f"The server's list of {class_name} objects can't be read.")
-        return {ref: record for ref, record in records.items() if isinstance(record, dict)}
-
-    def _renewing(self, ask: Callable[[], Any]) -> Any:
+    def renewing(self, ask: Callable[[], Any]) -> Any:
+        """The result of ``ask``, which is called again after a new login if the session turns out to be expired."""
         generation = self.generation
         try:
             return ask()
@@ -161,39 +134,19 @@ class XenSession:
     ) -> Any:
         for param in params:
             _check_sendable(param)
-        with self._calling(limits, write) as line:
+        with self.calling(limits, write) as line:
             call = current()
             if entered is not None and call is not None:
                 entered(call)
             line.api._session = self._handle
             return line.api.xenapi_request(method, params)
 
-    def _once_json(self, method: str) -> object:
-        """The value, or None when the server has no JSON-RPC (XenServer before 7.3)."""
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": [self._handle]}).encode()
-        with self._calling(_JSON_INVENTORY, False) as line:
-            held = bytearray()
-            reply = line.connection.exchange("POST", "/jsonrpc", body, _JSON_HEADERS, sink=held.extend)
-            kind = next((v for k, v in reply.headers.items() if k.lower() == "content-type"), "")
-            if reply.status != http.client.OK or not kind.lower().startswith("application/json"):
-                self._json_refused = True
-                return None
-            answer = json.loads(held)
-            failure = answer.get("error")
-            if failure is None:
-                value: object = answer["result"]
-                return value
-            if isinstance(failure, dict):
-                data = failure.get("data")
-                failure = [failure.get("message"), *(data if isinstance(data, list) else [])]
-            if code_of(failure) in ("MESSAGE_METHOD_UNKNOWN", "INTERNAL_ERROR"):
-                self._json_refused = True
-                return None
-            raise XenAPI.Failure(failure)
-
     @contextlib.contextmanager
-    def _calling(self, limits: CallLimits, write: bool) -> Iterator[_Line]:
-        """One call on a connection of its own; the server's failures become our errors."""
+    def calling(self, limits: CallLimits, write: bool = False) -> Iterator[Line]:
+        """One call on a connection of its own ; the server's failures become our errors.
+
+        For use inside ``renewing``.
+        """
         line = self._take_line()
         try:
             with self._wire.call(limits, write=write, faults=_FAULTS):
@@ -210,13 +163,13 @@ class XenSession:
         finally:
             self._give_back(line)
 
-    def _take_line(self) -> _Line:
+    def _take_line(self) -> Line:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return _Line(self._wire, *self.address)
+        return Line(self._wire, *self.address)
 
-    def _give_back(self, line: _Line) -> None:
+    def _give_back(self, line: Line) -> None:
         with self._lock:
             if not self._wire.closed and len(self._idle) < 8:
                 self._idle.append(line)
@@ -252,7 +205,7 @@ class XenSession:
         if not self.local:
             params += ("2.0", ORIGINATOR)
         try:
-            with self._calling(ACTION, False) as line:
+            with self.calling(ACTION, False) as line:
                 # Not the package's own login: it would keep the password and log in again behind our back.
                 result = getattr(line.api, f"session.{name}")(*params)
                 handle = _login_value(result)
@@ -279,7 +232,7 @@ class XenSession:
         if not handle:
             return
         wire = self._wire.sibling()
-        line = _Line(wire, *self.address)
+        line = Line(wire, *self.address)
         method = "session.local_logout" if self.local else "session.logout"
         try:
             with wire.call(LOGOUT, faults=_FAULTS):

@@ -12,6 +12,7 @@ from typing import Any
 
 from hvconsole.backends import collector
 from hvconsole.backends.wire_calls import READ, Call
+from hvconsole.backends.xen_bulk import BulkReader
 from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_rows import PARSERS
 from hvconsole.backends.xen_session import XenSession
@@ -33,8 +34,9 @@ _TOKEN_FAILURES = ("EVENT_FROM_TOKEN_PARSE_FAILURE", "EVENTS_LOST")
 class Watch:
     """Keeps a ``Cache`` at the server's state."""
 
-    def __init__(self, session: XenSession, cache: Cache, clock: Clock) -> None:
+    def __init__(self, session: XenSession, bulk: BulkReader, cache: Cache, clock: Clock) -> None:
         self._session = session
+        self._bulk = bulk
         self._cache = cache
         self._clock = clock
         self._token = ""
@@ -82,7 +84,7 @@ class Watch:
         generation = self._session.generation
         try:
             self._token = self._start_token()
-            # One after the other: a second thread only fights this one for the interpreter.
+            # In one thread: a second one only fights this one for the interpreter.
             with self._cache.tables.filling():
                 for name in CLASSES:
                     self._cache.tables.replace_class(name, self._read(name))
@@ -95,7 +97,7 @@ class Watch:
     def _read(self, name: str) -> Mapping[str, Mapping[str, Any]]:
         """All records; none for a class that an old server lacks. Pool, host and VM are what makes a XenServer."""
         try:
-            return self._session.read_all(name)
+            return self._bulk.read(name)
         except NotSupported:
             if name in ("pool", "host", "VM"):
                 raise
@@ -184,5 +186,5 @@ class Watch:
                 continue
             name = _LOWER[event_class]
             log.debug("%s objects were missed, reading the class again", name)
-            self._cache.tables.replace_class(name, self._session.read_all(name))
+            self._cache.tables.replace_class(name, self._bulk.read(name))
             self._recounted[event_class] = (count, now)

@@ -24,6 +24,7 @@ from hvconsole.backends.base import (
     Trust,
 )
 from hvconsole.backends.wire import Wire
+from hvconsole.backends.xen_bulk import BulkReader
 from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_details import Details
 from hvconsole.backends.xen_diagnosis import checks
@@ -120,7 +121,7 @@ class XenServer(Hypervisor):
             self._capabilities |= Capability.SNAPSHOT_QUIESCE
         cache = Cache(self._info)
         tables = cache.tables
-        self._watch = Watch(session, cache, clock)
+        self._watch = Watch(session, BulkReader(session), cache, clock)
         self._tasks = Tasks(session, clock)
         objects = Objects(session, tables)
         self._http = Http(wire, session, trust, tables)

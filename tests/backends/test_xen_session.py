@@ -10,6 +10,7 @@ import pytest
 
 from hvconsole.backends import open_hypervisor
 from hvconsole.backends.base import Secret
+from hvconsole.backends.xen_bulk import BulkReader
 from hvconsole.backends.xen_session import ORIGINATOR
 from hvconsole.clock import SystemClock
 from hvconsole.errors import (
@@ -330,10 +331,10 @@ class TestCalls:
     def test_records_come_over_xml_where_json_is_unknown(self) -> None:
         with fake_xapi() as (xapi, server), session_to(server) as session:
             xapi.methods["VM.get_all_records"] = lambda _session: {"ref": {"uuid": "u"}, "junk": "x"}
-            assert session.read_all("VM") == {"ref": {"uuid": "u"}}
+            assert BulkReader(session).read("VM") == {"ref": {"uuid": "u"}}
             xapi.methods["VM.get_all_records"] = lambda _session: ["no", "records"]
             with pytest.raises(BadReply):
-                session.read_all("VM")
+                BulkReader(session).read("VM")
 
     def test_log_out_from_a_dead_server_takes_two_seconds_at_most(self) -> None:
         with fake_xapi() as (_xapi, server), session_to(server) as session:

@@ -38,7 +38,7 @@ class FakeSession:
         self.tokens: list[str] = []
         self.inject: Any = "token-0"
 
-    def read_all(self, name: str) -> Any:
+    def read(self, name: str) -> Any:
         self.reads.append(name)
         value = self.records[name]
         if isinstance(value, Exception):
@@ -59,7 +59,7 @@ class FakeSession:
 
 
 def watching(session: FakeSession) -> Watch:
-    return Watch(session, Cache(SERVER), SystemClock())  # type: ignore[arg-type]
+    return Watch(session, session, Cache(SERVER), SystemClock())  # type: ignore[arg-type]
 
 
 def names(watch: Watch) -> set[str]:

@@ -1,0 +1,84 @@
+"""Reading all objects of a class at once: over JSON-RPC where the server has it, which Python reads 15 times faster.
+
+Owned by the thread that watches.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import XenAPI
+
+from hvconsole.backends.wire_calls import ACTION, INVENTORY
+from hvconsole.backends.xen_errors import code_of
+from hvconsole.backends.xen_session import ORIGINATOR, XenSession
+from hvconsole.errors import BadReply, Unreachable
+
+Records = Mapping[str, Mapping[str, Any]]
+
+_JSON_LIMITS = dataclasses.replace(INVENTORY, reply_bytes=64 << 20)
+"""JSON is half as long as XML, but is held as a whole."""
+_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": ORIGINATOR}
+
+
+class BulkReader:
+    """Reads classes of one session."""
+
+    def __init__(self, session: XenSession) -> None:
+        self._session = session
+        self._json_refused = False
+        self._json_proven = False
+
+    def read(self, class_name: str) -> Records:
+        """All records of a class by reference.
+
+        Raises ``HvError``; records of a wrong shape are the caller's to judge.
+        """
+        records = self._read(class_name)
+        if not isinstance(records, dict):
+            raise BadReply(f"The server's list of {class_name} objects can't be read.")
+        return {ref: record for ref, record in records.items() if isinstance(record, dict)}
+
+    def _read(self, class_name: str) -> object:
+        if not self._json_refused:
+            try:
+                records = self._session.renewing(lambda: self._by_json(class_name))
+                if records is not None:
+                    self._json_proven = True
+                    return records
+            except (Unreachable, BadReply):
+                if self._json_proven:
+                    raise
+                self._json_refused = True  # a server that knows no such path may do anything
+        return self._session.call(f"{class_name}.get_all_records", limits=INVENTORY)
+
+    def _by_json(self, class_name: str) -> object:
+        """The value, or None when the server has no JSON-RPC (XenServer before 7.3)."""
+        # the first class asked for is the pool: one record, and the question whether there is JSON-RPC at all
+        with self._session.calling(_JSON_LIMITS if self._json_proven else ACTION) as line:
+            body = bytearray()
+            reply = line.connection.exchange("POST", "/jsonrpc", self._request(class_name), _HEADERS, sink=body.extend)
+            kind = next((v for k, v in reply.headers.items() if k.lower() == "content-type"), "")
+            if reply.status != http.client.OK or not kind.lower().startswith("application/json"):
+                self._json_refused = True
+                return None
+            answer = json.loads(body)
+            failure = answer.get("error")
+            if failure is None:
+                value: object = answer["result"]
+                return value
+            if isinstance(failure, dict):
+                data = failure.get("data")
+                failure = [failure.get("message"), *(data if isinstance(data, list) else [])]
+            if code_of(failure) in ("MESSAGE_METHOD_UNKNOWN", "INTERNAL_ERROR"):
+                self._json_refused = True
+                return None
+            raise XenAPI.Failure(failure)
+
+    def _request(self, class_name: str) -> bytes:
+        method = f"{class_name}.get_all_records"
+        return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": [self._session.handle]}).encode()
