@@ -32,13 +32,13 @@ from hvconsole.backends.wsman_transport import (
     login_error,
 )
 from hvconsole.clock import Clock
-from hvconsole.errors import BadReply, HvError, OutcomeUnknown, SessionLost, Unreachable
+from hvconsole.errors import BadReply, HvError, LocalError, OutcomeUnknown, SessionLost, Unreachable
 
 log = logging.getLogger(__name__)
 
 LOGIN = CallLimits(total_s=20, stall_s=10, reply_bytes=1 << 20, elements=20_000)
-READING = CallLimits(total_s=40, stall_s=30, reply_bytes=4 << 20, elements=200_000)
-"""One page: an envelope is 500 KiB unless the host's administrator raised it."""
+READING = CallLimits(total_s=60, stall_s=20, reply_bytes=4 << 20, elements=200_000)
+"""One page: an envelope is 500 KiB unless the host's administrator raised it. The host is told to give up earlier."""
 INVOKING = CallLimits(total_s=65, stall_s=65, reply_bytes=4 << 20, elements=200_000)
 MAX_PAGES = 2_000
 """Most pages of one enumeration; a host that never says that it is done is cut off here."""
@@ -107,12 +107,15 @@ class Sessions:
 
 
 class WsmanClient:
-    """One host. See the module's docstring for threads. Raises only ``HvError``."""
+    """One host. See the module's docstring for threads. Raises only ``HvError`` (``LocalError`` from the constructor)."""
 
     def __init__(self, endpoint: Endpoint, trust: Trust, clock: Clock, *, trace: Trace | None = None) -> None:
         self.endpoint = endpoint
         certificate = (endpoint.cert_pem, endpoint.cert_key_pem) if endpoint.auth == "certificate" else None
-        self._wire = Wire(trust, client_certificate=certificate)
+        try:
+            self._wire = Wire(trust, client_certificate=certificate)
+        except OSError as exc:  # ssl.SSLError is one too
+            raise LocalError("The client certificate or its key can't be read.", str(exc)) from exc
         self.counters = Counters()
         self._sessions = Sessions(endpoint, self._wire, clock, self.counters)
         self._trace = trace
@@ -169,7 +172,7 @@ class WsmanClient:
 
     def call(self, epr: Epr, method: str, parameters: Mapping[str, Parameter]) -> tuple[int, Record]:
         """Call a method that only reads (GetSummaryInformation …): (return value, out-parameters)."""
-        body = self._read(envelope.invoke_request(epr, method, parameters), method, INVOKING)
+        body = self._read(envelope.invoke_request(epr, method, parameters, timeout_s=15), method)
         return wsman_reply.read_output(body, method)
 
     def invoke(

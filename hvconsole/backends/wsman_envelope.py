@@ -68,7 +68,7 @@ class Request:
     uri: str
     body: str = ""
     selectors: tuple[tuple[str, str], ...] = ()
-    timeout_s: int = 20
+    timeout_s: int = 15
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -102,7 +102,7 @@ def write(request: Request, endpoint: str) -> tuple[str, bytes]:
     return message_id, envelope.encode("utf-8")
 
 
-def enumerate_request(uri: str, wql: str = "", *, with_epr: bool = False, timeout_s: int = 20) -> Request:
+def enumerate_request(uri: str, wql: str = "", *, with_epr: bool = False, timeout_s: int = 15) -> Request:
     """Begin an enumeration of a class, or of a query (then ``uri`` ends in "*")."""
     mode = "<w:EnumerationMode>EnumerateObjectAndEPR</w:EnumerationMode>" if with_epr else ""
     query = f'<w:Filter Dialect="{WQL}">{wmi_xml.text(wql)}</w:Filter>' if wql else ""
@@ -111,7 +111,7 @@ def enumerate_request(uri: str, wql: str = "", *, with_epr: bool = False, timeou
     return Request(action=f"{ENUMERATION}/Enumerate", uri=uri, body=body, timeout_s=timeout_s)
 
 
-def associated_request(uri: str, epr: Epr, assoc_class: str, result_class: str, *, timeout_s: int = 20) -> Request:
+def associated_request(uri: str, epr: Epr, assoc_class: str, result_class: str, *, timeout_s: int = 15) -> Request:
     """Begin an enumeration of what is associated with an instance, without any query text (DSP0227)."""
     body = (f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>{MAX_ELEMENTS}</w:MaxElements>"
             f'<w:Filter Dialect="{ASSOCIATION}"><b:AssociatedInstances xmlns:b="{BINDING}">'
@@ -122,7 +122,7 @@ def associated_request(uri: str, epr: Epr, assoc_class: str, result_class: str, 
     return Request(action=f"{ENUMERATION}/Enumerate", uri=uri, body=body, timeout_s=timeout_s)
 
 
-def pull_request(uri: str, context: str, *, max_elements: int = MAX_ELEMENTS, timeout_s: int = 20) -> Request:
+def pull_request(uri: str, context: str, *, max_elements: int = MAX_ELEMENTS, timeout_s: int = 15) -> Request:
     """The next page of an enumeration; ``uri`` must be that of the Enumerate."""
     body = (f"<n:Pull><n:EnumerationContext>{wmi_xml.text(context)}</n:EnumerationContext>"
             f"<n:MaxElements>{max_elements}</n:MaxElements></n:Pull>")
@@ -135,12 +135,12 @@ def release_request(uri: str, context: str) -> Request:
     return Request(action=f"{ENUMERATION}/Release", uri=uri, body=body, timeout_s=10)
 
 
-def get_request(epr: Epr, *, timeout_s: int = 20) -> Request:
+def get_request(epr: Epr, *, timeout_s: int = 15) -> Request:
     """Read one instance."""
     return Request(action=f"{TRANSFER}/Get", uri=epr.uri, selectors=epr.selectors, timeout_s=timeout_s)
 
 
-def put_request(epr: Epr, values: Mapping[str, Parameter], *, timeout_s: int = 20) -> Request:
+def put_request(epr: Epr, values: Mapping[str, Parameter], *, timeout_s: int = 15) -> Request:
     """Change properties of one instance."""
     body = _element(f"p:{epr.class_name}", _parameters(values), f' xmlns:p="{wmi_xml.attribute(epr.uri)}"')
     return Request(action=f"{TRANSFER}/Put", uri=epr.uri, selectors=epr.selectors, body=body, timeout_s=timeout_s)

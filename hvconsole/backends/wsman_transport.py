@@ -191,12 +191,8 @@ class SealedTransport(Transport):  # type: ignore[misc, unused-ignore]  # pywinr
         sock = self._recorder.sock
         if sock is None:
             return not self.sealed
-        try:
-            readable, _, _ = select.select([sock], [], [], 0)
-        except (OSError, ValueError):
-            return False
         # A server that speaks unasked is hanging up (over TLS possibly not: then only the login is repeated).
-        return not readable
+        return not _readable(sock)
 
     def exchange(self, message: bytes) -> Reply:
         """Send one message and return the opened answer. Call ``prepare`` first.
@@ -244,6 +240,18 @@ class SealedTransport(Transport):  # type: ignore[misc, unused-ignore]  # pywinr
         if content:
             raise BadReply("The host answered a sealed message in clear text; that isn't accepted.")
         return b""
+
+
+def _readable(sock: socket.socket) -> bool:
+    """Whether there is something to read now, or the connection is gone."""
+    try:
+        if hasattr(select, "poll"):
+            watcher = select.poll()  # select() gives up on descriptors above 1023
+            watcher.register(sock, select.POLLIN)
+            return bool(watcher.poll(0))
+        return bool(select.select([sock], [], [], 0)[0])
+    except (OSError, ValueError):
+        return True
 
 
 def login_error(exc: Exception, endpoint: Endpoint) -> Exception:

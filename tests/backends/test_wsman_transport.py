@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,7 @@ from hvconsole.errors import (
     Unreachable,
 )
 from hvconsole.lab.faults import Effect, FaultRule
+from hvconsole.lab.hyperv import soap
 from hvconsole.lab.identity import make_identity
 from hvconsole.lab.sites import Identity
 from hvconsole.model import Certificate
@@ -373,6 +376,58 @@ class TestConnections:
         assert len(hosts.client("https", auth="basic").query(V2, SYSTEMS)) == 10
         with pytest.raises(AuthError):
             hosts.client("https", auth="basic", password="wrong").identify()
+
+    def test_logins_are_bound_to_their_tls_connection(self, hosts: HypervLab) -> None:
+        hosts.server.cbt_strict = True
+        assert hosts.client("https").identify().vendor == "Microsoft Corporation"
+
+    def test_put(self, hosts: HypervLab) -> None:
+        client = hosts.client("http")
+        epr = client.instances("root/cimv2", "Win32_OperatingSystem", with_epr=True)[0].epr
+        assert epr is not None
+        client.put(epr, {"Description": "rack <3>"})
+        assert client.get(epr).text("Description") == "rack <3>"
+        assert hosts.server.host.description == "rack <3>"
+
+    def test_client_certificate(self, tmp_path: Path) -> None:
+        identity = make_identity("client")
+        certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+        certificate.write_bytes(identity.certificate_pem)
+        key.write_bytes(identity.key_pem)
+        theirs = make_identity("host")
+        context = theirs.context
+        context.load_verify_locations(cadata=identity.certificate_pem.decode())
+        context.verify_mode = ssl.CERT_REQUIRED
+        heads: list[bytes] = []
+
+        def serve(listener: socket.socket) -> None:
+            sock, _peer = listener.accept()
+            with sock, context.wrap_socket(sock, server_side=True) as tls:
+                request = tls.recv(65536)
+                heads.append(request)
+                body = soap.identify("Microsoft Corporation", "OS: 10.0.1 SP: 0.0 Stack: 3.0")
+                tls.sendall(answer("200 OK", body, "Content-Type: application/soap+xml;charset=UTF-8"))
+                tls.recv(65536)
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=serve, args=(listener,))
+            thread.start()
+            endpoint = Endpoint(scheme="https", host="127.0.0.1", port=listener.getsockname()[1], auth="certificate",
+                                user="", password="", cert_pem=str(certificate), cert_key_pem=str(key))
+            client = WsmanClient(endpoint, Accept(theirs.sha256), SystemClock())
+            assert client.identify().product.startswith("OS: 10.0.1")
+            client.close()
+            thread.join(5)
+        assert b"secprofile/https/mutual" in heads[0]
+        assert b"Basic" not in heads[0]
+
+    def test_client_certificate_that_cannot_be_read(self, tmp_path: Path) -> None:
+        (tmp_path / "junk.pem").write_text("junk")
+        for name in ("missing.pem", "junk.pem"):
+            endpoint = Endpoint(scheme="https", host="127.0.0.1", port=1, auth="certificate", user="", password="",
+                                cert_pem=str(tmp_path / name), cert_key_pem=str(tmp_path / name))
+            with pytest.raises(LocalError):
+                WsmanClient(endpoint, Accept("0" * 64), SystemClock())
 
     def test_domain_spellings_of_the_user(self, hosts: HypervLab) -> None:
         for user in ("HV-ZRH-1\\Administrator", ".\\administrator", "ADMINISTRATOR"):

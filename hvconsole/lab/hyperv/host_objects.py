@@ -163,6 +163,7 @@ class HostObjects:
         build = site.version.split(".")[-1]
         yield make("Win32_OperatingSystem", schema.CIMV2, Name=f"{site.product}|C:\\Windows|\\Device\\Harddisk0",
                    Caption=site.product, Version=site.version, BuildNumber=build, CSName=self.server,
+                   Description=host.description,
                    CreationClassName="Win32_OperatingSystem", CSCreationClassName="Win32_ComputerSystem",
                    FreePhysicalMemory=memory_free(self._world, host) // 1024,
                    TotalVisibleMemorySize=host.memory_bytes // 1024, LastBootUpTime=host.booted,

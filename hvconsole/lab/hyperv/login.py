@@ -45,12 +45,13 @@ def channel_binding(certificate_pem: bytes) -> bytes:
 
 
 class Login:
-    """The login of one connection. ``user`` and ``password`` are those that are accepted."""
+    """The login of one connection. ``user`` and ``password`` are those that are accepted; ``binding`` is TLS's."""
 
-    def __init__(self, user: str, password: str, binding: bytes | None) -> None:
+    def __init__(self, user: str, password: str, binding: bytes | None, *, strict: bool = False) -> None:
         self._user = user
         self._password = password
         self._binding = binding
+        self._strict = strict
         self._context: spnego.ContextProxy | None = None
         self.method = ""
         """"ntlm" or "basic" once logged in."""
@@ -117,11 +118,16 @@ class Login:
         return [message.domain_name] if message is not None and message.domain_name else []
 
     def _bindings(self, token: bytes) -> GssChannelBindings | None:
-        """Relaxed hardening: a client that sends no binding passes, one that sends a wrong one does not."""
+        """Relaxed hardening: a client that sends no binding passes, one that sends a wrong one does not.
+
+        ``strict`` (CbtHardeningLevel=Strict): one that sends none does not pass either.
+        """
         message = self._authenticate(token)
         if self._binding is None or message is None:
             return None
         response = message.nt_challenge_response or b""
+        if self._strict:
+            return GssChannelBindings(application_data=self._binding)
         if len(response) <= 24 or AvId.channel_bindings not in NTClientChallengeV2.unpack(response[16:]).av_pairs:
             return None
         return GssChannelBindings(application_data=self._binding)

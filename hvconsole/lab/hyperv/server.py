@@ -45,7 +45,8 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.connection.settimeout(self.server.owner.idle_s)
         owner = self.server.owner
-        self.login = login.Login(owner.site.user, owner.site.password, owner.binding if self.server.tls else None)
+        self.login = login.Login(owner.site.user, owner.site.password, owner.binding if self.server.tls else None,
+                                 strict=owner.cbt_strict)
 
     def log_message(self, format: str, *args: Any) -> None:
         log.debug(format, *args)
@@ -238,6 +239,8 @@ class HypervServer:
         self.service = Service(Picture(world, site, self.host, self.jobs))
         self.idle_s = 120.0
         self.allow_unencrypted = False
+        self.cbt_strict = False
+        """Logins over TLS must be bound to this very TLS connection."""
         self.refused = 0
         """Logins refused so far."""
         self.unreadable = 0

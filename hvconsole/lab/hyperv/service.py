@@ -359,9 +359,15 @@ class Service:
 
     def _put(self, request: Request) -> str:
         inst = self._instance(request)
-        if not inst.definition.name.startswith("Win32_"):
-            raise soap.Refused(soap.NO_ACTION)
-        return inst.xml()
+        changed = {child.tag.rpartition("}")[2]: child.text or "" for child in next(iter(request.body), ())}
+        if inst.definition.name != "Win32_OperatingSystem" or set(changed) != {"Description"}:
+            # Hyper-V's own classes are changed by methods only.
+            raise soap.Refused(soap.READ_ONLY)
+        world, host = self._picture.world, self._picture.host
+        with world.lock:
+            host.description = changed["Description"]
+            world.changed(host)
+        return self._instance(request).xml()
 
     def _invoke(self, request: Request, auth: str, user: str) -> bytes:
         inst = self._instance(request)

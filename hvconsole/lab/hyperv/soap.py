@@ -165,6 +165,7 @@ ACCESS_DENIED = Fault(5, "w:AccessDenied", "Access is denied.")
 NO_ACTION = Fault(0x80338031, "a:ActionNotSupported", "The action is not supported by the service.")
 NO_METHOD = Fault(0x80041055, "w:InternalError", "The WS-Management service cannot process the request. The WMI "
                   "service returned an 'invalid method' error.")
+READ_ONLY = Fault(0x80041023, "w:InternalError", "The WMI provider does not allow this to be written.")
 BAD_BODY = Fault(0x80338041, "w:SchemaValidationError", "The SOAP packet did not match the schema.")
 BAD_PARAMETER = Fault(0x80338026, "w:InvalidParameter", "The WS-Management service cannot process the request. A "
                       "parameter name or value is invalid.")
