@@ -466,11 +466,10 @@ def _send(
             count(sent, began)
 
     with wire.call(TRANSFER):
-        connection = wire.connection(host, port)
-        connection.request("PUT" if create else "POST", url, body(), headers)
-        response = connection.getresponse()
-        response.read()
-        connection.close()
+        with contextlib.closing(wire.connection(host, port)) as connection:
+            connection.request("PUT" if create else "POST", url, body(), headers)
+            response = connection.getresponse()
+            response.read()
         if response.status not in (200, 201, 204):
             raise Refused("The server doesn't take the disk.", f"HTTP {response.status} {response.reason}"[:200])
 

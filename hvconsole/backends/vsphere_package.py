@@ -30,7 +30,7 @@ MEMBERS = 256
 """Most files of a package."""
 LARGEST_DISK_BYTES = 62 << 40
 """The largest virtual disk that vSphere can have."""
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 18
 _ELEMENTS = 200_000
 _BLOCK = 512
 _LINE = re.compile(r"^(SHA[0-9-]+)\s*\((.*)\)\s*=\s*([0-9A-Fa-f]+)\s*$")
