@@ -107,6 +107,14 @@ def moved_to(profile: ServerProfile, address: str) -> ServerProfile:
     return replace(profile, addresses=((host, port), *keep))
 
 
+def is_member(profile: ServerProfile, address: str) -> bool:
+    """Whether an address belongs to a host that an earlier verified session saw in this pool."""
+    try:
+        return parse_address(address, 0)[0] in {parse_address(member, 0)[0] for member in profile.known_members}
+    except InvalidInput:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
     """Logging in worked. ``keyring_trouble``: why the password could not be put into the keyring, or empty."""
@@ -425,7 +433,7 @@ class MasterDialog(FormDialog):
 
     def __init__(self, shell: Shell, profile: ServerProfile, error: HostIsSlave) -> None:
         master = safe_text(error.master_address, 80)
-        known = error.master_address in profile.known_members
+        known = is_member(profile, error.master_address)
         super().__init__(
             shell,
             "Pool member",
