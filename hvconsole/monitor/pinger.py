@@ -10,8 +10,9 @@ from __future__ import annotations
 import datetime as dt
 import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from hvconsole.clock import Clock
 from hvconsole.events import MonitorChanged
@@ -154,43 +155,73 @@ class Pinger:
         """Lost rounds in a row → how often that many came."""
         return dict(self._fired)
 
-    def rounds(self) -> tuple[Round, ...]:
-        """The last rounds, oldest first."""
+    def rounds(self) -> Rounds:
+        """The last rounds, oldest first, as they are now."""
+        ring, start = bytes(self._ring), self._next
         boot = self._clock.now() - dt.timedelta(seconds=self._clock.monotonic())
-        return tuple(
-            Round(
-                when=boot + dt.timedelta(seconds=start),
-                result=RESULTS[result],
-                rtts_ms=tuple(None if rtt < 0 else round(rtt, 3) for rtt in rtts if rtt != frames.NO_RTT),
-                note=self._sentence(note, value),
-            )
-            for start, result, note, value, *rtts in self._kept()
-        )
+        return Rounds(ring[start:] + ring[:start], boot, self._engine_note)
 
     def figures(self) -> Figures:
         """Last and mean round-trip time, and the loss."""
         last: float | None = None
-        total, count, sent, lost = 0.0, 0, 0, 0
-        for _, result, _, _, *rtts in self._kept():
-            good = [rtt for rtt in rtts if rtt >= 0]
-            last = min(good) if good else None
-            total += sum(good)
-            count += len(good)
-            if result != frames.UNKNOWN:
-                sent += sum(1 for rtt in rtts if rtt != frames.NO_RTT)
-                lost += sum(1 for rtt in rtts if rtt == frames.LOST_RTT)
+        total, count, lost = 0.0, 0, 0
+        for _, result, _, _, *rtts in _KEPT.iter_unpack(bytes(self._ring)):
+            for rtt in rtts:
+                if rtt >= 0:
+                    total += rtt
+                    count += 1
+                elif rtt == frames.LOST_RTT and result != frames.UNKNOWN:
+                    lost += 1
+        if self._ring:
+            newest = (self._next or len(self._ring)) - _KEPT.size
+            last = min((rtt for rtt in _KEPT.unpack_from(self._ring, newest)[4:] if rtt >= 0), default=None)
+        sent = count + lost
         return Figures(last, total / count if count else None, lost / sent if sent else None)
 
-    def _kept(self) -> Iterable[tuple[float, int, int, int, float, float, float, float]]:
-        ring, start = bytes(self._ring), self._next
-        whole = ring[start:] + ring[:start]
-        return _KEPT.iter_unpack(whole[:len(whole) // _KEPT.size * _KEPT.size])
+
+class Rounds(Sequence[Round]):
+    """The last rounds of a VM at one moment: packed bytes that become ``Round`` objects when looked at.
+
+    A window keeps one of these for every VM it shows, and draws few of them.
+    """
+
+    __slots__ = ("_boot", "_engine_note", "_packed")
+
+    def __init__(self, packed: bytes, boot: dt.datetime, engine_note: str) -> None:
+        self._packed = packed
+        self._boot = boot
+        self._engine_note = engine_note
+
+    def __len__(self) -> int:
+        return len(self._packed) // _KEPT.size
+
+    @overload
+    def __getitem__(self, index: int) -> Round: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Round, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Round | tuple[Round, ...]:
+        if isinstance(index, slice):
+            return tuple(self._round(number) for number in range(*index.indices(len(self))))
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(index)
+        return self._round(number)
+
+    def _round(self, number: int) -> Round:
+        start, result, note, value, *rtts = _KEPT.unpack_from(self._packed, number * _KEPT.size)
+        return Round(
+            when=self._boot + dt.timedelta(seconds=start),
+            result=RESULTS[result],
+            rtts_ms=tuple(None if rtt < 0 else round(rtt, 3) for rtt in rtts if rtt != frames.NO_RTT),
+            note=self._sentence(note, value) if note else "",
+        )
 
     def _sentence(self, note: int, value: int) -> str:
         if note in (frames.NOTE_ICMP4, frames.NOTE_ICMP6):
             return icmp_sentence(value >> 8, value & 0xFF, v6=note == frames.NOTE_ICMP6)
         return {
-            frames.NOTE_NONE: "",
             frames.NOTE_ERRNO: f"It could not be sent: {os.strerror(value)}.",
             frames.NOTE_STALLED: "This computer was busy or asleep.",
             frames.NOTE_DROPPED: "This computer's receive buffer overflowed.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -248,8 +248,8 @@ class MonitorStatus:
     """One sentence why it is paused, learning or held; empty otherwise."""
     hold: Hold | None = None
     """What holds the snapshot of the present outage back."""
-    rounds: tuple[Round, ...] = ()
-    """The last ``ROUNDS_KEPT`` rounds, oldest first."""
+    rounds: Sequence[Round] = ()
+    """The last ``ROUNDS_KEPT`` rounds, oldest first; never changes, made when looked at."""
     last_rtt_ms: float | None = None
     """Best round-trip time of the last round; None if it was lost or there is none yet."""
     average_rtt_ms: float | None = None

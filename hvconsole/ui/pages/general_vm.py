@@ -324,7 +324,7 @@ class VmView:
             words.append(safe_lines(status.reason, 300))
         self.monitor_words.configure(text=" · ".join(words))
         self.monitor_words.pack(anchor="w", pady=(px(8), 0))
-        self._rounds = status.rounds
+        self._rounds = tuple(status.rounds)
         self._draw_spark()
 
     def _draw_spark(self) -> None:
