@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import sys
 import tempfile
 import threading
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvconsole import __version__
+from hvconsole.backends.base import Secret
 from hvconsole.clock import SystemClock
-from hvconsole.connection import Connections
-from hvconsole.credentials import Credentials
+from hvconsole.connection import Connection, Connections
+from hvconsole.credentials import PASSWORD_VARIABLE, Credentials
 from hvconsole.errors import HvError, InvalidInput, LocalError
-from hvconsole.events import Hub, Notice
+from hvconsole.events import ConnectionState, Hub, Notice
 from hvconsole.history import History, OutageStore
 from hvconsole.inventory_cache import CacheKeeper, InventoryCache
 from hvconsole.monitor.icmp import IcmpEngine, Sink
@@ -133,30 +135,46 @@ class Console:
         for profile in chosen:
             profiles.setdefault(profile.id, profile)
             at_once.add(profile.id)
+        given = os.environ.get(PASSWORD_VARIABLE)
         for profile in profiles.values():
             connection = self.connections.add(profile, cached=self.cache.load(profile.id))
-            if profile.id in at_once and profile.remember_password:
+            if profile.id not in at_once:
+                continue
+            if given is not None and profile in chosen:
+                secret = Secret(password=given)
+                self.credentials.remember(profile.id, secret)
+                connection.connect(secret)
+            elif profile.remember_password:
                 thread = threading.Thread(
                     target=self._connect_with_saved_password,
-                    args=(connection.id,),
+                    args=(connection,),
                     name=f"keyring-{profile.name[:24]}",
                     daemon=True,
                 )
                 self._passwords.append(thread)
                 thread.start()
+            else:
+                self._miss_password(connection)
 
-    def _connect_with_saved_password(self, server_id: str) -> None:
-        connection = next((c for c in self.connections.all() if c.id == server_id), None)
-        if connection is None:
-            return
+    def _miss_password(self, connection: Connection) -> None:
+        watched = len(self.settings.ticked(connection.id))
+        vms = "One ticked VM is" if watched == 1 else f"{watched} ticked VMs are"
+        unwatched = f" {vms} not watched until then." if watched else ""
+        connection.ask_for_password(f"Sign in to connect; its password isn't saved.{unwatched}")
+
+    def _connect_with_saved_password(self, connection: Connection) -> None:
         try:
             secret = self.credentials.load(connection.id)
         except HvError as exc:
-            self.hub.emit(Notice(f"keyring-{server_id}", exc.user_text))
+            self.hub.emit(Notice(f"keyring-{connection.id}", exc.user_text))
+            secret = None
+        if self._began_to_stop:
             return
-        if secret is not None and not self._began_to_stop:
-            self.credentials.remember(connection.id, secret)
-            connection.connect(secret)
+        if secret is None:
+            self._miss_password(connection)
+            return
+        self.credentials.remember(connection.id, secret)
+        connection.connect(secret)
 
     # ---- shutdown --------------------------------------------------------------------------------------------
 
@@ -191,7 +209,7 @@ def _run(console: Console, chosen: Sequence[ServerProfile]) -> int:
         _complain(exc)
         return 1
     # the window is drawn first; whatever connects may take its time
-    window.root.after_idle(lambda: console.start(chosen))
+    window.root.after_idle(lambda: _start(console, window, chosen))
     try:
         window.main_loop()
     finally:
@@ -202,6 +220,14 @@ def _run(console: Console, chosen: Sequence[ServerProfile]) -> int:
 
 def _complain(exc: HvError) -> None:
     print(f"hvconsole: {exc.user_text}", file=sys.stderr)  # noqa: T201 - there is no window to say it in
+
+
+def _start(console: Console, window: MainWindow, chosen: Sequence[ServerProfile]) -> None:
+    console.start(chosen)
+    for profile in chosen:
+        connection = console.connections.get(profile.id)
+        if connection is not None and connection.state is ConnectionState.FAILED:
+            window.dialogs.connect(profile.id, connection.error)
 
 
 def _flush(flush: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from hvconsole.backends import open_hypervisor
 from hvconsole.backends.base import Capability, Hypervisor, Secret, Target, TaskContext, Trust
 from hvconsole.clock import Clock
-from hvconsole.errors import HvError, LocalError, Refused, Unreachable
+from hvconsole.errors import AuthError, CertificateError, HvError, LocalError, Refused, Unreachable
 from hvconsole.events import ConnectionChanged, ConnectionState, Hub, InventoryChanged
 from hvconsole.jobs import Job, JobRunner
 from hvconsole.model import Inventory, ObjectId, ServerId, Verb
@@ -131,6 +131,10 @@ class Connection:
             )
             self._set_state(ConnectionState.CONNECTING, None)
             self._thread.start()
+
+    def ask_for_password(self, sentence: str) -> None:
+        """It should be connected but nobody gave the password: shown like every failure that needs the user."""
+        self._set_state(ConnectionState.FAILED, LocalError(sentence))
 
     def move_to(self, addresses: tuple[Address, ...]) -> None:
         """Use other addresses from the next ``connect`` on (the user accepted another master)."""
@@ -259,8 +263,9 @@ class Connection:
                     return
                 if self.connected:
                     back_off_s = FIRST_BACK_OFF_S
+                    self._note_loss()
                 self._drop()
-                if not exc.retryable:
+                if self._needs_the_user(exc):
                     log.info("%s needs the user: %s", self.name, type(exc).__name__)
                     self._set_state(ConnectionState.FAILED, exc, stop)
                     return
@@ -274,6 +279,19 @@ class Connection:
             if self._clock.wait(stop, back_off_s * random.uniform(0.8, 1.2)):
                 return
             back_off_s = min(LAST_BACK_OFF_S, back_off_s * 2)
+
+    def _needs_the_user(self, exc: HvError) -> bool:
+        """Whether trying again is pointless. A server that was there before may answer strangely while it restarts or
+        its pool changes masters, so then only a certificate or a password stops for good."""
+        if isinstance(exc, (CertificateError, AuthError)):
+            return True
+        return not exc.retryable and self._seen_at is None
+
+    def _note_loss(self) -> None:
+        """A connection that breaks in the middle of a wait was alive until now; one that went silent was not."""
+        now = self._clock.monotonic()
+        if self._seen_at is not None and now - self._seen_at < WATCH_S:
+            self._seen_at = now
 
     def _session(self, stop: threading.Event, secret: Secret) -> None:
         hypervisor = self._opener(self.profile.target(), secret, self._trust, self._clock)

@@ -38,6 +38,10 @@ _SAFE_MODULES = {
 NO_KEYRING = "This computer has no keyring that can keep passwords safely; the password is kept until you quit."
 
 
+PASSWORD_VARIABLE = "HVCONSOLE_PASSWORD"
+"""Environment variable that may hold the password of servers named on the command line."""
+
+
 class Credentials:
     """Where passwords come from. Thread-safe.
 

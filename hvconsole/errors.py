@@ -89,7 +89,10 @@ class HostIsSlave(ConnectError):
 
 
 class EmergencyMode(ConnectError):
-    """The host is in emergency mode: only a local login and the recoveries work."""
+    """The host is in emergency mode: only a local login and the recoveries work. It ends by itself when the pool's
+    master comes back, so it is worth trying again."""
+
+    retryable = True
 
 
 class NotAHypervisor(ConnectError):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGEST_BYTES = 64 * 1024 * 1024
+FIRST_SAVE_S = 10.0
 SAVE_EVERY_S = 300.0
 _NOT_KEPT: Any = {kind: {"__all__": {"refusals"}} for kind in ("pools", "hosts", "vms")}
 # what was refused then says nothing about a server that is away
@@ -101,8 +102,10 @@ class CacheKeeper:
             self._changed.add(event.server_id)
 
     def _run(self) -> None:
+        pause_s = FIRST_SAVE_S
         while True:
-            stopping = self._clock.wait(self._stop, SAVE_EVERY_S)
+            stopping = self._clock.wait(self._stop, pause_s)
+            pause_s = SAVE_EVERY_S
             with self._lock:
                 changed, self._changed = self._changed, set()
             for connection in self._connections.all():

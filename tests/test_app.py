@@ -11,10 +11,11 @@ import pytest
 
 from hvconsole.app import Console
 from hvconsole.demo import DemoLab
+from hvconsole.events import ConnectionState
 from hvconsole.lab import Lab
-from hvconsole.model import AUTOMATIC_MARK
+from hvconsole.model import AUTOMATIC_MARK, Certificate, ObjectId
 from hvconsole.monitor.status import MonitorSettings, MonitorState, VmKey
-from hvconsole.profiles import new_profile
+from hvconsole.profiles import new_profile, parse_url
 
 QUICK = MonitorSettings(interval_s=0.3, timeout_s=0.2)
 
@@ -108,6 +109,37 @@ def test_a_saved_server_is_there_after_a_restart_and_files_are_private(tmp_path,
         modes = {path.name: path.stat().st_mode & 0o077 for path in Path(tmp_path).rglob("*") if path.is_file()}
         assert modes
         assert not any(modes.values()), modes
+
+
+def test_a_saved_server_without_password_asks_to_sign_in_and_names_what_is_not_watched(tmp_path, monkeypatch):
+    monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path))
+    console = Console()
+    saved = new_profile("xenserver", "127.0.0.9:1", name="Old pool")
+    console.settings.save_server(saved)
+    console.settings.set_ticked(saved.id, ObjectId("vm"), True)
+    console.start()
+    (connection,) = console.connections.all()
+    assert connection.state is ConnectionState.FAILED
+    assert connection.error.user_text == (
+        "Sign in to connect; its password isn't saved. One ticked VM is not watched until then."
+    )
+    console.begin()
+    wait_until(lambda: console.pending() == (), "every thread to end")
+
+
+def test_a_server_on_the_command_line_gets_the_password_of_the_environment(tmp_path, monkeypatch, lab):
+    monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path))
+    (server,) = lab.servers
+    monkeypatch.setenv("HVCONSOLE_PASSWORD", server.password)
+    console = Console()
+    profile = parse_url(server.url)
+    ((host, port),) = profile.addresses
+    console.pins.accept(Certificate(host=host, port=port, sha256=server.sha256))
+    console.start([profile])
+    (connection,) = console.connections.all()
+    wait_until(lambda: connection.connected, "the connection")
+    console.begin()
+    wait_until(lambda: console.pending() == (), "every thread to end")
 
 
 def test_without_a_screen_the_program_says_so_and_ends():

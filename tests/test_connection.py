@@ -8,7 +8,7 @@ import pytest
 from hvconsole.backends.base import Capability, Hypervisor, Secret, VmDetails
 from hvconsole.clock import SystemClock
 from hvconsole.connection import Connection, Connections
-from hvconsole.errors import AuthError, LocalError, Refused, SessionLost, Unreachable
+from hvconsole.errors import AuthError, EmergencyMode, HostIsSlave, LocalError, Refused, SessionLost, Unreachable
 from hvconsole.events import ConnectionChanged, ConnectionState, Hub, InventoryChanged, JobState
 from hvconsole.model import Host, Inventory, ObjectId, PowerState, ServerInfo, Verb, Vm
 from hvconsole.profiles import new_profile
@@ -67,6 +67,10 @@ class ImpatientClock(SystemClock):
     def __init__(self) -> None:
         super().__init__()
         self.waited: list[float] = []
+        self.jump_s = 0.0
+
+    def monotonic(self):
+        return super().monotonic() + self.jump_s
 
     def wait(self, stop, seconds):
         self.waited.append(seconds)
@@ -168,6 +172,44 @@ def test_a_lost_server_is_tried_again_with_growing_pauses_and_its_inventory_stay
     assert 0.8 <= pauses[0] <= 1.2
     assert 1.6 <= pauses[1] <= 2.4
     assert 3.2 <= pauses[2] <= 4.8
+
+
+def test_a_pool_without_master_is_tried_until_the_master_is_back(tell):
+    first, later = ScriptedServer(), ScriptedServer()
+    first.says.put(inventory())
+    first.says.put(SessionLost("gone"))
+    later.says.put(inventory())
+    story = tell(first, EmergencyMode("no master"), HostIsSlave("elsewhere", master_address="10.0.0.7"), later)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED, S.RECONNECTING, S.RECONNECTING, S.RECONNECTING, S.CONNECTED)
+
+
+def test_a_refused_password_stops_even_a_server_that_was_there_before(tell):
+    first = ScriptedServer()
+    first.says.put(inventory())
+    first.says.put(SessionLost("gone"))
+    story = tell(first, AuthError("changed"))
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED, S.RECONNECTING, S.FAILED)
+
+
+def test_a_broken_connection_was_alive_until_it_broke(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server, AuthError("stop here"))
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    story.clock.jump_s = 20.0
+    server.says.put(SessionLost("reset"))
+    story.expect(S.RECONNECTING)
+    assert story.connection.inventory_age_s < 5
+
+
+def test_a_missing_password_is_shown_as_something_to_do(tell):
+    story = tell()
+    story.connection.ask_for_password("Sign in to connect.")
+    story.expect(S.FAILED)
+    assert story.connection.error.user_text == "Sign in to connect."
 
 
 def test_an_operation_runs_and_the_server_is_asked_to_look_soon(tell):

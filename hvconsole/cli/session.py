@@ -17,14 +17,12 @@ from hvconsole.backends.base import Hypervisor, Secret, Trust
 from hvconsole.backends.wire import Wire
 from hvconsole.cli.output import UsageError
 from hvconsole.clock import Clock, SystemClock
-from hvconsole.credentials import Credentials
+from hvconsole.credentials import PASSWORD_VARIABLE, Credentials
 from hvconsole.errors import AuthError, InvalidInput, LocalError
 from hvconsole.profiles import ServerProfile, is_on
 from hvconsole.settings import SettingsStore, pins_path, settings_path
 from hvconsole.text import safe_text
 from hvconsole.trust import FixedPins, PinStore, parse_fingerprint
-
-PASSWORD_VARIABLE = "HVCONSOLE_PASSWORD"
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
