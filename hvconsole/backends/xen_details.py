@@ -7,12 +7,11 @@ import xmlrpc.client
 from collections.abc import Mapping
 from typing import Any
 
-from hvconsole.backends import xen_build
 from hvconsole.backends import xen_fields as f
 from hvconsole.backends.wire_calls import READ
+from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_session import XenSession
-from hvconsole.backends.xen_tables import Tables
 from hvconsole.clock import Clock
 from hvconsole.errors import BadPowerState, BadReply, NotFound
 from hvconsole.model import ConsoleAddress, ObjectId, ServerEvent, VmDetails
@@ -24,16 +23,18 @@ DEFAULT_PERIOD = dt.timedelta(days=7)
 class Details:
     """Questions about single objects."""
 
-    def __init__(self, session: XenSession, objects: Objects, tables: Tables, clock: Clock) -> None:
+    def __init__(self, session: XenSession, objects: Objects, cache: Cache, clock: Clock) -> None:
         self._session = session
         self._objects = objects
-        self._tables = tables
+        self._cache = cache
+        self._tables = cache.tables
         self._clock = clock
 
     def vm(self, vm_id: ObjectId) -> VmDetails:
         ref = self._objects.vm(vm_id)
         record = self._objects.record("VM", ref)
-        vm = xen_build.build_vm(self._tables, ref, self._clock.now()) if ref in self._tables.vm else None
+        shown = self._cache.latest
+        vm = None if shown is None else shown.vms.get(vm_id)
         guest = self._guest(record)
         return VmDetails(
             vm_id=vm_id,

@@ -12,7 +12,7 @@ from typing import Any
 
 from hvconsole.backends import xen_fields as f
 from hvconsole.backends.base import TaskContext
-from hvconsole.backends.wire_calls import ACTION
+from hvconsole.backends.wire_calls import ACTION, CallLimits
 from hvconsole.backends.xen_decode import ReplyDecoder
 from hvconsole.backends.xen_errors import translate_failure
 from hvconsole.backends.xen_session import XenSession
@@ -22,6 +22,7 @@ from hvconsole.errors import (
     Busy,
     HvError,
     NotFound,
+    NotSupported,
     OperationError,
     OutcomeUnknown,
     SessionLost,
@@ -65,7 +66,14 @@ class Tasks:
         Raises what the server refused, ``TaskCancelled``, ``TaskTimeout``, ``OutcomeUnknown``.
         """
         ctx.raise_if_cancelled()
-        task = self._session.call(f"Async.{method}", *params, write=True)
+        try:
+            task = self._session.call(f"Async.{method}", *params, write=True)
+        except NotSupported as exc:
+            if exc.code != "MESSAGE_METHOD_UNKNOWN":
+                raise
+            # Nothing was done yet. Simulators know some calls only without a task; then there is no cancel.
+            limits = CallLimits(total_s=limit_s, stall_s=limit_s, reply_bytes=1 << 20, elements=10_000)
+            return self._session.call(method, *params, limits=limits, write=True)
         if not isinstance(task, str):
             raise OutcomeUnknown("The server started the work but didn't say which task it is.")
         self._subjects[task] = str(params[0]) if params else ""

@@ -17,7 +17,7 @@ from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_rows import PARSERS
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.clock import Clock
-from hvconsole.errors import BadReply, NotSupported, OperationError, TaskCancelled
+from hvconsole.errors import BadReply, OperationError, TaskCancelled
 from hvconsole.model import Inventory
 
 log = logging.getLogger(__name__)
@@ -95,12 +95,16 @@ class Watch:
         self._generation = generation
 
     def _read(self, name: str) -> Mapping[str, Mapping[str, Any]]:
-        """All records; none for a class that an old server lacks. Pool, host and VM are what makes a XenServer."""
+        """All records; none of a class that an old server lacks or this user may not see.
+
+        Without pool, hosts and VMs there is nothing to show.
+        """
         try:
             return self._bulk.read(name)
-        except NotSupported:
+        except OperationError as exc:
             if name in ("pool", "host", "VM"):
                 raise
+            log.warning("no %s objects: %s", name, exc.detail)
             return {}
 
     def _start_token(self) -> str:

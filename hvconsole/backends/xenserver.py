@@ -125,7 +125,7 @@ class XenServer(Hypervisor):
         self._tasks = Tasks(session, clock)
         objects = Objects(session, tables)
         self._http = Http(wire, session, trust, tables)
-        self._details = Details(session, objects, tables, clock)
+        self._details = Details(session, objects, cache, clock)
         self._power = Power(objects, self._tasks)
         self._snapshots = Snapshots(session, objects, self._tasks, tables)
         self._life = Life(session, objects, self._tasks, tables, self._snapshots, self._power)

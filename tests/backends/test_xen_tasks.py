@@ -15,6 +15,7 @@ from hvconsole.errors import (
     BadPowerState,
     HvError,
     NotFound,
+    NotSupported,
     OutcomeUnknown,
     Refused,
     SessionLost,
@@ -61,6 +62,19 @@ def test_result_comes_when_the_status_says_so_and_the_task_is_removed() -> None:
     assert session.calls[0] == "Async.VM.start"
     assert session.calls[-1] == "task.destroy"
     assert session.calls.count("Async.VM.start") == 1
+
+
+def test_server_without_the_asynchronous_form() -> None:
+    class Old(FakeSession):
+        def call(self, method: str, *params: Any, **options: Any) -> Any:
+            if method.startswith("Async."):
+                self.calls.append(method)
+                raise NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
+            return super().call(method, *params, **options)
+
+    session = Old()
+    assert run(session) == "OpaqueRef:task"
+    assert session.calls == ["Async.VM.start", "VM.start"]
 
 
 @pytest.mark.parametrize(

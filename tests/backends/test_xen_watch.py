@@ -16,7 +16,7 @@ from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_rows import PARSERS
 from hvconsole.backends.xen_watch import CLASSES, Watch
 from hvconsole.clock import SystemClock
-from hvconsole.errors import BadReply, HvError, NotSupported, OperationError, Refused, TaskCancelled
+from hvconsole.errors import BadReply, HvError, NotSupported, OperationError, PermissionDenied, Refused, TaskCancelled
 from hvconsole.lab import Lab
 from hvconsole.model import ObjectId, ServerInfo
 from hvconsole.profiles import parse_url
@@ -164,6 +164,7 @@ def test_server_without_events_is_read_again_and_again(monkeypatch: pytest.Monke
 def test_class_that_an_old_server_lacks_is_empty() -> None:
     session = FakeSession()
     session.records["PBD"] = NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
+    session.records["VDI"] = PermissionDenied("no", code="RBAC_PERMISSION_DENIED")
     assert watching(session).watch(1) is not None
     session.records["VM"] = NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
     with pytest.raises(OperationError):
