@@ -107,7 +107,7 @@ class Sessions:
 
 
 class WsmanClient:
-    """One host. See the module's docstring for threads. Raises only ``HvError`` (``LocalError`` from the constructor)."""
+    """One host. See the module's docstring for threads. Raises only ``HvError``; the constructor ``LocalError``."""
 
     def __init__(self, endpoint: Endpoint, trust: Trust, clock: Clock, *, trace: Trace | None = None) -> None:
         self.endpoint = endpoint

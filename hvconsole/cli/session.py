@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hvconsole.backends import open_hypervisor
+from hvconsole.backends import TRACEABLE, open_hypervisor
 from hvconsole.backends.base import Hypervisor, Secret, Trust
 from hvconsole.backends.wire import Wire
 from hvconsole.cli.output import UsageError
@@ -107,8 +107,7 @@ def resolve(targets: Sequence[str], options: argparse.Namespace) -> Servers:
 
 
 def _traced(profile: ServerProfile, path: str | None) -> ServerProfile:
-    """Only what speaks WS-Management can be traced so."""
-    return _with_options(profile, {"trace": path}) if path and profile.platform == "hyperv" else profile
+    return _with_options(profile, {"trace": path}) if path and profile.platform in TRACEABLE else profile
 
 
 def _key_value(text: str) -> tuple[str, str]:
