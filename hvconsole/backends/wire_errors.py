@@ -25,7 +25,10 @@ class Redirected(BadReply):
     """The server wants us to ask at ``location`` instead; nothing follows it by itself."""
 
     def __init__(self, location: str) -> None:
-        super().__init__("The server tried to send us to another address, which is not followed.", location[:500])
+        super().__init__(
+            "The server tried to send us to another address, which is not followed.",
+            location.partition("?")[0][:500],  # what comes after may be a session
+        )
         self.location = location
 
 

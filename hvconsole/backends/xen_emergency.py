@@ -19,6 +19,7 @@ from hvconsole.errors import (
     BadPowerState,
     CertificateError,
     EmergencyMode,
+    HostIsSlave,
     HvError,
     InvalidInput,
     OutcomeUnknown,
@@ -59,6 +60,7 @@ class EmergencyXenServer(Hypervisor):
         self._wake = threading.Event()
         self._again = True
         self._last: Emergency | None = None
+        self._recovering = False
         host, port = session.address
         self._info = ServerInfo(
             platform="xenserver", product="XenServer", version="", address=host, port=port, user=session.user
@@ -76,7 +78,8 @@ class EmergencyXenServer(Hypervisor):
         end = self._clock.monotonic() + timeout_s
         while True:
             self._wake.clear()
-            state = self._state()
+            # a recovery restarts the toolstack and with it this session: who looked then would see a lost connection
+            state = self._last if self._recovering and self._last is not None else self._state()
             if self._again or state != self._last:
                 self._again = False
                 self._last = state
@@ -91,6 +94,7 @@ class EmergencyXenServer(Hypervisor):
     def _state(self) -> Emergency:
         in_emergency = self._session.call("host.is_in_emergency_mode") is True
         cause = ""
+        master = ""
         if in_emergency:
             try:
                 self._session.call("host.get_all")
@@ -101,12 +105,27 @@ class EmergencyXenServer(Hypervisor):
                 if isinstance(exc, Unreachable) and not exc.detail.startswith("HOST_"):
                     raise
                 cause = exc.detail
+        else:
+            master = self._master()
         return Emergency(
             host_address=self._session.address[0],
             in_emergency_mode=in_emergency,
             cause=cause,
             known_members=self._known,
+            master_address=master,
         )
+
+    def _master(self) -> str:
+        """Where the pool's master is: a member tells at a normal login, the master lets us in."""
+        try:
+            session = XenSession(self._wire, self._session.address, self._session.user, self._secret)
+        except HostIsSlave as exc:
+            return exc.master_address
+        except HvError as exc:
+            log.debug("%s doesn't say where its master is: %s", self._session.address[0], exc.detail)
+            return ""
+        session.log_out()
+        return self._session.address[0]
 
     def _inventory(self, state: Emergency) -> Inventory:
         refusals = {}
@@ -135,6 +154,14 @@ class EmergencyXenServer(Hypervisor):
         """Make this host the master, then tell the members that can be reached."""
         self._refuse_unless_in_emergency()
         ctx.raise_if_cancelled()
+        self._recovering = True
+        try:
+            self._transition(ctx)
+        finally:
+            self._recovering = False
+            self.nudge()
+
+    def _transition(self, ctx: TaskContext) -> None:
         try:
             self._session.call("pool.emergency_transition_to_master", write=True)
         except OutcomeUnknown:
@@ -147,7 +174,6 @@ class EmergencyXenServer(Hypervisor):
             session.call("pool.recover_slaves", write=True)
         finally:
             session.log_out()
-            self.nudge()
 
     def _wait_for_master(self, ctx: TaskContext) -> XenSession:
         end = self._clock.monotonic() + RECOVERY_LIMIT_S

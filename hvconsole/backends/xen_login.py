@@ -36,6 +36,7 @@ def log_in(wire: Wire, target: Target, secret: Secret, trust: Trust) -> XenSessi
     known = [(host, port) for host in target.known_members if trust.pinned(host, port) is not None]
     candidates = list(dict.fromkeys([*target.addresses, *([] if local else known)]))[:MAX_CANDIDATES]
     first: Unreachable | EmergencyMode | None = None
+    waiting: EmergencyMode | None = None
     for address in candidates:
         try:
             return _log_in_at(wire, address, target, secret, trust)
@@ -43,8 +44,12 @@ def log_in(wire: Wire, target: Target, secret: Secret, trust: Trust) -> XenSessi
             # A member that waits for the dead master knows nothing of the new one; the next may be it.
             log.info("no login at %s: %s", address[0], exc.detail)
             first = first or exc
+            if isinstance(exc, EmergencyMode):
+                exc.address = exc.address or address[0]
+                waiting = waiting or exc
     assert first is not None
-    raise first
+    # a member that waits says more than the silence of its master: it can be logged in to
+    raise waiting or first
 
 
 def _log_in_at(wire: Wire, address: tuple[str, int], target: Target, secret: Secret, trust: Trust) -> XenSession:

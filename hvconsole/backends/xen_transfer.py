@@ -6,20 +6,19 @@ The HTTP transfer says nothing about success: an export that breaks off looks co
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from hvconsole.backends import xen_fields as f
 from hvconsole.backends.base import TaskContext
+from hvconsole.backends.wire import Sink
 from hvconsole.backends.xen_http import Http, guarded, part_file
 from hvconsole.backends.xen_life import check_name
 from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xen_snapshots import Snapshots
 from hvconsole.backends.xen_tasks import LONG_TASK_LIMIT_S, Tasks
+from hvconsole.clock import Clock
 from hvconsole.errors import (
     BadPowerState,
     HvError,
@@ -27,7 +26,9 @@ from hvconsole.errors import (
     LocalError,
     OutcomeUnknown,
     Refused,
+    SessionLost,
     TaskCancelled,
+    TaskTimeout,
     Unreachable,
 )
 from hvconsole.model import ObjectId
@@ -35,17 +36,22 @@ from hvconsole.model import ObjectId
 log = logging.getLogger(__name__)
 
 _REPORT_S = 0.5
+_END_S = 10.0
+"""How long the server may take to end a task whose transfer is over."""
 
 
 class Transfer:
     """Export and import."""
 
-    def __init__(self, session: XenSession, objects: Objects, tasks: Tasks, http: Http, snapshots: Snapshots) -> None:
+    def __init__(
+        self, session: XenSession, objects: Objects, tasks: Tasks, http: Http, snapshots: Snapshots, clock: Clock
+    ) -> None:
         self._session = session
         self._objects = objects
         self._tasks = tasks
         self._http = http
         self._snapshots = snapshots
+        self._clock = clock
 
     def export(self, vm_id: ObjectId, path: Path, ctx: TaskContext, *, compress: bool) -> None:
         vm = self._objects.vm(vm_id)
@@ -59,8 +65,7 @@ class Transfer:
             query["use_compression"] = "true"
         with part_file(path) as file:
             try:
-                with self._reporting(task, ctx):
-                    self._http.download("/export", query, guarded(file.write, path), ctx)
+                self._http.download("/export", query, self._reporting(guarded(file.write, path), task, ctx), ctx)
             except Exception as exc:  # noqa: BLE001 - raised again by _give_up
                 self._give_up(task, exc)
             self._tasks.follow(ctx, task, limit_s=LONG_TASK_LIMIT_S)
@@ -146,40 +151,35 @@ class Transfer:
             log.warning("an imported VM could not be removed again", exc_info=True)
 
     def _give_up(self, task: str, exc: Exception) -> NoReturn:
-        """The transfer broke: end its task, prefer the task's reason to a broken pipe, and raise."""
+        """The transfer broke or was cancelled: end its task, prefer the task's reason to a broken pipe, and raise."""
         self._tasks.cancel(task)
-        reason: HvError | None = None
-        if isinstance(exc, Unreachable | OutcomeUnknown):
-            try:
-                self._tasks.follow(TaskContext(), task, limit_s=10)
-            except TaskCancelled:
-                pass
-            except HvError as told:
-                reason = told
-        else:
-            self._tasks.forget(task)
-        if reason is not None and not isinstance(reason, OutcomeUnknown | Unreachable):
-            raise reason from exc
-        raise exc
-
-    @contextmanager
-    def _reporting(self, task: str, ctx: TaskContext) -> Iterator[None]:
-        """Progress of a download, which has no length: read from its task by a second thread meanwhile."""
-        done = threading.Event()
-
-        def report() -> None:
-            while not done.wait(_REPORT_S):
-                try:
-                    progress = self._session.call("task.get_progress", task)
-                except HvError:
-                    continue
-                if isinstance(progress, float):
-                    ctx.progress(progress, "Receiving")
-
-        thread = threading.Thread(target=report, name="export-progress", daemon=True)
-        thread.start()
         try:
-            yield
-        finally:
-            done.set()
-            thread.join(5)
+            self._tasks.follow(TaskContext(), task, limit_s=_END_S)
+        except (TaskCancelled, TaskTimeout, OutcomeUnknown, Unreachable, SessionLost):
+            raise exc from None
+        except HvError as reason:
+            if isinstance(exc, Unreachable | OutcomeUnknown):
+                raise reason from exc
+            raise exc from None
+        raise OutcomeUnknown(
+            "The transfer broke off, but the server says that it finished. Look before you try again."
+        ) from exc
+
+    def _reporting(self, write: Sink, task: str, ctx: TaskContext) -> Sink:
+        """``write`` that also reports progress, which a download without length has only in its task."""
+        next_look = self._clock.monotonic() + _REPORT_S
+
+        def sink(piece: bytes) -> None:
+            nonlocal next_look
+            write(piece)
+            if self._clock.monotonic() < next_look:
+                return
+            next_look = self._clock.monotonic() + _REPORT_S
+            try:
+                progress = self._session.call("task.get_progress", task)
+            except HvError:
+                return  # the transfer itself will say what is wrong
+            if isinstance(progress, float):
+                ctx.progress(progress, "Receiving")
+
+        return sink

@@ -130,7 +130,7 @@ class XenServer(Hypervisor):
         self._snapshots = Snapshots(session, objects, self._tasks, tables)
         self._life = Life(session, objects, self._tasks, tables, self._snapshots, self._power)
         self._hosts = Hosts(session, objects, self._tasks, tables)
-        self._transfer = Transfer(session, objects, self._tasks, self._http, self._snapshots)
+        self._transfer = Transfer(session, objects, self._tasks, self._http, self._snapshots, clock)
 
     @property
     def info(self) -> ServerInfo:
