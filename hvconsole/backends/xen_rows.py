@@ -8,17 +8,15 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from hvconsole.backends import xen_fields as f
 from hvconsole.backends.xen_fields import Record
 from hvconsole.model import PowerState, VmKind
 
 
-@dataclass(frozen=True, slots=True)
-class PoolRow:
+class PoolRow(NamedTuple):
     uuid: str
     name: str
     description: str
@@ -26,8 +24,7 @@ class PoolRow:
     default_sr: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostRow:
+class HostRow(NamedTuple):
     uuid: str
     name: str
     description: str
@@ -45,15 +42,13 @@ class HostRow:
     edition: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostMetricsRow:
+class HostMetricsRow(NamedTuple):
     live: bool | None
     memory_total: int | None
     memory_free: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class VmRow:
+class VmRow(NamedTuple):
     uuid: str
     name: str
     description: str
@@ -78,15 +73,13 @@ class VmRow:
     blocked: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VmMetricsRow:
+class VmMetricsRow(NamedTuple):
     memory: int | None
     vcpus: int | None
     started: dt.datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class GuestRow:
+class GuestRow(NamedTuple):
     os: str | None
     version: str
     """Of the tools; empty where they do not run or report none."""
@@ -98,8 +91,7 @@ class GuestRow:
     """(device, addresses) in the order of the devices."""
 
 
-@dataclass(frozen=True, slots=True)
-class VifRow:
+class VifRow(NamedTuple):
     uuid: str
     vm: str
     device: str
@@ -108,8 +100,7 @@ class VifRow:
     connected: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class VbdRow:
+class VbdRow(NamedTuple):
     uuid: str
     vm: str
     vdi: str
@@ -119,8 +110,7 @@ class VbdRow:
     read_only: bool
 
 
-@dataclass(frozen=True, slots=True)
-class VdiRow:
+class VdiRow(NamedTuple):
     uuid: str
     name: str
     sr: str
@@ -128,8 +118,7 @@ class VdiRow:
     used: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SrRow:
+class SrRow(NamedTuple):
     uuid: str
     name: str
     kind: str
@@ -139,23 +128,20 @@ class SrRow:
     used: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class PbdRow:
+class PbdRow(NamedTuple):
     host: str
     sr: str
     attached: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkRow:
+class NetworkRow(NamedTuple):
     uuid: str
     name: str
     description: str
     bridge: str
 
 
-@dataclass(frozen=True, slots=True)
-class PifRow:
+class PifRow(NamedTuple):
     network: str
     host: str
 
