@@ -2,7 +2,9 @@
 
 ``Target.options``: "scheme" https (default) or http (messages sealed); "auth" ntlm (default), kerberos, credssp,
 certificate, or basic (https only); "cert_pem" and "cert_key_pem", files for "certificate"; "trace", a file into which
-redacted envelopes are written. One host per connection; ids are GUIDs in lower case, the host's id is its name.
+redacted envelopes are written; "destinations", names of hosts that VMs may be migrated to.
+
+One host per connection; ids are GUIDs in lower case, the host's id is its name.
 
 Threads as the contract says; every verb has a connection of its own while it asks.
 """
@@ -12,7 +14,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 from hvconsole.backends import hyperv_diagnosis, wmi_query
 from hvconsole.backends import hyperv_host as host_side
@@ -43,7 +44,6 @@ from hvconsole.backends.wsman_transport import Endpoint
 from hvconsole.clock import Clock
 from hvconsole.errors import (
     BadReply,
-    ConnectError,
     HvError,
     InvalidInput,
     NotAHypervisor,
@@ -121,19 +121,15 @@ def _log_in(client: WsmanClient, target: Target, clock: Clock) -> HypervHost:
     info = ServerInfo(
         platform="hyperv", product=facts.product or "Hyper-V", version=facts.version or _version(identity),
         address=client.endpoint.host, port=client.endpoint.port, user=target.user)
-    return HypervHost(client, reader, clock, info, facts)
+    names = target.options.get("destinations", "").replace(",", " ").split()
+    return HypervHost(client, reader, clock, info, facts, tuple(dict.fromkeys(names)))
 
 
 def _identify(client: WsmanClient) -> Identity:
     try:
-        identity = client.identify()
+        return client.identify()
     except BadReply as exc:
         raise NotAHypervisor("What answers there isn't Windows Remote Management.", exc.detail) from exc
-    except ConnectError:
-        raise
-    if "microsoft" not in identity.vendor.lower():
-        raise NotAHypervisor("What answers there speaks WS-Management, but isn't Windows.", identity.vendor[:100])
-    return identity
 
 
 def _version(identity: Identity) -> str:
@@ -145,8 +141,8 @@ def _version(identity: Identity) -> str:
 class HypervHost(Hypervisor):
     """One logged-in Hyper-V host."""
 
-    def __init__(self, client: WsmanClient, reader: Reader, clock: Clock, info: ServerInfo,
-                 facts: HostFacts) -> None:
+    def __init__(self, client: WsmanClient, reader: Reader, clock: Clock, info: ServerInfo, facts: HostFacts,
+                 destinations: tuple[str, ...] = ()) -> None:
         self._client = client
         self._reader = reader
         self._clock = clock
@@ -158,7 +154,8 @@ class HypervHost(Hypervisor):
         self._snapshots = SnapshotVerbs(reader, self._jobs, self._power, clock, self._known)
         self._host = host_side.HostVerbs(reader, self._jobs)
         self._no_migration = self._move.why_no_migration()
-        self._poller = Poller(reader, clock, info, facts, MappingProxyType({}), lambda: self._no_migration)
+        self._poller = Poller(reader, clock, info, facts, self._no_migration,
+                              () if self._no_migration else destinations)
         self._details = Details(reader, self._life, lambda: self._poller.inventory)
         self._host_id = ObjectId(facts.server)
         self._cpus = facts.cpus

@@ -14,6 +14,7 @@ from hvconsole.backends.wsman_faults import FaultError
 from hvconsole.errors import (
     HvError,
     NotAHypervisor,
+    NotFound,
     OutcomeUnknown,
     PermissionDenied,
     Refused,
@@ -44,12 +45,14 @@ def learn(reader: Reader, address: str) -> HostFacts:
     What root/cimv2 does not show to this user stays empty.
     """
     try:
-        service = reader.service(MANAGEMENT)
+        reader.service(MANAGEMENT)
+    except NotFound as exc:
+        raise no_role(exc) from exc
     except FaultError as exc:
         if exc.fault.missing:
             raise no_role(exc) from exc
         raise
-    server = service.keys.get("SystemName", "") or address
+    server = reader.server_name or address
     facts = HostFacts(server=server, name=server, uuid="", address=address)
     for row in reader.optional("Win32_ComputerSystem"):
         facts = replace(facts, name=row.text("DNSHostName") or row.text("Name") or server,

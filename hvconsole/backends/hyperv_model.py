@@ -294,13 +294,18 @@ class HostFacts:
     started: dt.datetime | None = None
 
 
-def build_host(facts: HostFacts, refusals: Refusals) -> Host:
+def build_destination(name: str) -> Host:
+    """A host that is only known as somewhere to move VMs to."""
+    return Host(id=ObjectId(name), uuid="", name=name, description="Destination for live migration")
+
+
+def build_host(facts: HostFacts) -> Host:
     """The ``Host``; its id is the computer's name."""
     return Host(
         id=ObjectId(facts.server), uuid=facts.uuid, name=facts.name, address=facts.address, live=True,
         product=facts.product, version=facts.version, cpu_model=facts.cpu_model, cpus=facts.cpus, cores=facts.cores,
         sockets=facts.sockets, memory_bytes=facts.memory_bytes, memory_free_bytes=facts.memory_free_bytes,
-        started=facts.started, refusals=refusals)
+        started=facts.started)
 
 
 def build_networks(switches: Mapping[str, tuple[str, str]], host_id: ObjectId) -> dict[ObjectId, Network]:

@@ -11,7 +11,7 @@ import datetime as dt
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -24,8 +24,8 @@ from hvconsole.backends.wsman_envelope import CIMV2, V2
 from hvconsole.backends.wsman_faults import FaultError
 from hvconsole.backends.wsman_reply import Record
 from hvconsole.clock import Clock
-from hvconsole.errors import SessionLost
-from hvconsole.model import Inventory, Network, ObjectId, PowerState, Refusals, ServerInfo, Storage, Vm
+from hvconsole.errors import InvalidInput, NotFound, NotSupported, Refused, SessionLost
+from hvconsole.model import Inventory, Network, ObjectId, PowerState, ServerInfo, Storage, Vm
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +54,20 @@ Sample = tuple[dt.datetime, int | None, int | None]
 
 
 class Poller:
-    """Turns answers into inventories. ``host`` is what was learnt at login."""
+    """Turns answers into inventories. ``host`` is what was learnt at login.
 
-    def __init__(self, reader: Reader, clock: Clock, server: ServerInfo, host: HostFacts, host_refusals: Refusals,
-                 no_migration: Callable[[], str]) -> None:
+    ``no_migration``: why VMs cannot leave, or nothing; ``destinations``: names of hosts that they can be moved to.
+    """
+
+    def __init__(self, reader: Reader, clock: Clock, server: ServerInfo, host: HostFacts, no_migration: str,
+                 destinations: tuple[str, ...] = ()) -> None:
         self._reader = reader
         self._clock = clock
         self._server = server
         self._host = host
-        self._host_refusals = host_refusals
         self._host_id = ObjectId(host.server)
         self._no_migration = no_migration
+        self._destinations = {ObjectId(name): model.build_destination(name) for name in destinations}
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._fast_until = 0.0
@@ -225,11 +228,10 @@ class Poller:
             try:
                 self._take(self._reader.summaries(), whole=True)
                 return
-            except FaultError as exc:
-                if not (exc.fault.too_large or exc.fault.missing):
-                    raise
+            except (FaultError, Refused, NotSupported, InvalidInput, NotFound) as exc:
                 log.info("the summary of all VMs isn't to be had at once: %s", exc.detail)
-                self._at_once = max(1, len(self._settings) // 2) if exc.fault.too_large else 0
+                large = isinstance(exc, FaultError) and exc.fault.too_large
+                self._at_once = max(1, len(self._settings) // 2) if large else 0
         self._take(self._reader.systems(), whole=True)
         if piecewise and not self._first:
             self._read_piece()
@@ -351,13 +353,12 @@ class Poller:
     def _assemble(self, *, force: bool) -> Inventory | None:
         before = self.inventory
         now = self._clock.now()
-        no_migration = self._no_migration()
         vms: dict[ObjectId, Vm] = {}
         built: dict[str, tuple[VmFacts, Vm]] = {}
         changed = before is None
         for guid, state in self._states.items():
             old = self._built.get(guid)
-            wanted = self._facts(guid, state, old[0] if old is not None else None, now, no_migration)
+            wanted = self._facts(guid, state, old[0] if old is not None else None, now)
             if old is not None and old[0] == wanted:
                 built[guid] = old
             else:
@@ -367,7 +368,7 @@ class Poller:
         if before is not None and len(before.vms) != len(vms):
             changed = True
         self._built = built
-        host = model.build_host(self._host, self._host_refusals)
+        host = model.build_host(self._host)
         networks: Mapping[ObjectId, Network] = model.build_networks(self._switches, self._host_id)
         storages: Mapping[ObjectId, Storage] = model.build_storages(self._volumes, self._host_id)
         if before is not None:
@@ -377,12 +378,12 @@ class Poller:
             changed |= networks is not before.networks or storages is not before.storages
         if not changed and not force:
             return None
-        inventory = Inventory(server=self._server, taken=now, hosts={host.id: host}, vms=vms, networks=networks,
-                              storages=storages)
+        inventory = Inventory(server=self._server, taken=now, hosts={host.id: host, **self._destinations}, vms=vms,
+                              networks=networks, storages=storages)
         self.inventory = inventory
         return inventory
 
-    def _facts(self, guid: str, state: StateFact, old: VmFacts | None, now: dt.datetime, no_migration: str) -> VmFacts:
+    def _facts(self, guid: str, state: StateFact, old: VmFacts | None, now: dt.datetime) -> VmFacts:
         power = model.power_of(state, old.power if old is not None else None)
         running = power in (PowerState.RUNNING, PowerState.PAUSED)
         uptime = self._uptimes.get(guid) if running else None
@@ -395,7 +396,7 @@ class Poller:
             checkpoints=self._checkpoints.get(guid, ()), hardware=hardware,
             addresses=self._addresses.get(guid, ()),
             started=model.started_at(uptime, now, old.started if old is not None else None),
-            booting=model.is_booting(uptime), host_id=self._host_id, no_migration=no_migration)
+            booting=model.is_booting(uptime), host_id=self._host_id, no_migration=self._no_migration)
 
 
 def _same(old: _T | None, new: _T) -> _T:

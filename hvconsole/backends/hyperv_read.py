@@ -16,7 +16,7 @@ from hvconsole.backends.wsman import WsmanClient
 from hvconsole.backends.wsman_envelope import CIMV2, V2, Epr, wmi_uri
 from hvconsole.backends.wsman_faults import FaultError, check_return
 from hvconsole.backends.wsman_reply import Record
-from hvconsole.errors import BadReply, InvalidInput, NotFound, OperationError, PermissionDenied
+from hvconsole.errors import BadReply, HvError, InvalidInput, NotFound, NotSupported, OperationError, PermissionDenied
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ class Reader:
         self._client = client
         self._form: dict[str, int] = {}
         self._services: dict[str, Epr] = {}
+        self.server_name = ""
+        """The host's computer name, known once a service was asked for."""
 
     @property
     def client(self) -> WsmanClient:
@@ -77,6 +79,7 @@ class Reader:
                 "and a local account other than the built-in Administrator needs remote token filtering switched off.",
                 f"no instance of {class_name}")
         record = found[0]
+        self.server_name = self.server_name or record.text("SystemName")
         epr = record.epr or Epr(wmi_uri(V2, class_name), tuple(
             (key, record.text(key)) for key in ("SystemCreationClassName", "SystemName", "CreationClassName", "Name")))
         self._services[class_name] = epr
@@ -104,7 +107,7 @@ class Reader:
             return list(output.records("SummaryInformation"))
 
         return self._first("summaries", (lambda: ask(_SUMMARY_NEWER), lambda: ask(_SUMMARY)),
-                           also=(InvalidInput,))
+                           also=(InvalidInput, NotSupported))
 
     def settings(self, vm_guid: str = "") -> list[Record]:
         """Settings and checkpoints of all VMs, or of one."""
@@ -142,9 +145,7 @@ class Reader:
     def _optional(self, class_name: str, where: str) -> list[Record]:
         try:
             return self._client.query(V2, wmi_query.select(class_name, (), where))
-        except FaultError as exc:
-            if not exc.fault.missing:
-                raise
+        except (FaultError, NotFound):
             return []
 
     def devices(self, class_name: str, vm_guid: str) -> list[Record]:
@@ -182,20 +183,18 @@ class Reader:
 
     # ---- forms ---------------------------------------------------------------------------------------------
 
-    def _first(self, name: str, forms: Sequence[Callable[[], T]], also: tuple[type[Exception], ...] = ()) -> T:
+    def _first(self, name: str, forms: Sequence[Callable[[], T]], also: tuple[type[HvError], ...] = ()) -> T:
         """The answer to the first form that this host understands."""
         index = self._form.get(name, 0)
+        refusals: tuple[type[HvError], ...] = (FaultError, NotFound, *also)
         while True:
             try:
                 answer = forms[index]()
-            except FaultError as exc:
-                if not exc.fault.missing or index + 1 == len(forms):
+            except refusals as exc:
+                # Hosts disagree on the code for a class, column or method that they do not have.
+                if index + 1 == len(forms) or (isinstance(exc, FaultError) and exc.fault.too_large):
                     raise
                 log.info("asking for %s in another way: %s", name, exc.detail)
-            except also as exc:
-                if index + 1 == len(forms):
-                    raise
-                log.info("asking for %s in another way: %s", name, exc)
             else:
                 self._form[name] = index
                 return answer

@@ -217,11 +217,10 @@ class TestLogin:
         with pytest.raises(AuthError):
             hosts.log_in(password="wrong")
 
-    @pytest.mark.parametrize("vendor", ["Openwsman Project", ""])
-    def test_other_management_services(self, hosts: HypervLab, vendor: str) -> None:
-        body = (f'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header/><s:Body>'
-                f'<i:IdentifyResponse xmlns:i="http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd">'
-                f"<i:ProductVendor>{vendor}</i:ProductVendor></i:IdentifyResponse></s:Body></s:Envelope>")
-        hosts.world.faults.add(FaultRule(method="Identify", effect=Effect.GARBAGE, body=body.encode()))
-        with pytest.raises(NotAHypervisor):
-            hosts.log_in()
+    def test_a_host_without_summaries_and_columns(self, hosts: HypervLab) -> None:
+        for method in ("*.GetSummaryInformation",):
+            hosts.world.faults.add(FaultRule(method=method, effect=Effect.FAULT, code="0x80041055"))
+        inventory = first(hosts.log_in())
+        assert len(inventory.vms) == 9
+        assert named(inventory, "zrh-dc01").power is PowerState.RUNNING
+        assert named(inventory, "zrh-dc01").addresses

@@ -406,6 +406,18 @@ class TestMove:
         move.migrate(naming.guid(hosts.vm("zrh-dc01").id), "HV-ZRH-2", ctx)
         assert "zrh-dc01" in [vm.name for vm in first(hosts.log_in(server=hosts.other)).vms.values()]
 
+    def test_destinations_are_hosts_to_choose(self, hosts: HypervLab, ctx: TaskContext,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("hvconsole.backends.hyperv_move.DELEGATING", frozenset({"ntlm"}))
+        for site in hosts.world.sites.values():
+            site.extra.update(migration=True, migration_any_login=True)
+        hv = hosts.log_in(destinations="HV-ZRH-2, HV-ZRH-3")
+        shown = first(hv)
+        assert Capability.MIGRATE in hv.capabilities
+        assert [host for host in shown.hosts] == ["HV-ZRH-1", "HV-ZRH-2", "HV-ZRH-3"]
+        hv.migrate(named(shown, "zrh-dc01").id, ObjectId("HV-ZRH-2"), ctx)
+        assert "zrh-dc01" not in [vm.name for vm in (hv.watch(3) or shown).vms.values()]
+
     def test_migration_without_credentials_on_the_way(self, hosts: HypervLab, ctx: TaskContext) -> None:
         for site in hosts.world.sites.values():
             site.extra["migration"] = True
