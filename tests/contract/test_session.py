@@ -153,6 +153,19 @@ class TestLosing:
         with pytest.raises((OutcomeUnknown, BadReply)):
             hv.snapshot(running_vm.id, "x", "", ctx)
 
+    def test_server_away_for_a_moment(
+        self, hv: Hypervisor, site: Site, viewer: Viewer, running_vm: Vm, ctx: TaskContext
+    ) -> None:
+        rule = site.world.faults.add(FaultRule(method="*", effect=Effect.DROP_BEFORE))
+        with pytest.raises((Unreachable, SessionLost)):
+            hv.details(running_vm.id)
+        with pytest.raises(HvError):
+            hv.rename(running_vm.id, "not while it is away", ctx)
+        site.world.faults.remove(rule)
+        assert hv.details(running_vm.id).vm_id == running_vm.id
+        hv.rename(running_vm.id, "it is back", ctx)
+        viewer.until_vm(running_vm.id, lambda vm: vm.name == "it is back")
+
     def test_server_gone(self, hv: Hypervisor, site: Site, viewer: Viewer, running_vm: Vm) -> None:
         site.lab.stop()
         for ask in (lambda: hv.details(running_vm.id), lambda: hv.watch(1)):
