@@ -227,7 +227,7 @@ def _cycles(rows: dict[str, VmRow]) -> set[str]:
     return cut
 
 
-def build_pools(tables: Tables) -> dict[ObjectId, Pool]:
+def build_pools(tables: Tables, user: str) -> dict[ObjectId, Pool]:
     """The pool; a nameless one (a single host) shows its master's name."""
     pools = {}
     for ref, row in tables.pool.items():
@@ -240,7 +240,7 @@ def build_pools(tables: Tables) -> dict[ObjectId, Pool]:
             kind=PoolKind.POOL,
             master_id=tables.id_of(tables.host, row.master),
             default_storage_id=tables.id_of(tables.sr, row.default_sr),
-            refusals=pool_refusals(),
+            refusals=pool_refusals(user),
         )
         pools[pool.id] = pool
     return pools

@@ -65,7 +65,7 @@ class Cache:
         storages: Mapping[ObjectId, Storage]
         if before is None or tables.dirty_around:
             old = before or Inventory(server=self._server, taken=now)
-            pools = _sharing(old.pools, xen_build.build_pools(tables))
+            pools = _sharing(old.pools, xen_build.build_pools(tables, self._server.user))
             hosts = _sharing(old.hosts, xen_build.build_hosts(tables))
             networks = _sharing(old.networks, xen_build.build_networks(tables))
             storages = _sharing(old.storages, xen_build.build_storages(tables))

@@ -78,8 +78,7 @@ class EmergencyXenServer(Hypervisor):
         end = self._clock.monotonic() + timeout_s
         while True:
             self._wake.clear()
-            # a recovery restarts the toolstack and with it this session: who looked then would see a lost connection
-            state = self._last if self._recovering and self._last is not None else self._state()
+            state = self._look()
             if self._again or state != self._last:
                 self._again = False
                 self._last = state
@@ -90,6 +89,16 @@ class EmergencyXenServer(Hypervisor):
             self._clock.wait(self._wake, min(rest, POLL_S))
             if self._wire.closed:
                 raise SessionLost("The connection was closed.")
+
+    def _look(self) -> Emergency:
+        """How the host stands. A recovery restarts the toolstack and ends this session; that is no lost connection."""
+        if not self._recovering or self._last is None:
+            try:
+                return self._state()
+            except HvError:
+                if not self._recovering or self._last is None:
+                    raise
+        return self._last
 
     def _state(self) -> Emergency:
         in_emergency = self._session.call("host.is_in_emergency_mode") is True

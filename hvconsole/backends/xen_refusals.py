@@ -140,6 +140,9 @@ _NOT_IN_EMERGENCY = MappingProxyType(
 )
 
 
-def pool_refusals() -> Refusals:
-    """The refusals of a pool that works."""
-    return _NOT_IN_EMERGENCY
+_NOT_ROOT = MappingProxyType({**_NOT_IN_EMERGENCY, Verb.CHANGE_PASSWORD: "Only root can change root's password."})
+
+
+def pool_refusals(user: str) -> Refusals:
+    """The refusals of a pool that works, for ``user``."""
+    return _NOT_IN_EMERGENCY if user == "root" else _NOT_ROOT

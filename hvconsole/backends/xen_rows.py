@@ -17,6 +17,8 @@ from hvconsole.model import PowerState, VmKind
 
 
 class PoolRow(NamedTuple):
+    """The pool; there is exactly one."""
+
     uuid: str
     name: str
     description: str
@@ -25,6 +27,8 @@ class PoolRow(NamedTuple):
 
 
 class HostRow(NamedTuple):
+    """A host."""
+
     uuid: str
     name: str
     description: str
@@ -43,12 +47,16 @@ class HostRow(NamedTuple):
 
 
 class HostMetricsRow(NamedTuple):
+    """What a host measures of itself."""
+
     live: bool | None
     memory_total: int | None
     memory_free: int | None
 
 
 class VmRow(NamedTuple):
+    """A VM, template, control domain or snapshot."""
+
     uuid: str
     name: str
     description: str
@@ -74,12 +82,16 @@ class VmRow(NamedTuple):
 
 
 class VmMetricsRow(NamedTuple):
+    """What the hypervisor knows of a running VM."""
+
     memory: int | None
     vcpus: int | None
     started: dt.datetime | None
 
 
 class GuestRow(NamedTuple):
+    """What the tools in a guest report; it outlives a shutdown."""
+
     os: str | None
     version: str
     """Of the tools; empty where they do not run or report none."""
@@ -92,6 +104,8 @@ class GuestRow(NamedTuple):
 
 
 class VifRow(NamedTuple):
+    """A VM's network card."""
+
     uuid: str
     vm: str
     device: str
@@ -101,6 +115,8 @@ class VifRow(NamedTuple):
 
 
 class VbdRow(NamedTuple):
+    """A drive of a VM: a disk attached to it, or a CD drive."""
+
     uuid: str
     vm: str
     vdi: str
@@ -111,6 +127,8 @@ class VbdRow(NamedTuple):
 
 
 class VdiRow(NamedTuple):
+    """A virtual disk or CD image."""
+
     uuid: str
     name: str
     sr: str
@@ -119,6 +137,8 @@ class VdiRow(NamedTuple):
 
 
 class SrRow(NamedTuple):
+    """A storage repository."""
+
     uuid: str
     name: str
     kind: str
@@ -129,12 +149,16 @@ class SrRow(NamedTuple):
 
 
 class PbdRow(NamedTuple):
+    """A host's connection to a storage."""
+
     host: str
     sr: str
     attached: bool
 
 
 class NetworkRow(NamedTuple):
+    """A network."""
+
     uuid: str
     name: str
     description: str
@@ -142,6 +166,8 @@ class NetworkRow(NamedTuple):
 
 
 class PifRow(NamedTuple):
+    """A host's physical card in a network."""
+
     network: str
     host: str
 
@@ -170,6 +196,7 @@ def _operations(names: tuple[str, ...]) -> frozenset[str]:
 
 
 def pool_row(record: Record) -> PoolRow:
+    """A ``pool`` record."""
     return PoolRow(
         f.text(record, "uuid"),
         f.text(record, "name_label"),
@@ -180,6 +207,7 @@ def pool_row(record: Record) -> PoolRow:
 
 
 def host_row(record: Record) -> HostRow:
+    """A ``host`` record."""
     software = f.texts(record, "software_version")
     cpu = f.mapping(record, "cpu_info")
     threads = f.number(cpu, "threads_per_core") or 0
@@ -204,6 +232,7 @@ def host_row(record: Record) -> HostRow:
 
 
 def host_metrics_row(record: Record) -> HostMetricsRow:
+    """A ``host_metrics`` record."""
     live = record.get("live")
     return HostMetricsRow(
         live if isinstance(live, bool) else None, f.size(record, "memory_total"), f.size(record, "memory_free")
@@ -211,6 +240,7 @@ def host_metrics_row(record: Record) -> HostMetricsRow:
 
 
 def vm_row(record: Record) -> VmRow:
+    """A ``VM`` record."""
     snapshot = f.flag(record, "is_a_snapshot")
     current = f.mapping(record, "current_operations")
     allowed = record.get("allowed_operations")
@@ -255,10 +285,12 @@ def _kind(record: Record) -> VmKind:
 
 
 def vm_metrics_row(record: Record) -> VmMetricsRow:
+    """A ``VM_metrics`` record."""
     return VmMetricsRow(f.size(record, "memory_actual"), f.size(record, "VCPUs_number"), f.date(record, "start_time"))
 
 
 def guest_row(record: Record) -> GuestRow:
+    """A ``VM_guest_metrics`` record."""
     version = f.texts(record, "PV_drivers_version")
     os = f.texts(record, "os_version")
     # major and minor are what running tools always report; micro may be "-1"
@@ -323,6 +355,7 @@ def _by_number(device: str) -> tuple[int, str]:
 
 
 def vif_row(record: Record) -> VifRow:
+    """A ``VIF`` record."""
     attached = record.get("currently_attached")
     return VifRow(
         f.text(record, "uuid"),
@@ -335,6 +368,7 @@ def vif_row(record: Record) -> VifRow:
 
 
 def vbd_row(record: Record) -> VbdRow:
+    """A ``VBD`` record."""
     return VbdRow(
         f.text(record, "uuid"),
         f.ref(record, "VM"),
@@ -347,6 +381,7 @@ def vbd_row(record: Record) -> VbdRow:
 
 
 def vdi_row(record: Record) -> VdiRow:
+    """A ``VDI`` record."""
     return VdiRow(
         f.text(record, "uuid"),
         f.text(record, "name_label"),
@@ -357,6 +392,7 @@ def vdi_row(record: Record) -> VdiRow:
 
 
 def sr_row(record: Record) -> SrRow:
+    """A ``SR`` record."""
     total = f.size(record, "physical_size") or None  # 0 and -1: the storage cannot tell
     return SrRow(
         f.text(record, "uuid"),
@@ -370,10 +406,12 @@ def sr_row(record: Record) -> SrRow:
 
 
 def pbd_row(record: Record) -> PbdRow:
+    """A ``PBD`` record."""
     return PbdRow(f.ref(record, "host"), f.ref(record, "SR"), f.flag(record, "currently_attached"))
 
 
 def network_row(record: Record) -> NetworkRow:
+    """A ``network`` record."""
     return NetworkRow(
         f.text(record, "uuid"),
         f.text(record, "name_label"),
@@ -383,6 +421,7 @@ def network_row(record: Record) -> NetworkRow:
 
 
 def pif_row(record: Record) -> PifRow:
+    """A ``PIF`` record."""
     return PifRow(f.ref(record, "network"), f.ref(record, "host"))
 
 
