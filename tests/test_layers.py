@@ -1,6 +1,7 @@
 """The rules of the house that can be read off the source: who may import whom, who may draw, who may tell the time."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -63,9 +64,14 @@ def runtime_imports(tree: ast.AST):
                 yield f"{module}.{alias.name}", node.lineno
 
 
+@functools.cache
 def trees():
-    for path in FILES:
-        yield path, ast.parse(path.read_text("utf-8"), str(path))
+    return [(path, ast.parse(path.read_text("utf-8"), str(path))) for path in FILES]
+
+
+@functools.cache
+def imports_of(path):
+    return list(runtime_imports(dict(trees())[path]))
 
 
 def ours(module: str) -> str | None:
@@ -92,11 +98,11 @@ def test_every_part_has_its_layer():
 
 def test_imports_point_inwards():
     wrong = []
-    for path, tree in trees():
+    for path in FILES:
         part = part_of(path)
         if part in ("lab", ""):
             continue
-        for module, line in runtime_imports(tree):
+        for module, line in imports_of(path):
             target = ours(module)
             if not target or (target, part) in BELOW_ITS_CALLERS:
                 continue
@@ -115,9 +121,9 @@ def test_imports_point_inwards():
 def test_the_lab_shares_nothing_with_the_client():
     wrong = [
         f"{path}:{line} {module}"
-        for path, tree in trees()
+        for path in FILES
         if part_of(path) == "lab"
-        for module, line in runtime_imports(tree)
+        for module, line in imports_of(path)
         if ours(module) is not None and ours(module) not in LAB_MAY_IMPORT
     ]
     assert wrong == []
@@ -128,7 +134,7 @@ def test_only_the_window_draws():
         f"{path}:{line} {module}"
         for path, tree in trees()
         if part_of(path) != "ui"
-        for module, line in runtime_imports(tree)
+        for module, line in imports_of(path)
         if is_of(module, {"tkinter", "Pmw"}) and part_of(path) != "app"
     ]
     assert wrong == []
@@ -139,7 +145,7 @@ def test_only_backends_monitor_and_lab_touch_the_network():
         f"{path}:{line} {module}"
         for path, tree in trees()
         if part_of(path) not in MAY_NETWORK and str(path.relative_to(ROOT)) not in EXCEPTIONS
-        for module, line in runtime_imports(tree)
+        for module, line in imports_of(path)
         if is_of(module, NETWORK)
     ]
     assert wrong == []
@@ -150,11 +156,11 @@ def test_platforms_never_import_each_other():
         return next((kind for prefix, kind in PLATFORM_FILES.items() if name.startswith(prefix)), None)
 
     wrong = []
-    for path, tree in trees():
+    for path in FILES:
         mine = platform(path.stem) if part_of(path) == "backends" else None
         if mine is None:
             continue
-        for module, line in runtime_imports(tree):
+        for module, line in imports_of(path):
             words = module.split(".")
             theirs = platform(words[2]) if words[:2] == ["hvconsole", "backends"] and len(words) > 2 else None
             if theirs is not None and theirs != mine:
