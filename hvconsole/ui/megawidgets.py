@@ -14,6 +14,9 @@ import Pmw
 
 from hvconsole.ui.theme import Theme
 
+FOCUS_MS = 60
+"""Between two windows of one program the keyboard is nowhere for a moment."""
+
 
 class PmwButton(ttk.Button):
     """A ttk button that Pmw's button box can own: it ignores the classic options that the box flashes at it."""
@@ -96,7 +99,9 @@ def run_dialog(made: Any, parent: tk.Misc, focus: tk.Misc | None = None) -> Any:
     ``focus`` gets the keyboard, else the dialog's first control.
     """
     window = made.component("hull")
-    window.after_idle(lambda: _take_focus(window, focus))
+    # not before: Pmw gives the keyboard to the window itself when it takes the grab
+    made.configure(activatecommand=lambda: _take_focus(window, focus))
+    _guard_focus(window, parent.winfo_toplevel())
     try:
         return made.activate(geometry="first" + centre(window, parent))
     finally:
@@ -108,7 +113,36 @@ def _take_focus(window: tk.Misc, focus: tk.Misc | None) -> None:
     if target is None and window.winfo_exists():
         target = window.tk_focusNext()
     if target is not None:
-        target.focus_set()
+        target.focus_force()
+
+
+def _guard_focus(window: tk.Misc, behind: tk.Misc) -> None:
+    """Bring the dialog back when the window behind it is clicked: that one has X's focus then, and the grab mutes it.
+
+    Another program that is clicked or switched to keeps the keyboard.
+    """
+
+    def back() -> None:
+        if window.winfo_exists() and str(window.tk.call("grab", "current", window)) == str(window):
+            window.lift()
+            window.tk.call("focus", "-force", window.tk.call("focus", "-lastfor", window))
+
+    def clicked(event: tk.Event[tk.Misc]) -> None:
+        left, top = window.winfo_rootx(), window.winfo_rooty()
+        inside = 0 <= event.x_root - left < window.winfo_width() and 0 <= event.y_root - top < window.winfo_height()
+        if not inside:  # the grab sends clicks on other windows of the program here
+            window.after(FOCUS_MS, back)
+
+    def lost() -> None:
+        if not window.winfo_exists() or window.tk.call("focus"):
+            return
+        x, y = window.winfo_pointerxy()
+        # a click on the title belongs to the window manager: nothing tells of it but the lost focus
+        if behind.winfo_y() <= y < behind.winfo_rooty() and behind.winfo_containing(x, behind.winfo_rooty() + 1):
+            back()
+
+    window.bind("<Button>", clicked, add=True)
+    window.bind("<FocusOut>", lambda _event: window.after(FOCUS_MS, lost), add=True)
 
 
 def centre(window: tk.Misc, parent: tk.Misc) -> str:

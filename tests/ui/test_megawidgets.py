@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tkinter as tk
 from collections.abc import Callable
 from tkinter import ttk
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from hvconsole.ui import megawidgets
+from hvconsole.ui.megawidgets import dialog, run_dialog
 from hvconsole.ui.theme import Theme
 
 pytestmark = pytest.mark.display
@@ -125,3 +128,34 @@ def test_every_other_widget_can_be_made_and_goes(root: tk.Tk, theme: Theme) -> N
     theme.set_mode("light")
     frame.destroy()
     root.update()
+
+
+def test_a_click_behind_a_dialog_gives_the_keyboard_back_to_it(root: tk.Tk, theme: Theme) -> None:
+    if shutil.which("xdotool") is None:
+        pytest.skip("xdotool is not installed")
+    other = ttk.Entry(root)
+    other.pack()
+    root.update()
+    made = dialog(theme, root, "Ask", ("OK", "Cancel"))
+    entry = ttk.Entry(made.interior())
+    entry.pack()
+    wrapper = int(root.wm_frame(), 16)
+    seen: list[str] = []
+
+    def click_behind() -> None:
+        # what a window manager does with a click: the keyboard goes to the window that was clicked
+        x, y = other.winfo_rootx() + 5, other.winfo_rooty() + 5
+        subprocess.run(["xdotool", "windowfocus", str(wrapper), "mousemove", str(x), str(y), "click", "1"], check=True)
+        root.after(400, type_into)
+
+    def type_into() -> None:
+        subprocess.run(["xdotool", "type", "abc"], check=True)
+        root.after(200, finish)
+
+    def finish() -> None:
+        seen.append(entry.get())
+        made.invoke(1)
+
+    root.after(300, click_behind)
+    run_dialog(made, root, entry)
+    assert seen == ["abc"]

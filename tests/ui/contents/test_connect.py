@@ -288,3 +288,21 @@ def test_no_secret_is_shown_or_printed(connect: Any) -> None:
     assert "cAnArY" not in repr(dialog.secret())
     profile: ServerProfile = to_profile(replace(ENTERED))
     assert "cAnArY" not in repr(profile)
+
+
+def test_a_new_server_is_typed_at_once_where_others_are_saved(shell: StageShell, driver: Driver) -> None:
+    shell.services.settings.save_server(to_profile(replace(ENTERED, name="Saved")))
+    dialog = ConnectDialog(shell)
+    seen: list[str] = []
+
+    def type_address() -> None:
+        driver.type("10.7")
+        shell.root.after(200, finish)
+
+    def finish() -> None:
+        seen.append(dialog.address.get())
+        dialog.cancel()
+
+    shell.root.after(500, type_address)
+    dialog.run()
+    assert seen == ["10.7"]
