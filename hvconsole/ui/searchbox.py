@@ -41,12 +41,15 @@ class SearchBox:
         hosts: Callable[[], Hosts],
         open_menu: Callable[[Sequence[MenuEntry], int, int], None],
         leave: Callable[[], None],
+        go: Callable[[], None],
     ) -> None:
+        """``leave``: back to the tree; ``go``: there, to what was found."""
         self._theme = theme
         self._changed = changed
         self._hosts = hosts
         self._open_menu = open_menu
         self._leave = leave
+        self._go = go
         self._timer: str | None = None
         self.filter = Filter()
         px = theme.px
@@ -75,8 +78,8 @@ class SearchBox:
         clear.pack(side="right", padx=px(4))
         self._text.trace_add("write", lambda *_: self._typed())
         self.entry.bind("<Escape>", self._on_escape)
-        self.entry.bind("<Down>", self._on_leave)
-        self.entry.bind("<Return>", self._on_leave)
+        self.entry.bind("<Down>", self._on_go)
+        self.entry.bind("<Return>", self._on_go)
 
     def _decorate(self) -> None:
         theme, px = self._theme, self._theme.px
@@ -155,10 +158,10 @@ class SearchBox:
         self._leave()
         return "break"
 
-    def _on_leave(self, _event: object) -> str:
+    def _on_go(self, _event: object) -> str:
         if self._timer is not None:
             self._apply()
-        self._leave()
+        self._go()
         return "break"
 
     def _open_filter_menu(self) -> None:

@@ -194,6 +194,7 @@ class Theme:
         self.styles = Styles(root, self.images)
         self.styles.recolor(self.tokens)
         self._fill_option_database()
+        _select_all_with_control_a(root)
         _initialise_pmw(root)
 
     # ---- for everybody -------------------------------------------------------------------------------------
@@ -326,6 +327,14 @@ class Theme:
         if path == ".":
             for gone in [p for p in self._painted if not call("winfo", "exists", p)]:
                 del self._painted[gone]
+
+
+def _select_all_with_control_a(root: tk.Tk) -> None:
+    """On X11 Tk would go to the beginning of the line, as Emacs does."""
+    if root.tk.call("tk", "windowingsystem") == "x11":
+        for key in ("<Control-a>", "<Control-Lock-A>"):
+            root.event_delete("<<LineStart>>", key)
+            root.event_add("<<SelectAll>>", key)
 
 
 def _initialise_pmw(root: tk.Tk) -> None:

@@ -19,6 +19,7 @@ from hvconsole.model import Host, Inventory, ObjectId, Pool, ServerId, Snapshot,
 from hvconsole.monitor.status import MonitorStatus
 from hvconsole.text import safe_text
 from hvconsole.ui import looks
+from hvconsole.ui.extending import Extending
 from hvconsole.ui.filters import Filter
 from hvconsole.ui.interfaces import Item, ItemKind, Selection
 from hvconsole.ui.looks import Look
@@ -88,6 +89,7 @@ class InventoryTree:
         self._build()
         self._tips = RowTips(self.tree, theme, self._tip)
         self._type_ahead = TypeAhead(self.tree, lambda: list(self._rows_in_view(None)))
+        self._extending = Extending(self.tree, lambda: list(self._rows_in_view(None)))
 
     # ---- what the window says --------------------------------------------------------------------------------
 
@@ -114,12 +116,30 @@ class InventoryTree:
     def focus(self) -> None:
         """Give the tree the keyboard."""
         self.tree.focus_set()
-        if not self.tree.focus():
+        focused = self._items.get(self.tree.focus())
+        if focused is None or not self._is_shown(focused):
             top = self.tree.get_children("")
             if top:
                 self.tree.focus(top[0])
                 if not self.tree.selection():
                     self.tree.selection_set(top[0])
+
+    def focus_hit(self) -> None:
+        """Give the tree the keyboard; if something is searched for and not chosen yet, choose the first VM found."""
+        chosen = self.selection.primary
+        at_hit = chosen is not None and chosen.kind is ItemKind.VM and self._is_shown(chosen)
+        if self._visible is not None and not at_hit:
+            hit = self._first_shown_vm(None)
+            if hit is not None:
+                self.select(Selection((hit,)))
+        self.focus()
+
+    def _first_shown_vm(self, parent: Item | None) -> Item | None:
+        for child in self._shown_children(parent):
+            found = child if child.kind is ItemKind.VM else self._first_shown_vm(child)
+            if found is not None:
+                return found
+        return None
 
     def refresh_servers(self) -> None:
         """Connections were added, removed or changed state."""

@@ -15,6 +15,7 @@ from hvconsole.settings import SettingsStore, Table
 from hvconsole.text import safe_text
 from hvconsole.ui.columns import BY_ID, COLUMNS, Column, Context, Key, chosen_columns, natural_key
 from hvconsole.ui.dispatcher import Dispatcher
+from hvconsole.ui.extending import Extending
 from hvconsole.ui.listing import AFTER_NUMBER
 from hvconsole.ui.tclvar import TclVar
 from hvconsole.ui.theme import Theme
@@ -91,6 +92,7 @@ class VmTable:
         tree.bind("<Button-3>", self._popup)
         tree.bind("<ButtonRelease-1>", self._maybe_resized, add=True)
         tree.bind("<Control-a>", lambda _event: self._choose_all())
+        self._extending = Extending(tree, lambda: list(tree.get_children()))
 
     def _color(self, theme: Theme) -> None:
         self.tree.tag_configure("off", foreground=theme.color("muted"))

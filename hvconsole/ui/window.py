@@ -247,6 +247,7 @@ class MainWindow:
             hosts=self._hosts,
             open_menu=self.context.open,
             leave=lambda: self.tree.focus(),
+            go=lambda: self.tree.focus_hit(),
         )
         self.search.widget.pack(fill="x")
         self.tree = InventoryTree(left, theme, self.services.connections, self)
@@ -282,14 +283,13 @@ class MainWindow:
         self.tree.refresh(event.server_id)
         self._greet()
         self.tabs.on_event(event)
-        self.servers.show_emergency(event.server_id)
         self._refresh_soon()
 
     def _greet(self) -> None:
         """Once, when the first server shows itself: select it if the user has not selected anything."""
         if self._greeted:
             return
-        known = [c for c in self.services.connections.all() if c.inventory is not None]
+        known = [c for c in self.services.connections.all() if c.inventory is not None or c.emergency is not None]
         if known:
             self._greeted = True
             if not self._selection.items:

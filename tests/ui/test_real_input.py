@@ -120,3 +120,39 @@ def test_a_grey_toolbar_button_says_why(stand: Stand, until: Until) -> None:
     label = stand.window.balloon.component("label")
     until(lambda: bool(label.winfo_ismapped()), timeout_s=15)
     assert "Select a VM first." in str(label.cget("text"))
+
+
+@pytest.mark.parametrize("key", ["Down", "Return"])
+def test_down_or_return_goes_from_the_search_to_what_was_found(stand: Stand, until: Until, key: str) -> None:
+    stand.select("v5")  # searching filters this one away
+    send("key", "ctrl+f")
+    until(lambda: stand.window.root.focus_get() is stand.window.search.entry)
+    send("type", "mail")
+    send("key", key)
+    until(lambda: stand.window.selection.ids == ("v6",))
+    assert stand.window.root.focus_get() is stand.tree
+
+
+def test_shift_and_arrows_extend_the_choice_and_take_it_back(stand: Stand, until: Until) -> None:
+    x, y = place(stand, "v1")
+    send("mousemove", x + 60, y, "click", 1)
+    until(lambda: stand.window.selection.ids == ("v1",))
+    first = stand.tree.focus()
+    below = stand.tree.next(first)
+    send("key", "shift+Down", "shift+Down")
+    until(lambda: set(stand.tree.selection()) == {first, below, stand.tree.next(below)})
+    send("key", "shift+Up", "shift+Up", "shift+Up")
+    until(lambda: set(stand.tree.selection()) == {first, stand.tree.prev(first) or stand.tree.parent(first)})
+    send("key", "Down")
+    until(lambda: stand.tree.selection() == (first,))
+
+
+def test_control_a_selects_all_in_a_field(stand: Stand, until: Until) -> None:
+    entry = stand.window.search.entry
+    send("key", "ctrl+f")
+    until(lambda: stand.window.root.focus_get() is entry)
+    send("type", "web front")
+    send("key", "ctrl+a")
+    until(lambda: bool(entry.selection_present()))
+    assert (entry.index("sel.first"), entry.index("sel.last")) == (0, 9)
+    send("key", "Escape")

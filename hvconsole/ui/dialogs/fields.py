@@ -77,13 +77,6 @@ class TextField(_Noted):
         self.entry: ttk.Entry = self.widget.component("entry")
         if secret:
             self.entry.configure(show="•")
-        # on X11 Tk would go to the beginning of the line, as Emacs does
-        self.entry.bind("<Control-a>", self._select_all)
-
-    def _select_all(self, _event: tk.Event[tk.Misc]) -> str:
-        self.entry.selection_range(0, "end")
-        self.entry.icursor("end")
-        return "break"
 
     def _validate(self, text: str) -> int:
         good = self._check is None or self._check(text) is None
