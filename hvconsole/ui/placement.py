@@ -16,6 +16,8 @@ from hvconsole.ui.theme import Theme
 _GEOMETRY = re.compile(r"(\d{2,5})x(\d{2,5})([+-]-?\d{1,5})([+-]-?\d{1,5})")
 DEFAULT_SIZE = (1280, 800)
 """Design pixels of a first start; never more than the screen has."""
+_FRAME = 60
+"""Design pixels of the screen's height that a first start leaves to the window's frame and a panel."""
 _LAID_OUT = 100
 """Panes shorter than these design pixels are not laid out yet."""
 _VISIBLE = 80
@@ -54,7 +56,8 @@ class Placement:
 
     def _default_size(self) -> tuple[int, int]:
         width, height = (self._theme.px(n) for n in DEFAULT_SIZE)
-        return min(width, self._root.winfo_screenwidth()), min(height, self._root.winfo_screenheight())
+        room = self._root.winfo_screenheight() - self._theme.px(_FRAME)
+        return min(width, self._root.winfo_screenwidth()), min(height, room)
 
     def manage(self, panes: Any, name: str, size: int) -> None:
         """Remember this pane; ``size``: design pixels at the first start. Call ``restore`` after the last."""
