@@ -30,6 +30,8 @@ RUNNING_S = 5.0
 SETTLE_S = 5.0
 """From one "absent" to the next after a lost outcome: longer than a server needs to make a task of a request."""
 AWAY_S = 5.0
+AFTERMATH_S = 12.0
+"""After a snapshot by somebody else: about the time in which a VM that was only stunned by it comes back."""
 
 
 class Do(enum.Enum):
@@ -62,6 +64,8 @@ class Progress:
     lost: int = 0
     """Requests whose outcome was lost, one of an earlier run included."""
     looks: int = 0
+    stunned: bool = False
+    """Before we asked for anything, somebody else's snapshot was being taken: that may be why it fell silent."""
 
 
 def begin(state: CaptureState) -> tuple[Progress, Step]:
@@ -81,7 +85,10 @@ def looked(progress: Progress, search: SnapshotSearch) -> tuple[Progress, Step]:
             return progress, Step(
                 Do.FINISH, state=CaptureState.UNKNOWN, detail="A snapshot of the VM was still being taken."
             )
-        return replace(progress, absent=0), Step(Do.LOOK, RUNNING_S)
+        stunned = progress.stunned or not (progress.uncertain or progress.asked)
+        return replace(progress, absent=0, stunned=stunned), Step(Do.LOOK, RUNNING_S)
+    if progress.stunned:
+        return replace(progress, stunned=False), Step(Do.LOOK, AFTERMATH_S)
     if not progress.uncertain:
         return progress, Step(Do.ASK)
     progress = replace(progress, absent=progress.absent + 1)

@@ -22,11 +22,11 @@ from hvconsole.clock import Clock
 from hvconsole.errors import HvError, LocalError, Unreachable
 from hvconsole.events import Happened, Hub, JobState, Notice
 from hvconsole.jobs import Job
-from hvconsole.model import ObjectId, ServerId, Verb
+from hvconsole.model import ObjectId, PowerState, ServerId, Verb
 from hvconsole.monitor import capture, retention
 from hvconsole.monitor.capture import Do, Progress, Step
 from hvconsole.monitor.servers import Server, Servers
-from hvconsole.monitor.status import MonitorSettings, VmKey
+from hvconsole.monitor.status import HOLD_SENTENCES, Hold, MonitorSettings, VmKey
 from hvconsole.outages import CaptureState, Outage, OutageJournal
 from hvconsole.text import safe_text
 
@@ -292,6 +292,9 @@ class SnapshotDesk:
         if server is None:
             order.waiting, order.due = "look", self._clock.monotonic() + BEAT_S
             return
+        if self._stopped_meanwhile(order, server):
+            self._finish(order, CaptureState.HELD, HOLD_SENTENCES[Hold.NOT_RUNNING])
+            return
         sent = replace(order.outage, state=CaptureState.SENT)
         if not self._write(replace(sent, detail=order.description)):
             # Were we to ask now and die, the next run would take it for never asked and ask again.
@@ -311,6 +314,13 @@ class SnapshotDesk:
         job = server.submit(Verb.SNAPSHOT, order.key.vm_id, arguments, by="monitor", insist=True)
         job.when_finished(lambda finished: self._post(lambda: self._asked(order, turn, finished)))
 
+    def _stopped_meanwhile(self, order: _Order, server: Server) -> bool:
+        """Whether the silence turned out to be that of a VM that went down or to sleep."""
+        vm = server.inventory.vms.get(order.key.vm_id) if server.inventory is not None else None
+        if vm is None or Hold.NOT_RUNNING not in self._settings(order.key).holds:
+            return False
+        return vm.power in (PowerState.HALTED, PowerState.SUSPENDED) and not vm.operations
+
     def _asked(self, order: _Order, turn: int, job: Job) -> None:
         if turn == order.turn:
             self._follow(order, *capture.answered(order.progress, job.view.state, job.view.error))
@@ -325,6 +335,7 @@ class SnapshotDesk:
         self._on_outage(outage)
         server = self._servers.get(outage.server_id)
         failed = state in (CaptureState.FAILED, CaptureState.UNKNOWN)
+        notice = f"snapshot-failed-{outage.server_id}-{outage.vm_id}"
         outcomes = {CaptureState.DONE: "done", CaptureState.FAILED: "failed", CaptureState.UNKNOWN: "unknown"}
         self._hub.emit(
             Happened(
@@ -343,7 +354,9 @@ class SnapshotDesk:
         if failed:
             happened = "failed" if state is CaptureState.FAILED else "has an unknown outcome"
             text = f"The automatic snapshot of {safe_text(outage.vm_name)} {happened}: {safe_text(detail)}"
-            self._hub.emit(Notice(key=f"snapshot-{outage.id}", text=text, severity="error"))
+            self._hub.emit(Notice(key=notice, text=text, severity="error"))
+        elif state is CaptureState.DONE:
+            self._hub.emit(Notice(key=notice, text=""))
 
     def _close(self, outage_id: str, when: dt.datetime) -> None:
         order = self._orders.get(outage_id)

@@ -13,7 +13,7 @@ from hvconsole.model import ObjectId, PowerState, Vm
 from hvconsole.monitor.status import Hold, MonitorSettings
 
 AFTERMATH_S = 10.0
-"""How long pings may still suffer after a snapshot or migration ended: about the time of re-arming."""
+"""How long pings may still suffer after a snapshot or migration ended; at most the time of re-arming."""
 STILL_ANSWERS_S = 30.0
 """How long a guest may go on answering after it was told to reboot."""
 
@@ -36,6 +36,7 @@ class Situation:
     power: PowerState = PowerState.UNKNOWN
     host_id: ObjectId | None = None
     started: dt.datetime | None = None
+    snapshots: frozenset[ObjectId] = frozenset()
     snapshotting: bool = False
     migrating: bool = False
     stopping: bool = False
@@ -67,11 +68,12 @@ class Situation:
         already silent before the round that is being judged.
         """
         found = set()
+        aftermath = aftermath_s(settings)
         if self.known and self.power not in (PowerState.RUNNING, PowerState.UNKNOWN):
             found.add(Hold.NOT_RUNNING)
-        if self.snapshotting or now - self.snapshot_at < AFTERMATH_S:
+        if self.snapshotting or now - self.snapshot_at < aftermath:
             found.add(Hold.SNAPSHOTTING)
-        if self.migrating or now - self.migration_at < AFTERMATH_S:
+        if self.migrating or now - self.migration_at < aftermath:
             found.add(Hold.MIGRATING)
         if self.stopping or self._rebooted(settings.reboot_grace_s, now, armed_at, silent):
             found.add(Hold.REBOOTED)
@@ -85,12 +87,20 @@ class Situation:
         return now - self.reboot_at < (grace_s if silent else min(grace_s, STILL_ANSWERS_S))
 
 
+def aftermath_s(settings: MonitorSettings) -> float:
+    """How long a snapshot or migration that has ended still excuses silence, in seconds."""
+    return min(AFTERMATH_S, settings.interval_s * settings.recover_rounds)
+
+
 def follow(before: Situation, vm: Vm | None, now: float) -> Situation:
     """The situation after the inventory showed ``vm`` (None = not there) at monotonic time ``now``."""
     if vm is None:
         return Situation(snapshot_at=before.snapshot_at, migration_at=before.migration_at, reboot_at=before.reboot_at)
     words = tuple(operation.lower() for operation in vm.operations)
     snapshotting = _any(words, _SNAPSHOT_WORDS)
+    snapshots = frozenset(snapshot.id for snapshot in vm.snapshots)
+    # A quick one is seen by its result only.
+    another = before.known and snapshots != before.snapshots
     migrating = _any(words, _MIGRATION_WORDS)
     stopping = not snapshotting and not migrating and _any(words, _POWER_WORDS)
     moved = before.known and before.host_id is not None and vm.host_id is not None and vm.host_id != before.host_id
@@ -104,11 +114,12 @@ def follow(before: Situation, vm: Vm | None, now: float) -> Situation:
         power=vm.power,
         host_id=vm.host_id,
         started=vm.started,
+        snapshots=snapshots,
         snapshotting=snapshotting,
         migrating=migrating,
         stopping=stopping,
         # What went on until now counts until now: its end is seen only as its absence.
-        snapshot_at=now if snapshotting or before.snapshotting else before.snapshot_at,
+        snapshot_at=now if snapshotting or before.snapshotting or another else before.snapshot_at,
         migration_at=now if migrating or before.migrating or moved else before.migration_at,
         reboot_at=now if stopping or before.stopping or booted else before.reboot_at,
     )

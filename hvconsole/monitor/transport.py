@@ -14,6 +14,7 @@ import contextlib
 import errno
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -42,9 +43,12 @@ RECEIVE_BUFFER_BYTES = 4 << 20
 """The kernel counts about 1 KiB per small message; the largest tick (a burst of 1,000 targets) needs 1 MiB."""
 _DRAIN_LIMIT = 20_000
 """Messages read in one go, lest a flood keep us from everything else; more than the buffer can hold."""
+_ERROR_LIMIT = 50
+"""Errors met in one go, likewise: reading one off the socket also takes it away."""
 _LONGEST = 576
 _ANCILLARY = 256
 
+_LINUX = sys.platform.startswith("linux")
 # Linux numbers that the socket module does not name.
 _SO_TIMESTAMPNS, _SO_RXQ_OVFL, _SO_RCVBUFFORCE = 35, 40, 33
 _IP_RECVERR, _IPV6_RECVERR, _MSG_ERRQUEUE = 11, 25, 0x2000
@@ -103,16 +107,14 @@ _NATIVE: Any = "little" if struct.pack("=H", 1)[0] else "big"
 
 def _prepare(sock: socket.socket) -> None:
     sock.setblocking(False)
-    try:
-        # FORCE goes beyond net.core.rmem_max, where we are allowed to
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
-    except OSError:
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    if not _LINUX:
+        return  # arrival is then taken when the message is read
+    for option, value in ((_SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES), (_SO_TIMESTAMPNS, 1), (_SO_RXQ_OVFL, 1)):
+        # FORCE goes beyond net.core.rmem_max where we are allowed to
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    for option in (_SO_TIMESTAMPNS, _SO_RXQ_OVFL):
-        # Not on this system: arrival is then taken when the message is read.
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, option, 1)
+            sock.setsockopt(socket.SOL_SOCKET, option, value)
 
 
 class _IcmpSocket:
@@ -142,6 +144,10 @@ class _IcmpSocket:
             self.errno = refused
 
     def _options(self, sock: socket.socket) -> None:
+        if sys.platform == "win32":
+            sock.bind(("::" if self.v6 else "0.0.0.0", 0))  # Windows reads nothing from an unbound raw socket
+        if not _LINUX:
+            return
         with contextlib.suppress(OSError):  # refinements: without them we get more messages or fewer reasons
             if self.mode == frames.DATAGRAM:
                 if self.v6:
@@ -181,11 +187,15 @@ class _IcmpSocket:
         if sock is None:
             return
         take = self._take_v6 if self.v6 else self._take_v4
+        errors = 0
         for _ in range(_DRAIN_LIMIT):
             try:
                 got = _receive(sock, dropped)
             except OSError:
                 self._errors(sock, problem)
+                errors += 1
+                if errors == _ERROR_LIMIT:
+                    break
                 continue
             if got is None:
                 break
@@ -226,7 +236,7 @@ class _IcmpSocket:
 
     def _errors(self, sock: socket.socket, problem: Problem) -> None:
         """Empty the error queue of a datagram socket (Linux): ICMP errors with the head of our request."""
-        if not _HAS_RECVMSG:
+        if not _LINUX:
             return
         while True:
             try:
@@ -305,10 +315,14 @@ class LabTransport:
         return self._refused
 
     def drain(self, reply: Reply, problem: Problem, dropped: Dropped) -> None:
+        errors = 0
         for _ in range(_DRAIN_LIMIT):
             try:
                 got = _receive(self._sock, dropped)
             except OSError as exc:
+                errors += 1
+                if errors == _ERROR_LIMIT:
+                    return
                 # The lab has gone. The system says so once per request, here or when sending the next: until
                 # something arrives again, nothing counts as sent.
                 self._refused = exc.errno or errno.ECONNREFUSED

@@ -28,16 +28,16 @@ from hvconsole.events import (
 from hvconsole.jobs import JobId
 from hvconsole.model import ObjectId, ServerId, Verb, Vm
 from hvconsole.monitor import frames, oneoff
-from hvconsole.monitor.desk import JOURNAL_NOTICE, SnapshotDesk
+from hvconsole.monitor.desk import FINAL, JOURNAL_NOTICE, TOO_OLD_S, SnapshotDesk
 from hvconsole.monitor.icmp import PingEngine, Sink
 from hvconsole.monitor.pinger import STATION_SENTENCE, Pinger, Sample
 from hvconsole.monitor.servers import MonitorMemory, Server, Servers
-from hvconsole.monitor.situation import AFTERMATH_S
+from hvconsole.monitor.situation import aftermath_s
 from hvconsole.monitor.station import Station, Witness, own_gateways
 from hvconsole.monitor.status import MonitorSettings, MonitorStatus, Round, VmKey
 from hvconsole.monitor.storm import StormBudget
 from hvconsole.monitor.vmnetmonitor import VMNetMonitor
-from hvconsole.outages import Outage, OutageJournal
+from hvconsole.outages import CaptureState, Outage, OutageJournal
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +253,7 @@ class Watcher:
 
     def disturbed(self, key: VmKey) -> bool:
         """Whether a snapshot is being taken or removed through this console, or just was."""
-        return self._desk.disturbs(key, self.clock.monotonic(), AFTERMATH_S)
+        return self._desk.disturbs(key, self.clock.monotonic(), aftermath_s(self.settings(key)))
 
     def common_cause(self, key: VmKey) -> bool:
         """Note that the VM was lost; whether many were at the same time."""
@@ -313,6 +313,12 @@ class Watcher:
             return
         for outage in outages:
             key = VmKey(outage.server_id, outage.vm_id)
+            age_s = (self.clock.now() - outage.opened).total_seconds()
+            if outage.state in FINAL and outage.state is not CaptureState.UNKNOWN and age_s > TOO_OLD_S:
+                # Its snapshot is settled, and nobody was here to see when it ended.
+                self._desk.resume(outage)
+                self._desk.close(outage.id, self.clock.now())
+                continue
             earlier = self._left_open.get(key)
             self._desk.resume(outage)
             if earlier is not None:

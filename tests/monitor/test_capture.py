@@ -38,6 +38,13 @@ def test_one_that_is_running_is_waited_for() -> None:
     assert looked(progress, FOUND)[1].state is CaptureState.DONE
 
 
+def test_after_somebody_elses_snapshot_the_vm_gets_time_to_come_back() -> None:
+    progress, _ = looked(begin(CaptureState.INTENT)[0], RUNNING)
+    progress, step = looked(progress, ABSENT)
+    assert (step.do, step.after_s) == (Do.LOOK, capture.AFTERMATH_S)
+    assert looked(progress, ABSENT)[1].do is Do.ASK
+
+
 def test_after_a_crash_absent_has_to_be_seen_twice() -> None:
     progress, _ = begin(CaptureState.SENT)
     progress, step = looked(progress, ABSENT)

@@ -16,7 +16,7 @@ import pytest
 
 from hvconsole.events import MonitorChanged
 from hvconsole.model import ObjectId, Vm
-from hvconsole.monitor import station
+from hvconsole.monitor import situation, station
 from hvconsole.monitor.icmp import IcmpEngine
 from hvconsole.monitor.servers import MemoryOfThisRun
 from hvconsole.monitor.status import MonitorSettings, MonitorState, RoundResult
@@ -108,8 +108,7 @@ def test_twenty_cut_cables_twenty_snapshots_in_time_and_no_other(
 def test_mended_and_cut_again_is_another_outage(
     stage: Stage, cables: Cables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A snapshot's aftermath is as long as re-arming takes at the real pace; at this one it is far longer.
-    monkeypatch.setattr("hvconsole.monitor.watcher.AFTERMATH_S", 0.0)
+    monkeypatch.setattr(situation, "AFTERMATH_S", 0.0)
     watch(stage, cables, {"web": cables.addresses[0], "db": cables.v6_addresses[1]})
     for count in (1, 2):
         cables.cut(0)

@@ -126,6 +126,13 @@ def test_a_snapshots_aftermath_lasts_a_while() -> None:
     assert holds(seen, 160.0 + situation.AFTERMATH_S) == frozenset()
 
 
+def test_a_quick_snapshot_is_seen_by_its_result() -> None:
+    seen = follow(Situation(), vm("web", snapshots=(snapshot(1),)), 100.0)
+    assert holds(seen, 100.0) == frozenset()
+    assert holds(follow(seen, vm("web", snapshots=(snapshot(1), snapshot(2))), 105.0), 106.0) == {Hold.SNAPSHOTTING}
+    assert holds(follow(seen, vm("web"), 105.0), 106.0) == {Hold.SNAPSHOTTING}, "removing one stuns, too"
+
+
 def test_a_move_to_another_host_was_a_migration() -> None:
     seen = follow(Situation(), vm("web", host_id=ObjectId("h1")), 100.0)
     seen = follow(seen, vm("web", host_id=ObjectId("h2")), 105.0)

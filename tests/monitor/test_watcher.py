@@ -28,7 +28,6 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hvconsole.monitor.capture.SETTLE_S", 0.05)
     monkeypatch.setattr("hvconsole.monitor.capture.RUNNING_S", 0.05)
     monkeypatch.setattr("hvconsole.monitor.capture.RETRY_S", (0.05, 0.05))
-    monkeypatch.setattr("hvconsole.monitor.watcher.AFTERMATH_S", 0.0)
     monkeypatch.setattr(situation, "AFTERMATH_S", 0.0)
 
 
@@ -464,6 +463,45 @@ def test_a_new_address_is_learnt_and_a_vanished_one_still_pinged(stage: Stage) -
     assert status is not None
     assert status.addresses == ("10.9.9.9", "10.20.4.99")
     assert status.state is MonitorState.LEARNING
+
+
+def test_a_vm_that_turns_out_to_have_been_shut_down_gets_no_snapshot(stage: Stage) -> None:
+    stage.start(*[vm(name, f"10.20.5.{n}") for n, name in enumerate(("a", "b", "c", "d"))])
+    for n, name in enumerate(("a", "b", "c", "d")):
+        watched(stage, name, f"10.20.5.{n}")
+    stage.server.hypervisor.hang.clear()
+    for n in range(4):
+        feed(stage, LOST, address=f"10.20.5.{n}")
+        stage.until(lambda n=n: asked(stage) == min(3, n + 1), "the requests")
+    # "d" waits for its turn; meanwhile it is seen that it was shut down from within.
+    stage.server.change(ObjectId("d"), power=PowerState.HALTED)
+    stage.server.hypervisor.hang.set()
+    stage.until(lambda: "held" in stage.what(), "the hold")
+    assert asked(stage) == 3
+
+
+def test_somebody_elses_snapshot_that_nobody_knew_of_is_waited_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hvconsole.monitor.capture.AFTERMATH_S", 0.2)
+    stage.start(vm("web", WEB))
+    watched(stage)
+    stage.server.hypervisor.running.add("web")
+    feed(stage, LOST)
+    stage.until(lambda: stage.server.hypervisor.looks >= 2, "looks")
+    feed(stage, OK, OK)
+    stage.until(lambda: state(stage) is MonitorState.UP)
+    stage.server.hypervisor.running.clear()
+    stage.until(lambda: "held" in stage.what(), "the hold")
+    assert asked(stage) == 0
+
+
+def test_an_outage_of_long_ago_is_closed_and_not_gone_on_with(stage: Stage) -> None:
+    left_open(stage, CaptureState.DONE, age_s=86_400)
+    stage.memory.set_ticked(SERVER, ObjectId("web"), True)
+    stage.start(vm("web", WEB))
+    stage.until(lambda: not stage.journal.open_outages(), "the outage to be closed")
+    stage.until(lambda: state(stage) is MonitorState.LEARNING)
 
 
 def test_no_address_is_said(stage: Stage) -> None:
