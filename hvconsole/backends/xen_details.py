@@ -13,7 +13,7 @@ from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.clock import Clock
-from hvconsole.errors import BadPowerState, BadReply, NotFound
+from hvconsole.errors import BadPowerState, BadReply, NotFound, OperationError
 from hvconsole.model import ConsoleAddress, ObjectId, ServerEvent, VmDetails
 
 MAX_EVENTS = 500
@@ -100,6 +100,18 @@ class Details:
                 raise BadPowerState("The VM has a console only while it runs.")
             raise NotFound("The VM has no console.")
         return best
+
+    def start_of(self, host: str, seconds: int) -> int:
+        """``seconds`` ago by the host's own clock, since 1970; relative (negative) if it doesn't tell the time."""
+        if host:
+            try:
+                answer = self._session.call("host.get_servertime", host)
+                now = f.date({"now": answer}, "now")
+                if now is not None:
+                    return int(now.timestamp()) - seconds
+            except OperationError:
+                pass
+        return -seconds
 
     def whereabouts(self, vm_or_host: ObjectId) -> tuple[str, str, str]:
         """(kind, uuid, reference of the host concerned or "") of a VM or host, for HTTP requests."""

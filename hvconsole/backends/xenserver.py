@@ -164,7 +164,8 @@ class XenServer(Hypervisor):
 
     def metrics(self, object_id: ObjectId, seconds: int = 600) -> Metrics:
         kind, uuid, host = self._details.whereabouts(object_id)
-        query = {"start": str(-max(5, seconds)), "interval": "5" if seconds <= 600 else "60", "cf": "AVERAGE"}
+        start = self._details.start_of(host, max(5, seconds))
+        query = {"start": str(start), "interval": "5" if seconds <= 600 else "60", "cf": "AVERAGE"}
         if kind == "host":
             query["host"] = "true"
         else:
