@@ -43,6 +43,8 @@ class ScrollArea:
         self.body = ttk.Frame(self.canvas, style="Surface.TFrame")
         self._window = self.canvas.create_window(0, 0, anchor="nw", window=self.body)
         self.body.bind("<Configure>", self._resized)
+        # a body that became shorter than it is scrolled is not resized but unmapped
+        self.body.bind("<Unmap>", self._resized)
         self.canvas.bind("<Configure>", self._resized)
         self.frame.bind("<Enter>", lambda _event: self._wheel(True))
         self.frame.bind("<Leave>", lambda _event: self._wheel(False))

@@ -70,9 +70,9 @@ def wording(question: Question, operation: Operation, subjects: Sequence[Subject
 
 
 def _emergency_address(subject: Subject) -> str:
-    inventory = subject.connection.inventory
-    if inventory is not None and inventory.emergency is not None and inventory.emergency.host_address:
-        return safe_text(inventory.emergency.host_address, 80)
+    emergency = subject.connection.emergency
+    if emergency is not None and emergency.host_address:
+        return safe_text(emergency.host_address, 80)
     return safe_text(subject.connection.addresses[0], 80) if subject.connection.addresses else ""
 
 

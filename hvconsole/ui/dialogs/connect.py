@@ -14,8 +14,8 @@ from hvconsole.backends.base import Hypervisor, Secret, Step, Target, Trust
 from hvconsole.clock import Clock
 from hvconsole.credentials import NO_KEYRING, Credentials
 from hvconsole.doctor import examine
-from hvconsole.errors import CertificateError, HostIsSlave, HvError, InvalidInput
-from hvconsole.model import ServerId
+from hvconsole.errors import CertificateError, EmergencyMode, HostIsSlave, HvError, InvalidInput, Unreachable
+from hvconsole.model import Emergency, Inventory, ServerId
 from hvconsole.profiles import (
     Address,
     ServerProfile,
@@ -29,7 +29,9 @@ from hvconsole.ui.asking import Asker
 from hvconsole.ui.dialogs.checking import Steps
 from hvconsole.ui.dialogs.fields import Choice, Tick
 from hvconsole.ui.dialogs.form import FormDialog
+from hvconsole.ui.dialogs.server import emergency_text
 from hvconsole.ui.interfaces import Shell
+from hvconsole.ui.members import Member, members
 
 CHECK = "Check connection"
 PLATFORMS = (
@@ -44,6 +46,9 @@ ADDRESS_HINTS = {
 }
 SCHEMES = (("https", "HTTPS (port 5986)"), ("http", "HTTP, every message sealed (port 5985)"))
 AUTHS = (("ntlm", "NTLM"), ("kerberos", "Kerberos"), ("credssp", "CredSSP"), ("certificate", "Client certificate"))
+
+EMERGENCY_ANSWER_S = 15.0
+"""How long a host may take to say whether it is in emergency mode."""
 
 Opener = Callable[[Target, Secret, Trust, Clock], Hypervisor]
 
@@ -117,9 +122,11 @@ def is_member(profile: ServerProfile, address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """Logging in worked. ``keyring_trouble``: why the password could not be put into the keyring, or empty."""
+    """Logging in worked. ``keyring_trouble``: why the password could not be put into the keyring, or empty.
+    ``emergency``: how the host of an emergency login stands."""
 
     keyring_trouble: str = ""
+    emergency: Emergency | None = None
 
 
 def log_in(
@@ -127,7 +134,15 @@ def log_in(
 ) -> LoggedIn:
     """Log in and out, then keep the password as the profile says. Worker thread; raises ``ConnectError``."""
     hypervisor = opener(profile.target(), secret, trust, clock)
-    hypervisor.close()
+    emergency = None
+    try:
+        if profile.options.get("emergency"):
+            told = hypervisor.watch(EMERGENCY_ANSWER_S)
+            emergency = told.emergency if told is not None else None
+    finally:
+        hypervisor.close()
+    if emergency is not None and not emergency.in_emergency_mode:
+        return LoggedIn(emergency=emergency)
     trouble = ""
     try:
         if profile.remember_password:
@@ -137,7 +152,12 @@ def log_in(
     except HvError as exc:
         trouble = exc.user_text
     credentials.remember(profile.id, secret)
-    return LoggedIn(trouble)
+    return LoggedIn(trouble, emergency)
+
+
+def locally(profile: ServerProfile, at: Address) -> ServerProfile:
+    """The same server for one emergency login at ``at``; never saved."""
+    return replace(profile, addresses=(at,), options={**profile.options, "emergency": "yes"})
 
 
 def _tell(steps: Iterator[Step], told: Callable[[Step], None]) -> Step | None:
@@ -160,6 +180,7 @@ class ConnectDialog(FormDialog):
         server_id: ServerId | None = None,
         error: HvError | None = None,
         *,
+        emergency_at: Address | None = None,
         opener: Opener = open_hypervisor,
     ) -> None:
         services = shell.services
@@ -170,6 +191,9 @@ class ConnectDialog(FormDialog):
         self._opener = opener
         self._asker = Asker(shell.dispatcher)
         self._keyring: str | None = None
+        self._inventory: Inventory | None = connection.inventory if connection is not None else None
+        self._members: tuple[Member, ...] = ()
+        self._answered: EmergencyMode | None = error if isinstance(error, EmergencyMode) else None
         name = safe_text(self._before.name, 60) if self._before is not None else ""
         super().__init__(
             shell,
@@ -184,6 +208,8 @@ class ConnectDialog(FormDialog):
         self._fill(self._before)
         if error is not None:
             self.fail(safe_lines(error.user_text, 600), safe_text(error.detail, 400))
+        if emergency_at is not None or self._answered is not None:
+            self._offer_emergency(emergency_at)
         self._asker.run("keyring", services.credentials.keyring_name, self._keyring_known)
 
     # ---- fields --------------------------------------------------------------------------------------------
@@ -205,12 +231,14 @@ class ConnectDialog(FormDialog):
         self.scheme.widget.bind("<<ComboboxSelected>>", lambda _event: self._scheme_chosen())
         self.name = self.text_field("Name", check=lambda text: unsendable(text))
         self.name.set_hint("What hvconsole calls it; empty = its address.")
-        self.remember: Tick = self.tick_field("Remember the password")
+        self.remember: Tick = self.tick_field("Remember the password", hint="Looking for a safe keyring…")
         self.at_start = self.tick_field("Connect when hvconsole starts", True)
         self.emergency = self.tick_field(
-            "Emergency login to this host alone",
+            "Emergency login to one host alone, this once",
             hint="For a pool member whose master is dead: shows what still works and offers the recoveries.",
         )
+        self.emergency.widget.configure(command=self._emergency_ticked)
+        self.member = self.choice_field("Emergency login to", ())
         self.focus_first(self.address.entry)
 
     def _fill(self, profile: ServerProfile | None) -> None:
@@ -230,7 +258,6 @@ class ConnectDialog(FormDialog):
             self.at_start.set(profile.connect_at_start)
             self.scheme.set(profile.options.get("scheme", "https"))
             self.auth.set(profile.options.get("auth", "ntlm"))
-            self.emergency.set(profile.options.get("emergency") == "yes")
             self.focus_first(self.password.entry)
             if self.shell.services.credentials.remembered(profile.id) is not None:
                 self.password.set_hint("Leave it empty to use the password that is known.")
@@ -258,8 +285,38 @@ class ConnectDialog(FormDialog):
         self.show_row(self.scheme, platform == "hyperv")
         self.show_row(self.auth, platform == "hyperv")
         self.show_row(self.emergency, platform == "xenserver")
+        self._show_members()
         self.address.set_hint(ADDRESS_HINTS[platform])
         self.port.set_hint(f"Empty = {default_port(platform, self._options())}.")
+
+    # ---- emergency login -----------------------------------------------------------------------------------
+
+    def _emergency_ticked(self) -> None:
+        self._show_members()
+        self.refresh()
+
+    def _show_members(self) -> None:
+        """The members that are known of this pool, while the login is to be one of an emergency."""
+        before = self._before
+        self._members = members(before, self._inventory, self._answered) if before is not None else ()
+        typed = [("", "The address above")]
+        self.member.fill([*((m.address[0], f"Emergency login to {m.text}") for m in self._members), *typed])
+        wanted = self.platform.get() == "xenserver" and self.emergency.get()
+        self.show_row(self.member, wanted and bool(self._members))
+
+    def _offer_emergency(self, at: Address | None) -> None:
+        self.emergency.set(True)
+        self._show_members()
+        if self._members:
+            self.member.set(at[0] if at is not None else self._members[0].address[0])
+        self.refresh()
+
+    def emergency_at(self, profile: ServerProfile) -> Address | None:
+        """Where an emergency login is wanted: the member that is chosen, or the address as typed. None = none is."""
+        if profile.platform != "xenserver" or not self.emergency.get():
+            return None
+        chosen = self.member.get() if self._members else ""
+        return next((m.address for m in self._members if m.address[0] == chosen), profile.addresses[0])
 
     def _keyring_known(self, answer: str | HvError) -> None:
         if self.closed:
@@ -282,8 +339,6 @@ class ConnectDialog(FormDialog):
         }
         if platform == "hyperv":
             return {**kept, "scheme": self.scheme.get(), "auth": self.auth.get()}
-        if platform == "xenserver" and self.emergency.get():
-            return {**kept, "emergency": "yes"}
         return kept
 
     def _check_address(self, text: str) -> str | None:
@@ -334,47 +389,76 @@ class ConnectDialog(FormDialog):
             self.fail(exc.user_text)
             return False
         secret = self.secret() or Secret(password="")
+        at = self.emergency_at(profile)
         if name == CHECK:
-            self._check(profile, secret)
+            self._check(locally(profile, at) if at is not None else profile, secret)
         else:
-            self._log_in(profile, secret)
+            self._log_in(profile, secret, at)
         return False
 
-    def _log_in(self, profile: ServerProfile, secret: Secret) -> None:
+    def _log_in(self, profile: ServerProfile, secret: Secret, at: Address | None = None) -> None:
         services, opener = self.shell.services, self._opener
         self.fail("")
         self._steps.clear()
         self._steps.say("Logging in…")
         self._asker.run(
             "login",
-            lambda: log_in(profile, secret, services.pins, services.clock, services.credentials, opener),
-            lambda answer: self._logged_in(profile, secret, answer),
+            lambda: log_in(
+                locally(profile, at) if at is not None else profile,
+                secret, services.pins, services.clock, services.credentials, opener,
+            ),
+            lambda answer: self._logged_in(profile, secret, at, answer),
         )
         self.refresh()
 
-    def _logged_in(self, profile: ServerProfile, secret: Secret, answer: LoggedIn | HvError) -> None:
+    def _logged_in(
+        self, profile: ServerProfile, secret: Secret, at: Address | None, answer: LoggedIn | HvError
+    ) -> None:
         if self.closed:
             return
         self._steps.clear()
         self.refresh()
         if isinstance(answer, CertificateError):
             if self.shell.dialogs.certificate(profile.name, answer):
-                self._pin_and(answer, lambda: self._log_in(profile, secret))
+                self._pin_and(answer, lambda: self._log_in(profile, secret, at))
             return
         if isinstance(answer, HostIsSlave):
             self._ask_for_master(profile, secret, answer)
             return
         if isinstance(answer, HvError):
-            self.fail(safe_lines(answer.user_text, 600), safe_text(answer.detail, 400))
-            self.password.entry.focus_set()
-            self.password.entry.selection_range(0, "end")
+            self._refused(answer)
             return
-        services = self.shell.services
-        services.settings.save_server(profile)
-        services.connections.add(profile, secret)
+        if answer.emergency is not None and not answer.emergency.in_emergency_mode:
+            self.emergency.set(False)
+            self._emergency_ticked()
+            self.fail(emergency_text(answer.emergency))
+            return
+        self._keep(profile, secret, at)
         self._end(self.verb)
         if answer.keyring_trouble:
             self.shell.dialogs.message("Password not saved", answer.keyring_trouble)
+
+    def _refused(self, error: HvError) -> None:
+        hint = ""
+        if isinstance(error, EmergencyMode):
+            self._answered = error
+            self._offer_emergency(None)
+        elif isinstance(error, Unreachable) and self._members and not self.emergency.get():
+            hint = " If the pool's master is dead, tick “Emergency login” to log in to another of its members."
+        self.fail(safe_lines(error.user_text, 600) + hint, safe_text(error.detail, 400))
+        self.password.entry.focus_set()
+        self.password.entry.selection_range(0, "end")
+
+    def _keep(self, profile: ServerProfile, secret: Secret, at: Address | None) -> None:
+        """Save the server and connect. What was known of it stays in the tree until its inventory arrives."""
+        services = self.shell.services
+        before = services.connections.get(profile.id)
+        services.settings.save_server(profile)
+        cached = before.inventory if before is not None else None
+        if at is None:
+            services.connections.add(profile, secret, cached=cached)
+        else:
+            services.connections.add(profile, cached=cached).connect(secret, emergency_at=at)
 
     def _pin_and(self, error: CertificateError, then: Callable[[], None]) -> None:
         if error.presented is None:
@@ -387,7 +471,7 @@ class ConnectDialog(FormDialog):
         then()
 
     def _ask_for_master(self, profile: ServerProfile, secret: Secret, error: HostIsSlave) -> None:
-        question = MasterDialog(self.shell, profile, error)
+        question = MasterDialog(self.shell, profile, error, seen=self._seen(profile, error.master_address))
         if question.run() is None:
             self.fail(safe_lines(error.user_text, 400))
             return
@@ -398,6 +482,12 @@ class ConnectDialog(FormDialog):
             return
         self.address.set(moved.address_text)
         self._log_in(moved, secret)
+
+    def _seen(self, profile: ServerProfile, address: str) -> bool:
+        """Whether hvconsole has met this host: as a member of the pool, a saved server, or by its certificate."""
+        saved = {host for known in self._saved.values() for host, _port in known.addresses}
+        pinned = self.shell.services.pins.pinned(address, profile.addresses[0][1]) is not None
+        return pinned or address in saved or is_member(profile, address)
 
     def _check(self, profile: ServerProfile, secret: Secret) -> None:
         services, opener = self.shell.services, self._opener
@@ -431,15 +521,16 @@ class ConnectDialog(FormDialog):
 class MasterDialog(FormDialog):
     """The address belongs to a pool member: connect to the master that it names?"""
 
-    def __init__(self, shell: Shell, profile: ServerProfile, error: HostIsSlave) -> None:
+    def __init__(self, shell: Shell, profile: ServerProfile, error: HostIsSlave, *, seen: bool = False) -> None:
         master = safe_text(error.master_address, 80)
-        known = is_member(profile, error.master_address)
+        member = is_member(profile, error.master_address)
+        known = " That host was a member of this pool before." if member else " hvconsole has seen that host before."
         super().__init__(
             shell,
             "Pool member",
             f"{safe_text(profile.addresses[0][0], 80)} is a member of a pool",
             f"It says that the pool's master is {master}."
-            + (" That host was a member of this pool before." if known else " hvconsole hasn't seen that host before.")
+            + (known if seen or member else " hvconsole hasn't seen that host before.")
             + " Your password will be sent there after its certificate was checked.",
             verb=f"Connect to {safe_text(error.master_address, 40)}",
             icon="circle-help",

@@ -70,17 +70,26 @@ def emergency_text(emergency: Emergency) -> str:
     """What the emergency is, in words."""
     host = safe_text(emergency.host_address, 80)
     if not emergency.in_emergency_mode:
-        return f"{host} is not in emergency mode: its master answers, so log in to the master instead."
+        return f"{host} isn't in emergency mode.{master_text(emergency)}"
     cause = f" ({safe_text(emergency.cause, 160)})" if emergency.cause else ""
     return f"{host} has lost its pool's master{cause}."
+
+
+def master_text(emergency: Emergency) -> str:
+    """Where the master of a host is that is not in emergency mode, as a sentence with a space before it."""
+    master = safe_text(emergency.master_address, 80)
+    if not master:
+        return " Log in to its pool as usual."
+    if emergency.master_address == emergency.host_address:
+        return " It is its pool's master: log in to it as usual."
+    return f" Its pool's master is {master}: log in there as usual."
 
 
 class PointToMasterDialog(FormDialog):
     """Which address the host shall take for its master; the address is typed, and typed again."""
 
     def __init__(self, shell: Shell, operation: Operation, subject: Subject) -> None:
-        inventory = subject.connection.inventory
-        emergency = inventory.emergency if inventory is not None else None
+        emergency = subject.connection.emergency
         super().__init__(
             shell,
             operation.label,

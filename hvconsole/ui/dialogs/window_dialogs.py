@@ -112,9 +112,15 @@ class WindowDialogs:
         """Something to know."""
         MessageDialog(self._shell, title, text, detail).run()
 
-    def connect(self, server_id: ServerId | None = None, error: HvError | None = None) -> None:
+    def connect(
+        self,
+        server_id: ServerId | None = None,
+        error: HvError | None = None,
+        *,
+        emergency_at: tuple[str, int] | None = None,
+    ) -> None:
         """Connect to a new server, or edit and retry a known one."""
-        ConnectDialog(self._shell, server_id, error).run()
+        ConnectDialog(self._shell, server_id, error, emergency_at=emergency_at).run()
 
     def certificate(self, name: str, error: CertificateError) -> bool:
         """First use: ask. Changed: show old beside new. True if the user accepts (the caller pins).

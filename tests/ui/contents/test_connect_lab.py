@@ -46,6 +46,7 @@ def filled(shell: StageShell, server: DemoServer, until: Until) -> ConnectDialog
     dialog = ConnectDialog(shell)
     dialog.open()
     until(lambda: bool(dialog.top.winfo_viewable()))
+    until(lambda: not dialog._asker.waiting("keyring"), "the keyring's answer")
     profile = server.profile
     dialog.platform.set(profile.platform)
     dialog._platform_chosen()
