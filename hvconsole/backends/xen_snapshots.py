@@ -9,6 +9,7 @@ from typing import Any
 
 from hvconsole.backends import xen_fields as f
 from hvconsole.backends.base import SnapshotSearch, TaskContext
+from hvconsole.backends.wire_calls import READ
 from hvconsole.backends.xen_build import build_snapshot
 from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_rows import vm_row
@@ -148,7 +149,7 @@ class Snapshots:
         if _TAKING & set(current.values()):
             return True
         try:
-            tasks = self._session.call("task.get_all_records")
+            tasks = self._session.call("task.get_all_records", limits=READ)
         except HvError:
             log.debug("tasks can't be listed", exc_info=True)
             return False

@@ -1,0 +1,215 @@
+"""A day with a pool of the lab: what is particular to XenServer and not in the contract."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hvconsole.backends.base import Capability, CreateVm, Secret, TaskContext
+from hvconsole.backends.xenserver import XenServer
+from hvconsole.errors import AuthError, HvError, InvalidInput, NotSupported, Refused
+from hvconsole.lab import Lab
+from hvconsole.lab.faults import Effect, FaultRule
+from hvconsole.model import Inventory, ObjectId, PowerState, Verb, Vm, VmKind
+
+from .test_xen_emergency import Rescuer
+
+
+class PoolView:
+    """Somebody who is logged in and watches."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.rescuer = Rescuer(lab)
+        hv = self.rescuer.log_in(0, emergency=False)
+        assert isinstance(hv, XenServer)
+        self.hv = hv
+        first = hv.watch(10)
+        assert first is not None
+        self.inventory: Inventory = first
+
+    def vm(self, name: str) -> Vm:
+        return next(vm for vm in self.inventory.vms.values() if vm.name == name)
+
+    def until(self, vm_id: ObjectId, done: object) -> Vm:
+        deadline = time.monotonic() + 15
+        while True:
+            vm = self.inventory.vms.get(vm_id)
+            if vm is not None and done(vm):  # type: ignore[operator]
+                return vm
+            assert time.monotonic() < deadline
+            self.inventory = self.hv.watch(0.5) or self.inventory
+
+
+@pytest.fixture
+def pool(lab: Lab) -> Iterator[PoolView]:
+    view = PoolView(lab)
+    yield view
+    for hv in view.rescuer.opened:
+        hv.close()
+
+
+def test_password_of_the_pool(pool: PoolView) -> None:
+    ctx = TaskContext()
+    old = Secret(password=pool.rescuer.server.password)
+    with pytest.raises(AuthError):
+        pool.hv.change_password(Secret(password="wrong"), Secret(password="new"), ctx)
+    with pytest.raises(InvalidInput):
+        pool.hv.change_password(old, Secret(password=""), ctx)
+    pool.hv.change_password(old, Secret(password="new-one"), ctx)
+    with pytest.raises(AuthError):
+        pool.rescuer.log_in(0, emergency=False)
+    # the session goes on, and renews itself with the new password
+    pool.lab.site_servers[0].pool.sessions.expire_all()  # type: ignore[attr-defined]
+    assert pool.hv.details(pool.vm("web-02").id)
+
+
+def test_quiesced_snapshots_are_gone_from_8_1(pool: PoolView) -> None:
+    assert Capability.SNAPSHOT_QUIESCE not in pool.hv.capabilities
+    with pytest.raises(NotSupported):
+        pool.hv.snapshot(pool.vm("web-02").id, "q", "", TaskContext(), quiesce=True)
+
+
+def test_snapshot_without_a_description_does_not_inherit_the_vms(pool: PoolView) -> None:
+    vm = pool.vm("web-02")
+    pool.hv.rename(vm.id, vm.name, TaskContext(), description="of the VM")
+    assert pool.hv.snapshot(vm.id, "s", "", TaskContext()).description == ""
+
+
+def test_subtree_of_snapshots_is_deleted_with_its_disks(pool: PoolView) -> None:
+    vm = pool.vm("erp-test")
+    with pool.lab.world.lock:
+        before = set(pool.lab.world.disks)
+    ctx = TaskContext()
+    first = pool.hv.snapshot(vm.id, "first", "", ctx)
+    second = pool.hv.snapshot(vm.id, "second", "", ctx)
+    third = pool.hv.snapshot(vm.id, "third", "", ctx, memory=False)
+    pool.until(vm.id, lambda seen: len(seen.snapshots) == 3)
+    pool.hv.delete_snapshot(vm.id, second.id, ctx, children=True)
+    seen = pool.until(vm.id, lambda seen: len(seen.snapshots) == 1)
+    assert [s.id for s in seen.snapshots] == [first.id]
+    assert third.id not in {s.id for s in seen.snapshots}
+    pool.hv.delete_snapshot(vm.id, first.id, ctx)
+    with pool.lab.world.lock:
+        assert set(pool.lab.world.disks) == before
+
+
+def test_half_made_vm_is_removed(pool: PoolView) -> None:
+    template = next(vm for vm in pool.inventory.vms.values() if vm.kind is VmKind.DEFAULT_TEMPLATE)
+    pool.lab.world.faults.add(FaultRule(method="*VM.provision", effect=Effect.FAULT, code="SR_BACKEND_FAILURE_44"))
+    with pool.lab.world.lock:
+        before = set(pool.lab.world.vms), set(pool.lab.world.disks)
+    with pytest.raises(HvError):
+        pool.hv.create_vm(CreateVm(name="half", template_id=template.id), TaskContext())
+    with pool.lab.world.lock:
+        assert (set(pool.lab.world.vms), set(pool.lab.world.disks)) == before
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        CreateVm(name="x"),
+        CreateVm(name="", template_id=ObjectId("t")),
+        CreateVm(name="a\x00", template_id=ObjectId("t")),
+        CreateVm(name="x", template_id=ObjectId("t"), vcpus=0),
+        CreateVm(name="x", template_id=ObjectId("t"), memory_bytes=1),
+        CreateVm(name="x", template_id=ObjectId("t"), generation=2),
+        CreateVm(name="x", template_id=ObjectId("t"), guest_os="debian"),
+    ],
+)
+def test_what_cannot_be_created_is_refused_before_anything_is_sent(pool: PoolView, spec: CreateVm) -> None:
+    with pytest.raises(InvalidInput):
+        pool.hv.create_vm(spec, TaskContext())
+
+
+def test_created_with_disk_cd_and_place(pool: PoolView) -> None:
+    template = next(vm for vm in pool.inventory.vms.values() if vm.kind is VmKind.DEFAULT_TEMPLATE)
+    storage = next(s for s in pool.inventory.storages.values() if s.shared and not s.holds_iso)
+    iso, _label = pool.hv.creation_choices().isos[0]
+    host_id = sorted(pool.inventory.hosts)[0]
+    made = pool.hv.create_vm(
+        CreateVm(
+            name="full",
+            template_id=template.id,
+            disk_bytes=5 << 30,
+            storage_id=storage.id,
+            host_id=host_id,
+            iso=iso,
+        ),
+        TaskContext(),
+    )
+    vm = pool.until(made, lambda seen: len(seen.disks) >= 2)
+    disks = [disk for disk in vm.disks if not disk.is_cd]
+    assert [(disk.size_bytes, disk.storage_id) for disk in disks] == [(5 << 30, storage.id)]
+    assert [disk.id for disk in vm.disks if disk.is_cd] == [iso]
+    assert vm.home_id == host_id
+    assert vm.power is PowerState.HALTED
+
+
+def test_maintenance_that_cannot_move_every_vm_names_them_and_changes_nothing(pool: PoolView) -> None:
+    host = next(host for host in pool.inventory.hosts.values() if not host.is_master)
+    pool.lab.world.faults.add(
+        FaultRule(method="*host.evacuate", effect=Effect.FAULT, code="CANNOT_EVACUATE_HOST", params=("VM_REQUIRES_SR",))
+    )
+    with pytest.raises(Refused):
+        pool.hv.enter_maintenance(host.id, TaskContext())
+    with pool.lab.world.lock:
+        assert pool.lab.world.hosts[host.id].enabled
+
+
+def test_names_of_a_hundred_thousand_characters(pool: PoolView) -> None:
+    vm = pool.vm("web-02")
+    name = "漢" * 100_000
+    pool.hv.rename(vm.id, name, TaskContext())
+    assert pool.until(vm.id, lambda seen: len(seen.name) == 100_000).name == name
+
+
+def test_two_stations_at_once_one_is_told_to_wait(pool: PoolView) -> None:
+    vm = pool.vm("web-02")
+    pool.lab.world.timing.suspend = 1.0
+    other = pool.rescuer.log_in(0, emergency=False)
+    other.watch(10)
+    suspending = threading.Thread(target=lambda: pool.hv.suspend(vm.id, TaskContext()))
+    suspending.start()
+    pool.until(vm.id, lambda seen: seen.operations)
+    busy = pool.inventory.vms[vm.id]
+    assert "in progress" in busy.refusals[Verb.SNAPSHOT]
+    with pytest.raises(HvError):
+        other.reboot(vm.id, TaskContext())
+    suspending.join(15)
+    pool.until(vm.id, lambda seen: seen.power is PowerState.SUSPENDED)
+
+
+def test_forty_snapshots_from_eight_threads(pool: PoolView) -> None:
+    vms = [vm for vm in pool.inventory.vms.values() if vm.kind is VmKind.VM and vm.power is PowerState.RUNNING][:24]
+    pool.lab.world.timing.snapshot = 0.2
+    errors: list[BaseException] = []
+    queue = list(vms)
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                if not queue:
+                    return
+                vm = queue.pop()
+            try:
+                search = pool.hv.find_snapshots(vm.id, "storm")
+                assert not search.found
+                assert not search.running
+                pool.hv.snapshot(vm.id, "storm", "", TaskContext())
+            except (HvError, AssertionError) as exc:
+                errors.append(exc)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    with pool.lab.world.lock:
+        taken = [s.vm_id for s in pool.lab.world.snapshots.values() if s.name == "storm"]
+    assert sorted(taken) == sorted(vm.id for vm in vms)
