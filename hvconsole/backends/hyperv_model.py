@@ -62,6 +62,7 @@ LEGAL: Mapping[Verb, tuple[PowerState, ...]] = {
 """Verb → states in which Hyper-V takes it; verbs that are absent work in all."""
 
 _CHANGES = (*LEGAL, Verb.SNAPSHOT, Verb.REVERT, Verb.DELETE_SNAPSHOT, Verb.EXPORT, Verb.MIGRATE, Verb.RENAME)
+_SERVICES = {1: "up to date", 2: "of another version than the host's"}
 _BOOTING_S = 180.0
 _SAME_START_S = 10.0
 
@@ -165,6 +166,7 @@ def build_vm(facts: VmFacts) -> Vm:
         disks=_disks(hardware),
         os=guest.os or None,
         tools=tools,
+        tools_text=_SERVICES.get(guest.services or 0, "") if tools is ToolsState.RUNNING else "",
         vcpus=hardware.vcpus or guest.vcpus or None,
         memory_bytes=memory_mb * MIB if memory_mb else None,
         started=facts.started if running else None,

@@ -21,7 +21,6 @@ from hvconsole.backends.hyperv_facts import GuestFact, HardwareFact, SettingsFac
 from hvconsole.backends.hyperv_model import HostFacts, VmFacts
 from hvconsole.backends.hyperv_read import Reader
 from hvconsole.backends.wsman_envelope import CIMV2, V2
-from hvconsole.backends.wsman_faults import FaultError
 from hvconsole.backends.wsman_reply import Record
 from hvconsole.clock import Clock
 from hvconsole.errors import InvalidInput, NotFound, NotSupported, Refused, SessionLost
@@ -48,6 +47,9 @@ FEW_UNKNOWN = 60
 """So many VMs' hardware is read within the round that finds them; more of them in the next."""
 SAMPLES = 720
 HOST = "host"
+
+_REFUSED = (Refused, NotSupported, InvalidInput, NotFound)
+"""A question that is too large for the host, or that it does not understand."""
 
 Sample = tuple[dt.datetime, int | None, int | None]
 """(when, processor load in percent, memory in MiB)."""
@@ -228,10 +230,9 @@ class Poller:
             try:
                 self._take(self._reader.summaries(), whole=True)
                 return
-            except (FaultError, Refused, NotSupported, InvalidInput, NotFound) as exc:
+            except _REFUSED as exc:
                 log.info("the summary of all VMs isn't to be had at once: %s", exc.detail)
-                large = isinstance(exc, FaultError) and exc.fault.too_large
-                self._at_once = max(1, len(self._settings) // 2) if large else 0
+                self._at_once = len(self._settings) // 2
         self._take(self._reader.systems(), whole=True)
         if piecewise and not self._first:
             self._read_piece()
@@ -250,10 +251,9 @@ class Poller:
             return
         try:
             self._take(self._reader.summaries(unread[: self._at_once]), whole=False)
-        except FaultError as exc:
-            if not exc.fault.too_large or self._at_once == 1:
-                raise
-            self._at_once = max(1, self._at_once // 2)
+        except _REFUSED as exc:
+            log.info("no summary of %d VMs: %s", self._at_once, exc.detail)
+            self._at_once //= 2
 
     def _take(self, records: list[Record], *, whole: bool) -> None:
         states: dict[str, StateFact] = {}

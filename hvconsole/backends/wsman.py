@@ -40,8 +40,10 @@ LOGIN = CallLimits(total_s=20, stall_s=10, reply_bytes=1 << 20, elements=20_000)
 READING = CallLimits(total_s=60, stall_s=20, reply_bytes=4 << 20, elements=200_000)
 """One page: an envelope is 500 KiB unless the host's administrator raised it. The host is told to give up earlier."""
 INVOKING = CallLimits(total_s=65, stall_s=65, reply_bytes=4 << 20, elements=200_000)
-MAX_PAGES = 2_000
-"""Most pages of one enumeration; a host that never says that it is done is cut off here."""
+LISTING = CallLimits(total_s=180, stall_s=20, reply_bytes=4 << 20, elements=200_000)
+"""All pages of one enumeration."""
+MAX_PAGES, MAX_LIST_BYTES = 2_000, 64 << 20
+"""Most pages and bytes of one enumeration; a host that never says that it is done is cut off here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class WsmanClient:
 
     def identify(self) -> Identity:
         """Who answers; also the cheapest way to find out whether the login works."""
-        body = self._send(envelope.identify(), None, LOGIN)
+        body, _size = self._send(envelope.identify(), None, LOGIN)
         fault = wsman_faults.read(body)
         if fault is not None:
             raise wsman_faults.translate(fault, "asking who is there")
@@ -198,40 +200,59 @@ class WsmanClient:
         return self._pages(envelope.enumerate_request(uri, wql, with_epr=with_epr), uri)
 
     def _pages(self, request: Request, uri: str) -> list[Record]:
-        doing = "listing objects"
-        page = wsman_reply.read_page(self._read(request, doing))
-        records = page.records
-        pages = 1
+        """All records; a list whose connection was lost in the middle is read once more from its start."""
+        begun = threading.Event()
         try:
-            while page.context:
-                if pages >= MAX_PAGES:
-                    raise BadReply("The host sends a list without end.")
-                context = page.context
-                page = wsman_reply.read_page(self._read(envelope.pull_request(uri, context), doing, repeat=False))
-                pages += 1
-                records.extend(page.records)
+            return self._pages_once(request, uri, begun)
+        except Unreachable:
+            if self.closed or not begun.is_set():
+                raise
+            log.debug("a list of %s broke off; reading it again", self.endpoint.host)
+        return self._pages_once(request, uri, begun)
+
+    def _pages_once(self, request: Request, uri: str, begun: threading.Event) -> list[Record]:
+        doing = "listing objects"
+        records: list[Record] = []
+        context = ""
+        pages = size = 0
+        try:
+            with self._call(LISTING):
+                while pages == 0 or context:
+                    if pages >= MAX_PAGES or size > MAX_LIST_BYTES:
+                        raise BadReply("The host sends a list without end.")
+                    body, length = self._read_sized(
+                        envelope.pull_request(uri, context) if pages else request, doing, READING, repeat=pages == 0)
+                    page = wsman_reply.read_page(body)
+                    records.extend(page.records)
+                    context = page.context
+                    begun.set()
+                    pages += 1
+                    size += length
         except HvError:
             # An enumeration left open counts against this user's quota for a minute.
-            if page.context and not self.closed:
+            if context and not self.closed:
                 with suppress(HvError):
-                    self._read(envelope.release_request(uri, page.context), "releasing a list", LOGIN)
+                    self._read(envelope.release_request(uri, context), "releasing a list", LOGIN)
             raise
         return records
 
-    def _read(self, request: Request, doing: str, limits: CallLimits = READING, *, repeat: bool = True) -> ET.Element:
+    def _read(self, request: Request, doing: str, limits: CallLimits = READING) -> ET.Element:
+        return self._read_sized(request, doing, limits, repeat=True)[0]
+
+    def _read_sized(self, request: Request, doing: str, limits: CallLimits, *, repeat: bool) -> tuple[ET.Element, int]:
         message_id, message = envelope.write(request, self.endpoint.url)
-        body = self._send(message, message_id, limits, repeat=repeat)
+        body, size = self._send(message, message_id, limits, repeat=repeat)
         fault = wsman_faults.read(body)
         if fault is not None:
             error = wsman_faults.translate(fault, doing)
             if isinstance(error, OutcomeUnknown):
                 raise Unreachable(f"The host gave no result in time ({doing}).", fault.text)
             raise error
-        return body
+        return body, size
 
     def _write(self, request: Request, doing: str) -> ET.Element:
         message_id, message = envelope.write(request, self.endpoint.url)
-        body = self._send(message, message_id, INVOKING, write=True)
+        body, _size = self._send(message, message_id, INVOKING, write=True)
         fault = wsman_faults.read(body)
         if fault is not None:
             raise wsman_faults.translate(fault, doing)
@@ -239,7 +260,7 @@ class WsmanClient:
 
     def _send(
         self, message: bytes, message_id: str | None, limits: CallLimits, *, write: bool = False, repeat: bool = True
-    ) -> ET.Element:
+    ) -> tuple[ET.Element, int]:
         if self._trace is not None:
             self._trace.request(message)
         reply = self._exchange(message, limits, write=write, repeat=repeat)
@@ -248,7 +269,7 @@ class WsmanClient:
         try:
             if not reply.body.strip():
                 raise http_error(reply.status, self.endpoint)
-            return wsman_reply.read_body(reply.body, message_id, limits.elements)
+            return wsman_reply.read_body(reply.body, message_id, limits.elements), len(reply.body)
         except BadReply as exc:
             if write:
                 raise OutcomeUnknown("The request was sent, but its answer can't be read. It may have happened.",

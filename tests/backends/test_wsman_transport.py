@@ -296,9 +296,10 @@ class TestConnections:
     def test_a_read_is_repeated_once_when_its_answer_is_lost(self, hosts: HypervLab, scheme: str) -> None:
         client = hosts.client(scheme)
         client.identify()
-        rule = hosts.world.faults.add(FaultRule(method="Enumerate", effect=Effect.DROP_AFTER, max_count=1))
-        assert len(client.query(V2, SYSTEMS)) == 10
-        assert rule.fired == 1
+        for method in ("Enumerate", "Pull"):
+            rule = hosts.world.faults.add(FaultRule(method=method, effect=Effect.DROP_AFTER, max_count=1))
+            assert len(client.query(V2, SYSTEMS)) == 10
+            assert rule.fired == 1
         hosts.world.faults.add(FaultRule(method="Enumerate", effect=Effect.DROP_AFTER))
         with pytest.raises((Unreachable, SessionLost)):
             client.query(V2, SYSTEMS)
@@ -447,6 +448,14 @@ class TestLists:
         client = hosts.client("https")
         assert len(client.instances(V2, "Msvm_ComputerSystem")) == 10
         assert hosts.server.service.statistics.counts["Pull"] >= 3
+
+    def test_a_list_without_end(self, hosts: HypervLab, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("hvconsole.backends.wsman.MAX_LIST_BYTES", 3_000)
+        client = hosts.client("https")
+        hosts.server.service.limits.max_envelope_bytes = 4_000
+        with pytest.raises(BadReply, match="without end"):
+            client.instances(V2, "Msvm_ComputerSystem")
+        assert hosts.server.service.open_enumerations == 0
 
     def test_too_many_operations(self, hosts: HypervLab) -> None:
         hosts.server.service.limits.max_operations = 0
