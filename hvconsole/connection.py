@@ -101,8 +101,12 @@ class Connection:
 
     @property
     def inventory_age_s(self) -> float | None:
-        """Seconds since the server last confirmed the inventory; None if it never did in this run."""
-        return None if self._seen_at is None else max(0.0, self._clock.monotonic() - self._seen_at)
+        """Seconds since the server last confirmed the inventory (one of an earlier run: since it was taken); None
+        without an inventory."""
+        if self._seen_at is not None:
+            return max(0.0, self._clock.monotonic() - self._seen_at)
+        inventory = self.inventory
+        return None if inventory is None else max(0.0, (self._clock.now() - inventory.taken).total_seconds())
 
     def why_not(self, verb: Verb, object_id: ObjectId) -> str | None:
         """One sentence why ``verb`` can't be done to the object now, or None."""
@@ -370,7 +374,7 @@ class Connections:
 
     def add(self, profile: ServerProfile, secret: Secret | None = None, cached: Inventory | None = None) -> Connection:
         """Add a server and, if a secret is given, connect to it. A profile with a known id replaces that one."""
-        self.remove(profile.id)
+        before = self._connections.get(profile.id)
         connection = Connection(
             profile,
             self._trust,
@@ -380,7 +384,9 @@ class Connections:
             on_members=self._on_members,
             cached=cached,
         )
-        self._connections = {**self._connections, profile.id: connection}
+        self._connections = {**self._connections, profile.id: connection}  # one that is replaced leaves its place
+        if before is not None:
+            self._retire(before)
         if secret is not None:
             connection.connect(secret)
         else:
@@ -393,9 +399,12 @@ class Connections:
         if connection is None:
             return
         self._connections = {key: value for key, value in self._connections.items() if key != server_id}
+        self._retire(connection)
+
+    def _retire(self, connection: Connection) -> None:
         connection.close()
         self._closing.append(connection)
-        self._hub.emit(ConnectionChanged(server_id, ConnectionState.CLOSED))
+        self._hub.emit(ConnectionChanged(connection.id, ConnectionState.CLOSED))
 
     def close(self) -> None:
         """Close all; returns at once."""

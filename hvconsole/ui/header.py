@@ -158,8 +158,7 @@ def _pill(subject: Subject, status: MonitorStatus | None) -> tuple[str, str, str
     if subject.item.kind is ItemKind.SERVER:
         return _CONNECTION[connection.state]
     if not connection.connected:
-        age = connection.inventory_age_s
-        return ("Last known state" if age is None else "Out of date", "Warn", "state:unknown")
+        return ("Out of date", "Warn", "state:unknown")
     if subject.snapshot is not None or subject.pool is not None:
         return None
     if isinstance(subject.host, Host):

@@ -113,6 +113,8 @@ class MainWindow:
         """As of the last event of each monitor: thousands of rows must not ask thousands of monitors again."""
         self._down: set[VmKey] = set()
         self._greeted = False
+        self._met = {connection.id for connection in services.connections.all()}
+        """Servers that are or were in the tree: a new one is selected when it comes."""
         self._listening: list[Unsubscribe] = []
         self._timers: dict[str, str] = {}
         if page_classes is None:
@@ -298,6 +300,9 @@ class MainWindow:
     def _connection_changed(self, event: ConnectionChanged) -> None:
         self.tree.refresh_servers()
         self._greet()
+        if event.server_id not in self._met and self.services.connections.get(event.server_id) is not None:
+            self._met.add(event.server_id)
+            self.select(Selection((Item(ItemKind.SERVER, event.server_id),)))
         self.servers.show_failures()
         self.tabs.on_event(event)
         self._refresh_soon()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tkinter as tk
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,11 +12,12 @@ import pytest
 
 from hvconsole.events import Happened, JobChanged, JobState, MonitorChanged, Notice
 from hvconsole.jobs import JobId, JobView
-from hvconsole.model import PowerState, Verb
+from hvconsole.model import PowerState, ServerId, Verb
 from hvconsole.monitor.status import MonitorState
+from hvconsole.profiles import ServerProfile
 from hvconsole.settings import Filter as SavedFilter
 from hvconsole.ui.dispatcher import Dispatcher
-from hvconsole.ui.interfaces import ItemKind, Selection
+from hvconsole.ui.interfaces import Item, ItemKind, Selection
 from hvconsole.ui.theme import Theme
 from tests.ui.shell_stage import Stand, close_stand, key_of, open_stand, with_refusals
 from tests.ui.stage import NOW, SERVER, item, oid, sample_inventory, vm
@@ -597,7 +599,6 @@ def test_an_unknown_certificate_is_shown_accepted_and_pinned(stand: Stand, until
     )
     services.hub.emit(ConnectionChanged(SERVER, connection.state, connection.error))
     until(lambda: any("certificate" in text for text in stand.window.banner.texts.values()))
-    stand.hypervisor.closed.clear()
     stand.hypervisor.changed.set()
     stand.window.servers._ask_certificate(SERVER)
     assert stand.dialogs.names() == ["certificate"]
@@ -645,3 +646,43 @@ def test_nothing_in_the_window_is_clipped(stand: Stand, until: Until, size: str,
     stand.window.banner.show("x", "The certificate of Production has changed.", "error", [("Show certificate…", list)])
     until(lambda: stand.window.header.name.cget("text").startswith(name[:5]))
     until(lambda: clipped(root) == [])
+
+
+# ---- other servers -----------------------------------------------------------------------------------------
+
+
+def other_profile(name: str = "Other") -> ServerProfile:
+    return ServerProfile(
+        id=ServerId("s2"), name=name, platform="xenserver", addresses=(("10.20.9.9", 443),), user="root"
+    )
+
+
+def top_names(stand: Stand) -> list[str]:
+    return [str(stand.tree.item(row, "text")).split("  ·  ")[0] for row in stand.tree.get_children("")]
+
+
+def test_a_server_that_is_new_is_selected_and_one_signed_in_again_keeps_place_and_selection(
+    stand: Stand, until: Until
+) -> None:
+    connections = stand.window.services.connections
+    stand.select("v2")
+    connections.add(other_profile(), None)
+    until(lambda: stand.window.selection.items == (Item(ItemKind.SERVER, ServerId("s2")),))
+    stand.select("v2")
+    until(lambda: stand.window.selection.ids == ("v2",))
+    first = connections.get(SERVER)
+    assert first is not None
+    connections.add(replace(first.profile, name="Renamed"), None, cached=first.inventory)
+    until(lambda: top_names(stand) == ["Renamed", "Other"])
+    assert stand.window.selection.ids == ("v2",)
+    until(lambda: stand.window.header.name.cget("text") == "web-frontend-02")
+
+
+def test_what_is_known_from_an_earlier_run_says_how_old_it_is(stand: Stand, until: Until) -> None:
+    connections = stand.window.services.connections
+    taken = stand.window.services.clock.now() - dt.timedelta(hours=3)
+    connections.add(other_profile(), None, cached=replace(sample_inventory(), taken=taken))
+    row = stand.window.tree._iids
+    there = Item(ItemKind.SERVER, ServerId("s2"))
+    until(lambda: there in row and stand.tree.set(row[there], "rtt").strip() == "3 h ago")
+    until(lambda: "as of 3 h ago" in str(stand.window.header.where.cget("text")))

@@ -74,6 +74,6 @@ class GeneralPage(BasePage):
         """Measurements and ages move on."""
         subject = self.subject
         if subject is not None and self._current is not None:
-            if subject.connection.state is ConnectionState.CONNECTED:
+            if subject.connection.state is ConnectionState.CONNECTED or isinstance(self._current, ServerView):
                 self._current.measure(subject)
             self.start_timer(METRICS_EVERY_MS)
