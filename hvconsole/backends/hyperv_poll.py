@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 IDLE_S, FAST_S = 1.2, 0.3
 """Shortest pauses between rounds, idle and after something was done."""
-IDLE_COST, FAST_COST = 10.0, 3.0
+IDLE_COST, FAST_COST = 15.0, 3.0
 """A pause is at least so many times as long as asking for the states takes: the host must not feel us."""
 LONGEST_S = 10.0
 FRESH_S = 0.5

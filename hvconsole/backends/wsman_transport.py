@@ -8,6 +8,7 @@ when two threads share it. One ``SealedTransport`` is therefore used by one thre
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from hvconsole.backends.wire_adapters import WireAdapter
 from hvconsole.backends.wire_calls import current
 from hvconsole.clock import Clock
 from hvconsole.errors import AuthError, BadReply, InvalidInput, LocalError, NotAHypervisor
+
+# At DEBUG it writes the tokens of the login into the log, from which a weak password can be found by trying.
+logging.getLogger("spnego").setLevel(logging.WARNING)
 
 SEALING = frozenset({"ntlm", "kerberos", "credssp"})
 """Ways to log in that can seal messages, and so may be used over plain http."""

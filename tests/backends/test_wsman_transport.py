@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import ssl
@@ -174,6 +175,19 @@ class TestNothingInClear:
         assert b"multipart/encrypted" in seen
         for word in (b"Envelope", b"Msvm_", b"SELECT", hosts.server.site.password.encode()):
             assert word not in seen
+
+    def test_neither_password_nor_tokens_are_logged(self, hosts: HypervLab, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("DEBUG")
+        password = "cAnArY-42"
+        with hosts.world.lock:
+            hosts.server.site.password = password
+        for scheme in ("https", "http"):
+            assert len(hosts.client(scheme).query(V2, SYSTEMS)) == 10
+            with pytest.raises(AuthError):
+                hosts.client(scheme, password=password + "x").identify()
+        encoded = [password, base64.b64encode(password.encode()).decode()[:8], password.encode("utf-16-le").hex()]
+        for word in (*encoded, "TlRMTVNTU"):
+            assert word not in caplog.text
 
     def test_password_is_in_no_repr(self, hosts: HypervLab) -> None:
         assert hosts.server.site.password not in repr(hosts.endpoint())
