@@ -35,7 +35,7 @@ from hvconsole.model import Inventory, ObjectId
 
 log = logging.getLogger(__name__)
 
-PAGE_OBJECTS = 250
+PAGE_OBJECTS = 500
 """Objects asked for at once, so that the interpreter is free between two pages."""
 HEAL_S = 300.0
 """How often everything is read again, for what the server forgot to announce."""

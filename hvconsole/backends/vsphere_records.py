@@ -18,6 +18,8 @@ from hvconsole.model import ObjectId, Snapshot
 
 NS = "{urn:vim25}"
 _FEED_BYTES = 1 << 17
+_AT_ONCE_BYTES = 2 << 20
+"""Answers up to this size are parsed at once, which is faster; larger ones in pieces that are dropped again."""
 _MOST_SNAPSHOTS = 2_000
 """Per VM; servers allow 32 in a row. What comes beyond is cut."""
 
@@ -274,26 +276,45 @@ READERS: Readers = {
 def read_page(body: bytes, readers: Readers = READERS) -> Page:
     """An answer of RetrievePropertiesEx, ContinueRetrievePropertiesEx or WaitForUpdatesEx.
 
-    Elements are dropped as soon as they are read, so a large page costs little more than its bytes. Raises
-    ``BadReply``.
+    Raises ``BadReply``.
     """
     page = Page()
     try:
-        for element in _ended(body):
-            tag = element.tag
-            if tag == NS + "objects":
-                _take(page, "enter", element, "propSet", readers)
-                element.clear()
-            elif tag == NS + "objectSet":
-                _take(page, child_text(element, "kind"), element, "changeSet", readers)
-                element.clear()
-            elif tag == NS + "returnval":
-                page.token = child_text(element, "token")
-                page.version = child_text(element, "version")
-                page.truncated = child_text(element, "truncated") == "true"
+        if len(body) <= _AT_ONCE_BYTES:
+            _read_whole(page, ET.fromstring(body), readers)
+        else:
+            _read_piecemeal(page, body, readers)
     except (ET.ParseError, ValueError, LookupError) as exc:
         raise BadReply("The server's answer can't be read.", str(exc)[:200]) from exc
     return page
+
+
+def _read_whole(page: Page, root: ET.Element, readers: Readers) -> None:
+    for answer in root.iter(NS + "returnval"):
+        _take_head(page, answer)
+        for element in answer.findall(NS + "objects"):
+            _take(page, "enter", element, "propSet", readers)
+        for element in answer.findall(f"{NS}filterSet/{NS}objectSet"):
+            _take(page, child_text(element, "kind"), element, "changeSet", readers)
+
+
+def _read_piecemeal(page: Page, body: bytes, readers: Readers) -> None:
+    for element in _ended(body):
+        tag = element.tag
+        if tag == NS + "objects":
+            _take(page, "enter", element, "propSet", readers)
+            element.clear()
+        elif tag == NS + "objectSet":
+            _take(page, child_text(element, "kind"), element, "changeSet", readers)
+            element.clear()
+        elif tag == NS + "returnval":
+            _take_head(page, element)
+
+
+def _take_head(page: Page, answer: ET.Element) -> None:
+    page.token = child_text(answer, "token")
+    page.version = child_text(answer, "version")
+    page.truncated = child_text(answer, "truncated") in ("true", "1")
 
 
 def _ended(body: bytes) -> Iterator[ET.Element]:
