@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from hvconsole import whynot
 from hvconsole.backends import hyperv_facts as facts
 from hvconsole.backends import hyperv_model as model
-from hvconsole.backends import wmi_path, wmi_query
+from hvconsole.backends import wmi_instance, wmi_path, wmi_query
 from hvconsole.backends.base import CreateVm, CreationChoices, TaskContext
 from hvconsole.backends.hyperv_facts import settings_epr, vm_epr
 from hvconsole.backends.hyperv_jobs import Jobs
@@ -20,7 +20,17 @@ from hvconsole.backends.hyperv_power import PowerVerbs
 from hvconsole.backends.hyperv_read import IMAGES, MANAGEMENT, SNAPSHOTS, Reader
 from hvconsole.backends.wmi_instance import Instance, Value
 from hvconsole.backends.wsman_envelope import CIMV2, V2, Epr, wmi_uri
-from hvconsole.errors import BadPowerState, HvError, InvalidInput, NotFound, OutcomeUnknown, Refused
+from hvconsole.backends.wsman_faults import check_return
+from hvconsole.errors import (
+    BadPowerState,
+    BadReply,
+    HvError,
+    InvalidInput,
+    NotFound,
+    OperationError,
+    OutcomeUnknown,
+    Refused,
+)
 from hvconsole.model import ObjectId, PowerState, Verb
 from hvconsole.text import unsendable
 
@@ -38,6 +48,7 @@ FIELDS = frozenset({"name", "description", "vcpus", "memory_bytes", "disk_bytes"
                     "storage_id", "network_id", "host_id", "generation", "iso", "start"})
 
 _DYNAMIC, _FIXED, _VHDX = 3, 2, 3
+_MOST_DISKS = 5_000
 _MERGING = 32772
 _MERGE_S = 3600.0
 _WINDOWS_PATH = re.compile(r"(?:[A-Za-z]:\\|\\\\[^\\/:*?\"<>|]+\\[^\\/:*?\"<>|]+)[^/:*?\"<>|\x00-\x1f]*")
@@ -245,7 +256,7 @@ class LifeVerbs:
             raise BadPowerState(whynot.wrong_state(Verb.DELETE, power, legal))
         self._delete_checkpoints(guid, ctx)
         disks = self.disks(guid)
-        shared = self._used_elsewhere(guid)
+        shared = self._used_elsewhere(guid, disks.values())
         ctx.progress(0.6, "Deleting the VM")
         self._jobs.run(self._management, "DestroySystem", {"AffectedSystem": vm_epr(guid)}, ctx, "deleting the VM")
         left: list[str] = []
@@ -277,8 +288,34 @@ class LifeVerbs:
                 found.setdefault(row.text("HostResource").lower(), []).append(owner)
         return found
 
-    def _used_elsewhere(self, guid: str) -> frozenset[str]:
-        return frozenset(self.used_by(guid))
+    def _used_elsewhere(self, guid: str, disks: Iterable[str]) -> frozenset[str]:
+        """Files in lower case that must stay: used by others, or the parent of a differencing disk of others."""
+        used = set(self.used_by(guid))
+        wanted = {path.lower() for path in disks} - used
+        todo = [path for path in used if path.endswith((".vhdx", ".avhdx", ".vhd", ".avhd"))]
+        asked = 0
+        while todo and wanted - used:
+            if asked == _MOST_DISKS:
+                log.warning("too many disks on the host to see which of them need those of the VM; its files stay")
+                return frozenset(used | wanted)
+            asked += 1
+            parent = self._parent(todo.pop())
+            if parent and parent not in used:
+                used.add(parent)
+                todo.append(parent)
+        return frozenset(used)
+
+    def _parent(self, path: str) -> str:
+        """The file that a differencing disk builds on, in lower case; nothing for other disks and unreadable ones."""
+        try:
+            value, output = self._client.call(
+                self._reader.service(IMAGES), "GetVirtualHardDiskSettingData", {"Path": path})
+            check_return(value)
+            _class, values = wmi_instance.read(output.text("SettingData"))
+        except (OperationError, BadReply) as exc:
+            log.info("the host doesn't tell about the disk %s: %s", path, exc.detail)
+            return ""
+        return next(iter(values.get("parentpath", ())), "").lower()
 
     def _checkpoints(self, guid: str) -> list[facts.SettingsFact]:
         found = map(facts.settings_fact, self._reader.settings(guid))

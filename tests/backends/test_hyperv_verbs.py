@@ -140,6 +140,16 @@ class TestDelete:
         with hosts.world.lock:
             assert path not in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
 
+    def test_the_parent_of_somebodys_differencing_disk_stays(self, hosts: HypervLab, hv: HypervHost,
+                                                             inventory: Inventory, ctx: TaskContext) -> None:
+        path = named(inventory, "zrh-test01").disks[0].name
+        with hosts.world.lock:
+            child = hosts.world.disks[hosts.vm("zrh-dc01").drives[0].disk_id or ""]
+            child.extra["parent"] = path
+        hv.delete_vm(named(inventory, "zrh-test01").id, ctx)
+        with hosts.world.lock:
+            assert path in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
+
     def test_files_that_cannot_go_are_named(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
                                             ctx: TaskContext) -> None:
         hosts.world.faults.add(FaultRule(method="CIM_DataFile.Delete", effect=Effect.FAULT, code="2"))

@@ -314,7 +314,8 @@ def disk_settings(call: Call) -> Output:
         disk = _disk_at(call, call.parameters.text("Path"))
         text = make("Msvm_VirtualHardDiskSettingData", InstanceID=naming.guid(disk.id),
                     ElementName=disk.name, Type=4 if disk.snapshot_of else disk.extra.get("type", 3), Format=3,
-                    Path=naming.disk_path(disk), MaxInternalSize=disk.size_bytes, BlockSize=33554432,
+                    Path=naming.disk_path(disk), ParentPath=disk.extra.get("parent"),
+                    MaxInternalSize=disk.size_bytes, BlockSize=33554432,
                     LogicalSectorSize=512, PhysicalSectorSize=4096, VirtualDiskId=naming.guid(disk.id)).cim_xml()
     return {"SettingData": text}
 
