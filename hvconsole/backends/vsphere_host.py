@@ -28,13 +28,15 @@ from hvconsole.backends.vsphere_records import (
     word,
 )
 from hvconsole.backends.vsphere_session import Session
-from hvconsole.backends.vsphere_tasks import read_records, run_task
+from hvconsole.backends.vsphere_tasks import LOST_S, read_records, run_task
 from hvconsole.errors import HostUnavailable, HvError, OutcomeUnknown, Refused
 from hvconsole.model import HostDetails, HostNic, NetworkLink, NetworkMap, Nic, ObjectId
 from hvconsole.text import format_bytes, format_duration, safe_text
 
 _LISTED = 8
 """Names of VMs that are named in a refusal."""
+GOING_DOWN_S = 5.0
+"""An ESXi host that was told to go down and is silent for so long is going down: nobody is left to say so."""
 
 
 def host_nics(element: ET.Element) -> tuple[HostNic, ...]:
@@ -320,7 +322,7 @@ def power(session: Session, host_id: ObjectId, ctx: TaskContext, *, reboot: bool
         return task
 
     try:
-        run_task(session, ctx, send, cancellable=False)
+        run_task(session, ctx, send, cancellable=False, lost_s=LOST_S if session.is_vcenter else GOING_DOWN_S)
     except OutcomeUnknown:
         if session.is_vcenter or not accepted:
             raise

@@ -58,7 +58,9 @@ class TaskState:
     result: str
 
 
-def run_task(session: Session, ctx: TaskContext, start: Callable[[], Any], *, cancellable: bool = True) -> str:
+def run_task(
+    session: Session, ctx: TaskContext, start: Callable[[], Any], *, cancellable: bool = True, lost_s: float = LOST_S
+) -> str:
     """Call ``start`` once (it returns a Task) and wait until the server says that it is done.
 
     Returns the id of the task's result, or "". Raises what the server reported, ``TaskCancelled`` when it was
@@ -68,11 +70,13 @@ def run_task(session: Session, ctx: TaskContext, start: Callable[[], Any], *, ca
     task = session.write(start)
     if task is None:
         raise BadReply("The server accepted it but named no task to follow.")
-    return wait_task(session, ctx, task._moId, cancellable=cancellable)
+    return wait_task(session, ctx, task._moId, cancellable=cancellable, lost_s=lost_s)
 
 
-def wait_task(session: Session, ctx: TaskContext, task_id: str, *, cancellable: bool = True) -> str:
-    """Follow a task to its end. Raises as ``run_task``."""
+def wait_task(
+    session: Session, ctx: TaskContext, task_id: str, *, cancellable: bool = True, lost_s: float = LOST_S
+) -> str:
+    """Follow a task to its end. ``lost_s``: how long the server may be away meanwhile. Raises as ``run_task``."""
     begun = _clock.monotonic()
     answered = begun
     pause_s = FIRST_PAUSE_S
@@ -84,7 +88,7 @@ def wait_task(session: Session, ctx: TaskContext, task_id: str, *, cancellable: 
         except NotFound as exc:
             raise OutcomeUnknown("The server forgot the task before it said how it ended.", exc.detail) from exc
         except (Unreachable, SessionLost, BadReply) as exc:
-            if session.closing or _clock.monotonic() - answered > LOST_S:
+            if session.closing or _clock.monotonic() - answered > lost_s:
                 raise OutcomeUnknown(
                     "The connection was lost while the server was at it. It may have happened.", exc.user_text
                 ) from exc
