@@ -26,6 +26,7 @@ from hvconsole.backends.base import (
 from hvconsole.backends.wire import Wire
 from hvconsole.backends.xen_bulk import BulkReader
 from hvconsole.backends.xen_cache import Cache
+from hvconsole.backends.xen_create import Creation
 from hvconsole.backends.xen_details import Details
 from hvconsole.backends.xen_diagnosis import checks
 from hvconsole.backends.xen_emergency import EmergencyXenServer
@@ -128,7 +129,8 @@ class XenServer(Hypervisor):
         self._details = Details(session, objects, cache, clock)
         self._power = Power(objects, self._tasks)
         self._snapshots = Snapshots(session, objects, self._tasks, tables)
-        self._life = Life(session, objects, self._tasks, tables, self._snapshots, self._power)
+        self._life = Life(session, objects, self._tasks, tables, self._snapshots)
+        self._creation = Creation(session, objects, self._tasks, tables, self._snapshots, self._power)
         self._hosts = Hosts(session, objects, self._tasks, tables)
         self._transfer = Transfer(session, objects, self._tasks, self._http, self._snapshots, clock)
 
@@ -255,10 +257,10 @@ class XenServer(Hypervisor):
     # ---- life ----------------------------------------------------------------------------------------------
 
     def creation_choices(self, host_id: ObjectId | None = None) -> CreationChoices:
-        return self._life.choices()
+        return self._creation.choices()
 
     def create_vm(self, spec: CreateVm, ctx: TaskContext) -> ObjectId:
-        return self._life.create(spec, ctx)
+        return self._creation.create(spec, ctx)
 
     def clone_vm(
         self,

@@ -118,6 +118,7 @@ def test_half_made_vm_is_removed(pool: PoolView) -> None:
         CreateVm(name="x", template_id=ObjectId("t"), memory_bytes=1),
         CreateVm(name="x", template_id=ObjectId("t"), generation=2),
         CreateVm(name="x", template_id=ObjectId("t"), guest_os="debian"),
+        CreateVm(name="x", template_id=ObjectId("t"), disk_thin=False),
     ],
 )
 def test_what_cannot_be_created_is_refused_before_anything_is_sent(pool: PoolView, spec: CreateVm) -> None:
@@ -147,6 +148,33 @@ def test_created_with_disk_cd_and_place(pool: PoolView) -> None:
     assert [disk.id for disk in vm.disks if disk.is_cd] == [iso]
     assert vm.home_id == host_id
     assert vm.power is PowerState.HALTED
+
+
+def test_template_with_disks_of_its_own(pool: PoolView) -> None:
+    template = next(vm for vm in pool.inventory.vms.values() if vm.kind is VmKind.TEMPLATE)
+    with pytest.raises(InvalidInput, match="own disks"):
+        pool.hv.create_vm(CreateVm(name="x", template_id=template.id, disk_bytes=1 << 30), TaskContext())
+    storage = next(s for s in pool.inventory.storages.values() if s.shared and not s.holds_iso)
+    made = pool.hv.create_vm(CreateVm(name="own", template_id=template.id, storage_id=storage.id), TaskContext())
+    vm = pool.until(made, lambda seen: seen.disks)
+    assert vm.kind is VmKind.VM
+    assert {disk.storage_id for disk in vm.disks if not disk.is_cd} == {storage.id}
+
+
+def test_template_without_any_disk(pool: PoolView) -> None:
+    template = next(vm for vm in pool.inventory.vms.values() if vm.name == "Other install media")
+    iso, _label = pool.hv.creation_choices().isos[0]
+    made = pool.hv.create_vm(
+        CreateVm(name="bare", template_id=template.id, disk_bytes=1 << 30, vcpus=4, iso=iso), TaskContext()
+    )
+    vm = pool.until(made, lambda seen: len(seen.disks) == 2 and seen.vcpus == 4)
+    assert sorted((disk.is_cd, disk.size_bytes) for disk in vm.disks if not disk.is_cd) == [(False, 1 << 30)]
+
+
+def test_vm_started_right_after_its_creation(pool: PoolView) -> None:
+    template = next(vm for vm in pool.inventory.vms.values() if vm.kind is VmKind.TEMPLATE)
+    made = pool.hv.create_vm(CreateVm(name="now", template_id=template.id, start=True), TaskContext())
+    pool.until(made, lambda seen: seen.power is PowerState.RUNNING)
 
 
 def test_maintenance_that_cannot_move_every_vm_names_them_and_changes_nothing(pool: PoolView) -> None:
