@@ -39,6 +39,9 @@ if command -v Xvfb >/dev/null 2>&1; then
     export DISPLAY
 fi
 
+# VMware's simulator is built once, before the clock of the first test that needs it runs.
+"$bin/python" -m tests.peers.building </dev/null
+
 "$bin/python" -m pytest --cov --cov-report=term:skip-covered "$@" </dev/null
 
 # The judgement and the vocabulary are covered completely; the rest is judged by reading the report above.

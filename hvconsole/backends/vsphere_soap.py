@@ -93,6 +93,14 @@ class WireStub(stub_base):  # type: ignore[misc] # pyVmomi has no types
         }
         if self._cookie.value:
             headers["Cookie"] = self._cookie.value
+        status, body = self._exchange(request, headers)
+        if status == http.client.OK and f"{info.wsdlName}Response".encode() not in body:
+            # pyVmomi would take anything that is XML for an answer without a result
+            raise BadReply("The server's answer isn't one to the question.")
+        return status, body
+
+    def _exchange(self, request: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """One request and its reply, checked by the wire; statuses other than 200 and 500 raise."""
         connection = self._take()
         try:
             connection.request("POST", "/sdk", request, headers)
@@ -110,9 +118,6 @@ class WireStub(stub_base):  # type: ignore[misc] # pyVmomi has no types
             if response.status in _AWAY:
                 raise Unreachable("The server is there, but its management service doesn't answer yet.", words)
             raise BadReply("The server answered with an HTTP error.", words)
-        if response.status == http.client.OK and f"{info.wsdlName}Response".encode() not in body:
-            # pyVmomi would take anything that is XML for an answer without a result
-            raise BadReply("The server's answer isn't one to the question.")
         return response.status, body
 
     def close(self) -> None:
