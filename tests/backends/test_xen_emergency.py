@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,10 +18,12 @@ from hvconsole.errors import (
     HostIsSlave,
     HvError,
     InvalidInput,
+    OutcomeUnknown,
     SessionLost,
     Unreachable,
 )
 from hvconsole.lab import Lab
+from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.model import ObjectId, Verb
 from hvconsole.trust import FixedPins, PinStore
 
@@ -187,3 +191,48 @@ def test_after_a_fail_over_the_known_members_are_asked_in_turn(rescuer: Rescuer,
     )
     rescuer.opened.append(hv)
     assert hv.info.address == rescuer.members[2][0]
+
+
+def test_transition_whose_answer_is_lost_is_looked_after(rescuer: Rescuer, lab: Lab) -> None:
+    lab.fail_master()
+    hv = rescuer.log_in(1)
+    rule = lab.world.faults.add(
+        FaultRule(method="pool.emergency_transition_to_master", effect=Effect.DROP_AFTER, max_count=1)
+    )
+    hv.become_master(TaskContext())
+    assert rule.seen == 1
+    pool = rescuer.log_in(1, emergency=False)
+    assert pool.watch(5) is not None
+
+
+def test_waiting_for_the_new_master_can_be_cancelled(rescuer: Rescuer, lab: Lab) -> None:
+    lab.fail_master()
+    hv = rescuer.log_in(1)
+    lab.world.faults.add(
+        FaultRule(method="session.login_with_password", effect=Effect.FAULT, code="HOST_STILL_BOOTING")
+    )
+    ctx = TaskContext()
+    timer = threading.Timer(0.3, ctx.cancel)
+    timer.start()
+    with pytest.raises(OutcomeUnknown):
+        hv.become_master(ctx)
+    timer.join()
+
+
+def test_the_end_of_the_emergency_is_seen(rescuer: Rescuer, lab: Lab) -> None:
+    lab.fail_master()
+    hv = rescuer.log_in(1)
+    first = hv.watch(5)
+    assert first is not None
+    assert first.emergency is not None
+    assert first.emergency.in_emergency_mode
+    lab.repair_master()
+    deadline = time.monotonic() + 20
+    while True:
+        hv.nudge()
+        after = hv.watch(0.5)
+        if after is not None and after.emergency is not None and not after.emergency.in_emergency_mode:
+            break
+        assert time.monotonic() < deadline
+    hv.refresh()
+    assert hv.watch(1) is not None

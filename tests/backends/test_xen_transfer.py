@@ -285,3 +285,53 @@ def test_measurements_and_pictures_of_every_host_with_the_master_alone_accepted(
             assert hv.screenshot(vm.id)
     finally:
         hv.close()
+
+
+def test_imported_vm_that_cannot_be_set_up_is_removed_again(pool: XenServer, lab: Lab, tmp_path: Path) -> None:
+    vm = halted(pool)
+    file = tmp_path / "vm.xva"
+    pool.export_vm(vm.id, file, TaskContext())
+    with lab.world.lock:
+        before = set(lab.world.vms), set(lab.world.disks)
+    lab.world.faults.add(FaultRule(method="VM.set_name_label", effect=Effect.FAULT, code="INTERNAL_ERROR"))
+    with pytest.raises(HvError):
+        pool.import_vm(file, TaskContext(), name="never")
+    with lab.world.lock:
+        assert (set(lab.world.vms), set(lab.world.disks)) == before
+    assert tasks_of(lab) == []
+
+
+def test_task_cancelled_by_somebody_else_leaves_no_file(pool: XenServer, lab: Lab, tmp_path: Path) -> None:
+    vm = halted(pool)
+    lab.world.timing.copy = 20.0
+
+    def cancel_all() -> None:
+        for task in tasks_of(lab):
+            lab.world.cancel(task)
+
+    timer = threading.Timer(0.5, cancel_all)
+    timer.start()
+    with pytest.raises(HvError):
+        pool.export_vm(vm.id, tmp_path / "vm.xva", TaskContext())
+    timer.join()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_full_while_exporting(pool: XenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(write: Any, path: Path) -> Any:
+        def sink(_piece: bytes) -> None:
+            raise LocalError(f"The file {path} can't be written.", "No space left on device")
+
+        return sink
+
+    monkeypatch.setattr("hvconsole.backends.xen_transfer.guarded", full)
+    with pytest.raises(LocalError):
+        pool.export_vm(halted(pool).id, tmp_path / "vm.xva", TaskContext())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compressed_export(pool: XenServer, tmp_path: Path) -> None:
+    file = tmp_path / "vm.xva"
+    pool.export_vm(halted(pool).id, file, TaskContext(), compress=True)
+    assert file.read_bytes()[:2] == b"\x1f\x8b"
+    assert pool.import_vm(file, TaskContext(), name="from gzip")
