@@ -29,6 +29,11 @@ def safe_text(text: str, limit: int = SHORT) -> str:
     return cut
 
 
+def shown_name(name: str, uuid: str, limit: int = SHORT) -> str:
+    """A name, safe to show; "(no name) 6f1c0a52" where it is empty or blank: something must be there to be told by."""
+    return safe_text(name, limit) if name.strip() else f"(no name) {safe_text(uuid[:8])}".strip()
+
+
 def safe_lines(text: str, limit: int = 20_000) -> str:
     """Like ``safe_text`` for text of several lines: line feeds and tabs stay, carriage returns before them go."""
     normal = text[:limit].replace("\r\n", "\n")

@@ -13,7 +13,7 @@ from hvconsole.errors import HvError
 from hvconsole.model import Inventory, Snapshot, Vm
 from hvconsole.operations import plain_vms
 from hvconsole.profiles import ServerProfile
-from hvconsole.text import safe_text
+from hvconsole.text import safe_text, shown_name
 
 SERVERS_AT_ONCE = 8
 INVENTORY_S = 60.0
@@ -128,7 +128,7 @@ def _table(rows: list[tuple[ServerProfile, Inventory]]) -> list[str]:
         for vm in _sorted(inventory):
             host = inventory.hosts.get(vm.host_id) if vm.host_id is not None else None
             row = (
-                safe_text(vm.name, 60),
+                shown_name(vm.name, vm.uuid, 60),
                 vm.power.value,
                 safe_text(host.name, 40) if host is not None else "-",
                 safe_text(vm.addresses[0], 45) if vm.addresses else "-",

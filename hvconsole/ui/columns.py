@@ -63,6 +63,8 @@ class Context:
     host_names: Mapping[ObjectId, str]
     pool_names: Mapping[ObjectId, str]
     watched: Callable[[ObjectId], Watched] = lambda _id: NOT_WATCHED
+    silent_hosts: frozenset[ObjectId] = frozenset()
+    """Hosts that do not answer: what their VMs do is not known."""
 
     @classmethod
     def of(cls, inventory: Inventory, watched: Callable[[ObjectId], Watched] | None = None) -> Context:
@@ -71,7 +73,12 @@ class Context:
             host_names={i: safe_text(h.name) for i, h in inventory.hosts.items()},
             pool_names={i: safe_text(p.name) for i, p in inventory.pools.items()},
             watched=watched or (lambda _id: NOT_WATCHED),
+            silent_hosts=frozenset(h.id for h in inventory.hosts.values() if h.live is False),
         )
+
+    def host_away(self, vm: Vm) -> bool:
+        """Whether the VM would run on a host that does not answer."""
+        return vm.host_id in self.silent_hosts and vm.power in (PowerState.RUNNING, PowerState.PAUSED)
 
 
 Key = tuple[object, ...]
@@ -126,6 +133,8 @@ def _disk_bytes(vm: Vm) -> int | None:
 
 
 def _state(vm: Vm, context: Context) -> str:
+    if context.host_away(vm):
+        return "Host away"
     word = POWER_WORDS[vm.power] if vm.kind is VmKind.VM else vm.kind.value.capitalize()
     return f"{word} · {safe_text(vm.operations[0], 40)}" if vm.operations else word
 
@@ -162,7 +171,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("memory", "Memory", 84, _memory, lambda v, c: _number(v.memory_bytes), numeric=True),
     Column("disk", "Disk", 84, lambda v, c: format_bytes(_disk_bytes(v)), lambda v, c: _number(_disk_bytes(v)),
            numeric=True, shown=False),
-    Column("snapshots", "Snapshots", 84, _snapshots, lambda v, c: (-len(v.snapshots),)),
+    Column("snapshots", "Snapshots", 84, _snapshots, lambda v, c: (-len(v.snapshots),), numeric=True),
     Column("os", "Operating system", 130, lambda v, c: safe_text(v.os or "", 120)),
     Column("tools", "Guest tools", 100, lambda v, c: TOOLS_WORDS[v.tools], shown=False),
     Column("started", "Up since", 130, lambda v, c: local_time(v.started),

@@ -14,7 +14,7 @@ from hvconsole.monitor.status import MonitorState, MonitorStatus
 from hvconsole.text import safe_text
 from hvconsole.ui.commands import Command
 from hvconsole.ui.interfaces import ItemKind, Selection, Subject
-from hvconsole.ui.looks import PLATFORM_NAMES
+from hvconsole.ui.looks import HOST_AWAY, PLATFORM_NAMES, on_silent_host, subject_name
 from hvconsole.ui.theme import Theme
 from hvconsole.ui.wording import ago, uptime
 
@@ -87,9 +87,9 @@ class Header:
             return
         count = len(selection.items)
         icon = _ICONS.get(subject.item.kind, "boxes")
-        name = safe_text(subject.name, 48)
+        name = subject_name(subject, 48)
         if count > 1:
-            names = [safe_text(s.name, 40) for s in subjects[:_NAMED]]
+            names = [subject_name(s, 40) for s in subjects[:_NAMED]]
             if count > len(names):
                 names.append("…")
             kind = {ItemKind.VM: "VMs", ItemKind.HOST: "hosts", ItemKind.SNAPSHOT: "snapshots"}.get(selection.kind)
@@ -170,6 +170,8 @@ def _pill(subject: Subject, status: MonitorStatus | None) -> tuple[str, str, str
     vm = subject.vm
     if vm is None:
         return None
+    if connection.inventory is not None and on_silent_host(connection.inventory, vm):
+        return (HOST_AWAY.capitalize(), "Bad", "state:unknown")
     if vm.operations:
         return (safe_text(vm.operations[0].replace("_", " ").capitalize(), 24), "Info", "state:busy")
     if status is not None and status.state is MonitorState.DOWN:

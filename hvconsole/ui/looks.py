@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from hvconsole.connection import Connection
 from hvconsole.events import ConnectionState
-from hvconsole.model import Host, Pool, PoolKind, PowerState, Snapshot, Vm, VmKind
+from hvconsole.model import Host, Inventory, Pool, PoolKind, PowerState, Snapshot, Vm, VmKind
 from hvconsole.monitor.status import MonitorState, MonitorStatus
-from hvconsole.text import safe_text
+from hvconsole.text import safe_text, shown_name
+from hvconsole.ui.interfaces import Subject
 
 _SHOWN_NAME = 120
 """Characters of a name in the tree."""
@@ -24,6 +25,7 @@ _POOL_ICONS = {
     PoolKind.RESOURCE_POOL: "cpu",
 }
 
+HOST_AWAY = "host not answering"
 PLATFORM_NAMES = {"xenserver": "XenServer", "hyperv": "Hyper-V", "vsphere": "vSphere"}
 
 
@@ -80,7 +82,7 @@ def pool_look(pool: Pool, stale: bool) -> Look:
 
 def host_look(host: Host, stale: bool) -> Look:
     """A host, with a sign when it does not answer or is in maintenance."""
-    text = safe_text(host.name, _SHOWN_NAME)
+    text = shown_name(host.name, host.uuid, _SHOWN_NAME)
     badge = ""
     if host.live is False:
         badge, text = "bad", f"{text}  ·  not answering"
@@ -89,14 +91,17 @@ def host_look(host: Host, stale: bool) -> Look:
     return Look(text, "server", badge=badge, stale=stale, tags=_tags(stale))
 
 
-def vm_look(vm: Vm, monitored: bool, status: MonitorStatus | None, stale: bool) -> Look:
-    """A VM with its tick box, state sign and round-trip time; a template without."""
-    text = safe_text(vm.name, _SHOWN_NAME)
+def vm_look(vm: Vm, monitored: bool, status: MonitorStatus | None, stale: bool, host_away: bool = False) -> Look:
+    """A VM with its tick box, state sign and round-trip time; a template without. ``host_away``: what the server says
+    of the VM is as old as the last word of its host."""
+    text = shown_name(vm.name, vm.uuid, _SHOWN_NAME)
     if vm.kind is not VmKind.VM:
         return Look(text, "copy", stale=stale, tags=_tags(stale, "dim"))
     sign = f"state:{vm.power}"
     tags = _tags(stale)
     rtt = ""
+    if host_away:
+        return Look(f"{text}  ·  {HOST_AWAY}", "state:unknown", tick=monitored, stale=stale, tags=_tags(stale, "dim"))
     if vm.operations:
         sign = "state:busy"
     if status is not None and monitored and vm.power is PowerState.RUNNING:
@@ -106,16 +111,35 @@ def vm_look(vm: Vm, monitored: bool, status: MonitorStatus | None, stale: bool) 
             if lost and not vm.operations:
                 sign = "state:error"
             tags = _tags(stale, "bad" if lost else "warn")
-    if not tags and vm.power is PowerState.HALTED:
+    if not tags and (vm.power is PowerState.HALTED or not vm.name.strip()):
         tags = ("dim",)
     return Look(text, sign, tick=monitored, stale=stale, rtt=rtt, tags=tags)
+
+
+def runs(vm: Vm) -> bool:
+    """Whether it is on a host's CPUs and memory."""
+    return vm.power in (PowerState.RUNNING, PowerState.PAUSED)
+
+
+def on_silent_host(inventory: Inventory, vm: Vm) -> bool:
+    """Whether the VM would run on a host that does not answer: its state is the last that was heard of."""
+    if not runs(vm) or vm.host_id is None:
+        return False
+    host = inventory.hosts.get(vm.host_id)
+    return host is not None and host.live is False
+
+
+def subject_name(subject: Subject, limit: int) -> str:
+    """Name of what is selected, safe to show; never empty."""
+    found = subject.snapshot or subject.vm or subject.host or subject.pool
+    return shown_name(subject.name, str(getattr(found, "uuid", "") or subject.item.id or ""), limit)
 
 
 def snapshot_look(snapshot: Snapshot, current: bool, stale: bool) -> Look:
     """A snapshot; the one that the present state descends from says so."""
     sign = "activity" if snapshot.automatic else "camera"
-    rtt = "you are here " if current else ""
-    return Look(safe_text(snapshot.name, _SHOWN_NAME), sign, stale=stale, rtt=rtt, tags=_tags(stale, "dim"))
+    text = shown_name(snapshot.name, snapshot.id, _SHOWN_NAME) + ("  ·  you are here" if current else "")
+    return Look(text, sign, stale=stale, tags=_tags(stale, "dim"))
 
 
 def rtt_text(status: MonitorStatus) -> str:
@@ -132,7 +156,7 @@ def rtt_text(status: MonitorStatus) -> str:
 
 def vm_tip(vm: Vm, status: MonitorStatus | None) -> str:
     """What the tip over a VM's row says: what the row has no room for."""
-    lines = [safe_text(vm.name)]
+    lines = [shown_name(vm.name, vm.uuid)]
     if vm.addresses:
         lines.append(", ".join(safe_text(address, 45) for address in vm.addresses[:3]))
     if vm.operations:

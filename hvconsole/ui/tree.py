@@ -78,6 +78,10 @@ class InventoryTree:
         self._visible: set[Item] | None = None
         self._live: dict[ServerId, bool] = {}
         """Whether each server's rows were last drawn as live ones."""
+        self._silent: dict[ServerId, frozenset[ObjectId]] = {}
+        """Hosts of each server that do not answer."""
+        self._with_rtt: set[Item] = set()
+        """Rows with a round-trip time or an age; without any the column gives its room to the names."""
         self._pending: deque[Item] = deque()
         self._pending_id: str | None = None
         self._last_selection = Selection()
@@ -155,13 +159,20 @@ class InventoryTree:
                 self.restyle_server(connection.id)
         for gone in self._live.keys() - {c.id for c in connections}:
             del self._live[gone]
+            self._silent.pop(gone, None)
 
     def refresh(self, server_id: ServerId) -> None:
         """A server has a new inventory: draw what differs."""
         connection = self._connections.get(server_id)
         inventory: Inventory | None = connection.inventory if connection is not None else None
+        silent = frozenset(h.id for h in inventory.hosts.values() if h.live is False) if inventory is not None else None
+        turned = (silent or frozenset()) ^ self._silent.get(server_id, frozenset())
+        self._silent[server_id] = silent or frozenset()
         self._apply(self.forest.update(server_id, inventory))
         self._restyle(Item(ItemKind.SERVER, server_id))
+        if turned and inventory is not None:
+            there = (Item(ItemKind.VM, server_id, vm.id) for vm in inventory.vms.values() if vm.host_id in turned)
+            self._restyle_soon(item for item in there if item in self._iids)
 
     def refresh_vm(self, server_id: ServerId, vm_id: ObjectId) -> None:
         """The monitor of a VM has something new."""
@@ -170,7 +181,10 @@ class InventoryTree:
     def restyle_server(self, server_id: ServerId) -> None:
         """Draw all rows of a server again, in small portions: it came or went."""
         self._restyle(Item(ItemKind.SERVER, server_id))
-        self._pending.extend(item for item in self._iids if item.server_id == server_id)
+        self._restyle_soon(item for item in self._iids if item.server_id == server_id)
+
+    def _restyle_soon(self, items: Iterable[Item]) -> None:
+        self._pending.extend(items)
         if self._pending_id is None and self._pending:
             self._pending_id = self.tree.after(_CHUNK_PAUSE_MS, self._restyle_some)
 
@@ -228,6 +242,7 @@ class InventoryTree:
         tree.heading("rtt", text="RTT ", anchor="e")
         tree.column("#0", width=px(190), minwidth=px(130), stretch=True)
         tree.column("rtt", width=px(92), stretch=False, anchor="e")
+        tree.configure(displaycolumns=())
         self.theme.follow(tree, self._color_tags)
         tree.bind("<<TreeviewSelect>>", self._on_select)
         tree.bind("<<TreeviewOpen>>", self._on_open)
@@ -273,7 +288,8 @@ class InventoryTree:
         assert isinstance(found, Vm)
         monitored = self._owner.is_monitored(item.server_id, found.id)
         status = self._owner.monitor_status(item.server_id, found.id) if monitored else None
-        return looks.vm_look(found, monitored, status, stale)
+        away = found.host_id in self._silent.get(item.server_id, ()) and looks.runs(found)
+        return looks.vm_look(found, monitored, status, stale, away)
 
     def _tip(self, iid: str) -> str:
         item = self._items.get(iid)
@@ -308,6 +324,8 @@ class InventoryTree:
         self._iids[item] = iid
         self._items[iid] = item
         self._looks[item] = look
+        if look.rtt:
+            self._rtt_changed(item, look)
         opened = self._opens_at_first(item)
         # straight to Tk: tkinter's own way of writing options costs more than the insertion itself
         self.tree.tk.call(
@@ -361,6 +379,8 @@ class InventoryTree:
         if iid is not None:
             self._items.pop(iid, None)
         self._looks.pop(item, None)
+        if item in self._with_rtt:
+            self._rtt_changed(item, None)
         self._unfilled.pop(item, None)
 
     def _apply(self, delta: Delta) -> None:
@@ -454,6 +474,7 @@ class InventoryTree:
         self._looks[item] = new
         if new.rtt != old.rtt:
             self.tree.set(iid, "rtt", new.rtt)
+            self._rtt_changed(item, new)
         if new.text != old.text:
             self.tree.item(iid, text=new.text)
         if new.tags != old.tags:
@@ -461,6 +482,15 @@ class InventoryTree:
         if (new.sign, new.tick, new.stale, new.badge) != (old.sign, old.tick, old.stale, old.badge):
             # searched linearly by Tk among the rows with the same picture: only when it really changed
             self.tree.item(iid, image=self._picture(new))
+
+    def _rtt_changed(self, item: Item, look: Look | None) -> None:
+        before = bool(self._with_rtt)
+        if look is not None and look.rtt:
+            self._with_rtt.add(item)
+        else:
+            self._with_rtt.discard(item)
+        if before != bool(self._with_rtt):
+            self.tree.configure(displaycolumns=("rtt",) if self._with_rtt else ())
 
     def _restyle_some(self) -> None:
         self._pending_id = None

@@ -12,7 +12,7 @@ from tkinter import ttk
 
 from hvconsole.model import ObjectId, PowerState, Vm, VmKind
 from hvconsole.settings import SettingsStore, Table
-from hvconsole.text import safe_text
+from hvconsole.text import shown_name
 from hvconsole.ui.columns import BY_ID, COLUMNS, Column, Context, Key, chosen_columns, natural_key
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.extending import Extending
@@ -129,7 +129,12 @@ class VmTable:
     def show(self, vms: Iterable[Vm], context: Context, *, stale: bool = False) -> None:
         """Show exactly these VMs. What is there already keeps its row, choice and place."""
         wanted = {vm.id: vm for vm in vms}
-        renamed = (context.host_names, context.pool_names) != (self._context.host_names, self._context.pool_names)
+        before = self._context
+        renamed = (context.host_names, context.pool_names, context.silent_hosts) != (
+            before.host_names,
+            before.pool_names,
+            before.silent_hosts,
+        )
         if stale != self._stale:
             self._stale = stale
             renamed = True
@@ -179,17 +184,20 @@ class VmTable:
 
     def _row_cells(self, vm: Vm) -> tuple[str, ...]:
         texts = (c.text(vm, self._context) + (AFTER_NUMBER if c.numeric else "") for c in COLUMNS)
-        return (safe_text(vm.name, 120), self._sign(vm), *texts)
+        return (shown_name(vm.name, vm.uuid, 120), self._sign(vm), *texts)
 
     def _sign(self, vm: Vm) -> str:
         if vm.kind is not VmKind.VM:
             return "layers"
+        if self._context.host_away(vm):
+            return "state:unknown"
         return "state:busy" if vm.operations else f"state:{vm.power.value}"
 
     def _tags(self, vm: Vm) -> tuple[str, ...]:
         if self._stale:
             return ("stale",)
-        return () if vm.power is PowerState.RUNNING else ("off",)
+        lively = vm.power is PowerState.RUNNING and bool(vm.name.strip()) and not self._context.host_away(vm)
+        return () if lively else ("off",)
 
     def _refresh_row(self, vm_id: ObjectId) -> bool:
         """Draw the cells that differ; whether the row now sorts elsewhere."""

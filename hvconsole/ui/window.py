@@ -48,6 +48,7 @@ from hvconsole.ui.interfaces import (
     Unsubscribe,
 )
 from hvconsole.ui.labmenu import LabMenu
+from hvconsole.ui.looks import subject_name
 from hvconsole.ui.megawidgets import balloon, panes
 from hvconsole.ui.menus import ContextMenu, MenuBar, MenuEntry, MenuFiller, Toolbar
 from hvconsole.ui.placement import Placement
@@ -362,7 +363,7 @@ class MainWindow:
     def _show_title(self, subject: Subject | None) -> None:
         title = "hvconsole"
         if subject is not None:
-            title = f"hvconsole – {safe_text(subject.name, 80)}"
+            title = f"hvconsole – {subject_name(subject, 80)}"
             vm, inventory = subject.vm, subject.connection.inventory
             host_id = (vm.host_id or vm.home_id) if vm is not None else None
             if inventory is not None and host_id is not None and host_id in inventory.hosts:

@@ -137,7 +137,7 @@ def test_hosts_say_what_is_wrong_with_them() -> None:
 
 def test_automatic_snapshots_and_the_present_one_are_marked() -> None:
     assert snapshot_look(snapshot("s", "x", 1, auto=True), False, False).sign == "activity"
-    assert snapshot_look(snapshot("s", "x", 1), True, False).rtt.strip() == "you are here"
+    assert snapshot_look(snapshot("s", "x", 1), True, False).text == "x  ·  you are here"
 
 
 @pytest.mark.parametrize(

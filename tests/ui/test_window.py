@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hvconsole.events import Happened, JobChanged, JobState, MonitorChanged, Notice
+from hvconsole.events import ConnectionState, Happened, JobChanged, JobState, MonitorChanged, Notice
 from hvconsole.jobs import JobId, JobView
 from hvconsole.model import PowerState, ServerId, Verb
 from hvconsole.monitor.status import MonitorState
@@ -613,9 +613,31 @@ def test_a_host_in_emergency_offers_the_recoveries(stand: Stand, until: Until) -
     stand.hypervisor.inventory = replace(stand.hypervisor.inventory, emergency=emergency)
     stand.hypervisor.changed.set()
     until(lambda: any("emergency mode" in text for text in stand.window.banner.texts.values()))
+    names = stand.vm_names()
+    assert "web-frontend-01" in names
+    (connection,) = stand.window.services.connections.all()
+    assert not connection.connected
     stand.hypervisor.inventory = replace(stand.hypervisor.inventory, emergency=None)
     stand.hypervisor.changed.set()
-    until(lambda: stand.window.banner.texts == {})
+    until(lambda: [*stand.window.banner.texts] == [f"recovered-{SERVER}"])
+    assert "connected again; its master is xs-node-01" in stand.window.banner.texts[f"recovered-{SERVER}"]
+
+
+def test_a_dead_master_leads_to_an_emergency_login_at_each_other_member(stand: Stand, until: Until) -> None:
+    from hvconsole.errors import EmergencyMode
+
+    (connection,) = stand.window.services.connections.all()
+    hosts = {host.name: host.address for host in stand.hypervisor.inventory.hosts.values()}
+    error = EmergencyMode("The host is in emergency mode.", address=hosts["xs-node-02"])
+    connection._set_state(ConnectionState.RECONNECTING, error)
+    until(lambda: f"connection-{SERVER}" in stand.window.banner.texts)
+    buttons = {
+        str(w.cget("text")): w for w in stand.window.banner.widget.winfo_children()[0].winfo_children()
+        if w.winfo_class() == "TButton"
+    }  # fmt: skip
+    assert not any("xs-node-01" in text for text in buttons), "that is the dead master"
+    buttons["Emergency login to xs-node-02…"].invoke()
+    assert stand.dialogs.asked[-1] == ("connect", SERVER, error, (hosts["xs-node-02"], 443))
 
 
 # ---- room --------------------------------------------------------------------------------------------------
@@ -686,3 +708,38 @@ def test_what_is_known_from_an_earlier_run_says_how_old_it_is(stand: Stand, unti
     there = Item(ItemKind.SERVER, ServerId("s2"))
     until(lambda: there in row and stand.tree.set(row[there], "rtt").strip() == "3 h ago")
     until(lambda: "as of 3 h ago" in str(stand.window.header.where.cget("text")))
+
+
+def test_a_machine_without_a_name_is_called_by_its_uuid(stand: Stand, until: Until) -> None:
+    stand.hypervisor.change(v5=replace(stand.hypervisor.inventory.vms[oid("v5")], name=" ", uuid="6f1c0a52-8a7e"))
+    row = stand.row(ItemKind.VM, "v5")
+    until(lambda: str(stand.tree.item(row, "text")) == "(no name) 6f1c0a52")
+    assert "dim" in stand.tree.item(row, "tags")
+    stand.select("v5")
+    until(lambda: stand.window.header.name.cget("text") == "(no name) 6f1c0a52")
+
+
+def test_machines_on_a_host_that_does_not_answer_do_not_look_alive(stand: Stand, until: Until) -> None:
+    stand.select("v1")
+    row = stand.row(ItemKind.VM, "v1")
+    before = stand.hypervisor.inventory
+    host = before.hosts[oid("h1")]
+    stand.hypervisor.inventory = replace(before, hosts={**before.hosts, host.id: replace(host, live=False)})
+    stand.hypervisor.changed.set()
+    until(lambda: str(stand.tree.item(row, "text")) == "web-frontend-01  ·  host not answering")
+    until(lambda: stand.window.header.pill.cget("text").strip() == "Host not answering")
+    stand.hypervisor.inventory = before
+    stand.hypervisor.changed.set()
+    until(lambda: str(stand.tree.item(row, "text")) == "web-frontend-01")
+    until(lambda: stand.window.header.pill.cget("text").strip() == "Running")
+
+
+def test_names_get_the_room_of_round_trip_times_where_nothing_is_watched(stand: Stand, until: Until) -> None:
+    columns = lambda: stand.tree.tk.splitlist(stand.tree.cget("displaycolumns"))  # noqa: E731
+    assert columns() == ()
+    stand.watcher.tick(key_of("v1"))
+    stand.window.services.hub.emit(MonitorChanged(SERVER, oid("v1")))
+    until(lambda: columns() == ("rtt",))
+    stand.watcher.untick(key_of("v1"))
+    stand.window.services.hub.emit(MonitorChanged(SERVER, oid("v1")))
+    until(lambda: columns() == ())

@@ -8,7 +8,7 @@ from hvconsole.backends.base import Capability
 from hvconsole.errors import HvError
 from hvconsole.events import ConnectionState
 from hvconsole.model import Host, HostDetails, HostNic, Inventory, Metrics, PowerState, Storage, Vm, VmKind
-from hvconsole.text import format_bytes, safe_lines, safe_text
+from hvconsole.text import format_bytes, safe_lines, safe_text, shown_name
 from hvconsole.ui.asking import Asker
 from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea
 from hvconsole.ui.columns import natural_key
@@ -154,7 +154,7 @@ class HostView:
             self._draw(inventory, host)
             if fresh or new_host:
                 self._ask(subject, host)
-        if fresh:
+        if fresh and host.live is not False:
             self.cpu.show(count(host.cpus, "thread") if host.cpus else "—", None)
             self.measure(subject)
 
@@ -179,7 +179,10 @@ class HostView:
         facts = [(safe_text(k, 60), safe_text(v, 200)) for k, v in (details.facts if details else ())]
         # servers repeat in their details what stands beside them already
         self.extra.show([(k, v) for k, v in facts if v not in shown][:16])
-        if host.memory_bytes and host.memory_free_bytes is not None:
+        if host.live is False:
+            self.memory.show("—", None)
+            self.cpu.show("—", None)
+        elif host.memory_bytes and host.memory_free_bytes is not None:
             used = max(0, host.memory_bytes - host.memory_free_bytes)
             self.memory.show(f"{format_bytes(used)} of {format_bytes(host.memory_bytes)}", used / host.memory_bytes)
         else:
@@ -187,9 +190,10 @@ class HostView:
         self.nics.show([nic_row(n) for n in details.nics] if details else (), empty="None known" if details else "…")
         self.storages.show([_narrow(storage_row(s)) for s in storages_of(inventory, host, details)])
         vms = vms_on(inventory, host)
-        self.running_title.configure(text=f"Running here: {count(len(vms), 'VM')}")
+        title = "Last seen running here" if host.live is False else "Running here"
+        self.running_title.configure(text=f"{title}: {count(len(vms), 'VM')}")
         self.running.show(
-            [(safe_text(v.name, 30), format_bytes(v.memory_bytes), safe_text(v.addresses[0] if v.addresses else "", 40))
+            [(shown_name(v.name, v.uuid, 30), format_bytes(v.memory_bytes), safe_text("".join(v.addresses[:1]), 40))
              for v in vms],
             empty="No VM runs on this host.",
         )
@@ -197,13 +201,15 @@ class HostView:
     def measure(self, subject: Subject) -> None:
         """Ask for the last measurements."""
         host, connection = subject.host, subject.connection
-        if host is None or Capability.METRICS not in connection.capabilities:
+        if host is None or host.live is False or Capability.METRICS not in connection.capabilities:
             return
         host_id = host.id
         self.asker.ask("metrics", connection, lambda hv: hv.metrics(host_id, METRICS_S), self._measured)
 
     def _measured(self, answer: Metrics | HvError) -> None:
         host = self._drawn[1]
+        if host is not None and host.live is False:
+            return
         load = None if isinstance(answer, HvError) else cpu_fraction(answer)
         threads = count(host.cpus, "thread") if host is not None and host.cpus else ""
         if load is None:

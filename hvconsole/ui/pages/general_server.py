@@ -20,13 +20,13 @@ from hvconsole.model import (
     Vm,
     VmKind,
 )
-from hvconsole.text import format_bytes, format_duration, safe_text
+from hvconsole.text import format_bytes, format_duration, safe_text, shown_name
 from hvconsole.ui.asking import Asker
 from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea
 from hvconsole.ui.columns import natural_key
 from hvconsole.ui.dialogs.server import WORKS_IN_EMERGENCY, emergency_text
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell, Subject
-from hvconsole.ui.looks import PLATFORM_NAMES
+from hvconsole.ui.looks import PLATFORM_NAMES, runs
 from hvconsole.ui.pages.general_host import host_state, storage_row
 from hvconsole.ui.wording import local_time, near_time
 
@@ -61,9 +61,11 @@ def vms_of(inventory: Inventory, pool: Pool | None) -> list[Vm]:
     return [v for v in vms if v.pool_id in inside or v.folder_id in inside or v.resource_pool_id in inside]
 
 
-def power_words(vms: Iterable[Vm]) -> str:
-    """"12 running, 3 halted": how many VMs are in which state."""
-    vms = list(vms)
+def power_words(vms: Iterable[Vm], inventory: Inventory | None = None) -> str:
+    """"12 running, 3 halted": how many VMs are in which state; those on hosts that do not answer apart."""
+    all_vms = list(vms)
+    silent = {h.id for h in inventory.hosts.values() if h.live is False} if inventory is not None else set()
+    vms = [v for v in all_vms if v.host_id not in silent or not runs(v)] if silent else all_vms
     words = {
         PowerState.RUNNING: "running",
         PowerState.HALTED: "halted",
@@ -72,13 +74,18 @@ def power_words(vms: Iterable[Vm]) -> str:
         PowerState.UNKNOWN: "unknown",
     }
     parts = [f"{n:,} {word}" for state, word in words.items() if (n := sum(1 for v in vms if v.power is state))]
+    if len(vms) < len(all_vms):
+        parts.append(f"{len(all_vms) - len(vms):,} on hosts that don't answer")
     return ", ".join(parts) or "none"
 
 
 def host_row(host: Host, running: int) -> tuple[str, ...]:
     """One line of the table of hosts."""
     free = format_bytes(host.memory_free_bytes) if host.memory_free_bytes is not None else ""
-    return (safe_text(host.name, 60), host_state(host), f"{running:,}", free, safe_text(host.address, 60))
+    there = f"{running:,}"
+    if host.live is False:  # what was heard last is not what is
+        free = there = "—"
+    return (shown_name(host.name, host.uuid, 60), host_state(host), there, free, safe_text(host.address, 60))
 
 
 class ServerView:
@@ -186,7 +193,7 @@ class ServerView:
         self.storages.show([storage_row(s) for s in storages], most=40)
         self.totals.show(
             [
-                ("VMs", f"{len(vms):,}: {power_words(vms)}" if vms else "none"),
+                ("VMs", f"{len(vms):,}: {power_words(vms, inventory)}" if vms else "none"),
                 ("Virtual CPUs", f"{sum(v.vcpus or 0 for v in vms if v.power is PowerState.RUNNING):,} running"),
                 ("Snapshots", f"{sum(len(v.snapshots) for v in vms):,}"),
             ]
@@ -264,7 +271,7 @@ class ServerView:
             button.state(["!disabled"] if usable else ["disabled"])
 
     def _show_memory(self, hosts: list[Host]) -> None:
-        known = [h for h in hosts if h.memory_bytes and h.memory_free_bytes is not None]
+        known = [h for h in hosts if h.memory_bytes and h.memory_free_bytes is not None and h.live is not False]
         size = sum(h.memory_bytes or 0 for h in known)
         if not size:
             self.memory.show("—", None)

@@ -6,7 +6,7 @@ import tkinter as tk
 from tkinter import ttk
 
 from hvconsole.events import MonitorChanged
-from hvconsole.model import ObjectId, ServerId, Vm, VmKind
+from hvconsole.model import Inventory, ObjectId, ServerId, Vm, VmKind
 from hvconsole.monitor.status import VmKey
 from hvconsole.ui.cards import MARGIN
 from hvconsole.ui.columns import Context, Watched
@@ -60,6 +60,7 @@ class VmsPage(BasePage):
         )
         self.table.frame.pack(fill="both", expand=True)
         self._server: ServerId | None = None
+        self._inventory: Inventory | None = None
         self._shown: list[Vm] = []
         self._news: set[ObjectId] = set()
 
@@ -85,6 +86,7 @@ class VmsPage(BasePage):
         connection = subject.connection
         inventory = connection.inventory
         self._server = connection.id
+        self._inventory = inventory
         self._shown = vms_for(self.selection, subject)
         context = Context.of(inventory, self._watched) if inventory is not None else Context({}, {})
         self.table.show(self._shown, context, stale=not connection.connected)
@@ -116,7 +118,8 @@ class VmsPage(BasePage):
 
     def _summarise(self) -> None:
         chosen = len(self.table.chosen())
-        words = f"{count(len(self._shown), 'VM')}: {power_words(self._shown)}" if self._shown else "No VMs here."
+        states = power_words(self._shown, self._inventory)
+        words = f"{count(len(self._shown), 'VM')}: {states}" if self._shown else "No VMs here."
         if chosen > 1:
             words += f"   ·   {chosen:,} chosen"
         self.summary.configure(text=words)
