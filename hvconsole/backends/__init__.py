@@ -7,13 +7,16 @@ from hvconsole.backends.base import Hypervisor, Secret, Target, Trust
 from hvconsole.clock import Clock
 from hvconsole.errors import InvalidInput
 
-__all__ = ["ADVICE", "DEFAULT_PORTS", "DEFAULT_USERS", "NO_ADVICE", "TRACEABLE", "open_hypervisor"]
+__all__ = ["ADVICE", "DEFAULT_PORTS", "DEFAULT_USERS", "LOCAL_LOGIN", "NO_ADVICE", "TRACEABLE", "open_hypervisor"]
 
 DEFAULT_PORTS = {"xenserver": 443, "vsphere": 443, "hyperv": 5986}
 """Platform → port used where an address names none."""
 
 TRACEABLE = frozenset({"hyperv"})
 """Platforms whose messages ``--trace`` can record."""
+
+LOCAL_LOGIN = frozenset({"xenserver"})
+"""Platforms on which a member of a pool can be logged in to alone, when its master is dead."""
 
 DEFAULT_USERS = {"xenserver": "root", "vsphere": "root", "hyperv": "Administrator"}
 """Platform → user preset in the Connect dialog."""
