@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,8 @@ from hvconsole.backends.hyperv import HypervHost
 from hvconsole.backends.hyperv_jobs import Jobs
 from hvconsole.backends.hyperv_move import MoveVerbs
 from hvconsole.backends.hyperv_read import Reader
+from hvconsole.backends.wsman_envelope import Epr
+from hvconsole.backends.wsman_reply import Record
 from hvconsole.clock import SystemClock
 from hvconsole.errors import (
     BadPowerState,
@@ -26,6 +30,7 @@ from hvconsole.errors import (
     PermissionDenied,
     Refused,
     TaskCancelled,
+    TaskTimeout,
     ToolsMissing,
 )
 from hvconsole.lab import power as lab_power
@@ -121,6 +126,28 @@ class TestCreate:
         with pytest.raises(InvalidInput):
             hv.create_vm(spec, ctx)
         assert "Msvm_VirtualSystemManagementService.DefineSystem" not in hosts.server.service.statistics.counts
+
+    def test_on_a_chosen_volume_and_fixed(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
+                                          ctx: TaskContext) -> None:
+        made = hv.create_vm(CreateVm(name="c", disk_bytes=1 << 30, disk_thin=False, storage_id=ObjectId("C:")), ctx)
+        assert seen(hv, made).disks[0].name.startswith("C:\\c_")
+        with pytest.raises(InvalidInput):
+            hv.create_vm(CreateVm(name="c", disk_bytes=1 << 30, storage_id=ObjectId("nas")), ctx)
+        hosts.world.timing.create = 0.2
+
+    def test_a_host_that_does_not_name_what_it_added(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
+                                                     ctx: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+        original = Jobs.run
+
+        def nameless(jobs: Jobs, target: Epr, method: str, *rest: Any, **more: Any) -> Record:
+            output = original(jobs, target, method, *rest, **more)
+            return Record(ET.Element("x")) if method == "AddResourceSettings" else output
+
+        monkeypatch.setattr(Jobs, "run", nameless)
+        made = hv.create_vm(CreateVm(name="c", disk_bytes=1 << 30, network_id=next(iter(inventory.networks))), ctx)
+        shown = seen(hv, made)
+        assert len(shown.disks) == 1
+        assert shown.nics[0].network_id
 
     def test_paths_must_be_windows_paths(self, hv: HypervHost, ctx: TaskContext) -> None:
         for path in ("/etc/passwd", "disk.vhdx", "D:\\a*b.vhdx", "http://x/y"):
@@ -230,6 +257,25 @@ class TestCheckpoints:
         assert rule.seen == 1
         assert {name: now[name] - asked.get(name, 0) for name in now if now[name] != asked.get(name, 0)} == {
             "Msvm_VirtualSystemSnapshotService.CreateSnapshot": 1}
+
+    def test_without_help_from_the_job_it_is_the_new_one(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
+                                                         ctx: TaskContext) -> None:
+        vm = named(inventory, "zrh-web01")
+        hosts.world.faults.add(FaultRule(method="Enumerate", effect=Effect.FAULT, code="0x80041055", max_count=1))
+        taken = hv.snapshot(vm.id, "third", "", ctx)
+        assert taken.name == "third"
+        assert {snapshot.name for snapshot in seen(hv, vm.id).snapshots} == {"before upgrade", "after upgrade", "third"}
+
+    def test_after_a_lost_answer_it_is_named_but_not_asked_for_again(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        hosts.world.timing.snapshot = 0.6
+        rule = hosts.world.faults.add(FaultRule(method="*.CreateSnapshot", effect=Effect.DROP_AFTER))
+        vm = named(inventory, "zrh-dc01")
+        with pytest.raises(OutcomeUnknown):
+            hv.snapshot(vm.id, "lost", "why", ctx)
+        assert rule.seen == 1
+        assert [(s.name, s.description) for s in hosts.world.snapshots_of(vm.id)] == [("lost", "why")]
 
     def test_a_busy_service_gets_the_name_a_moment_later(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
                                                          ctx: TaskContext) -> None:
@@ -341,6 +387,27 @@ class TestPower:
         hv.start(vm.id, ctx)
         with pytest.raises(ToolsMissing):
             hv.shutdown(vm.id, ctx)
+
+    def test_a_guest_that_does_not_react(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
+                                         ctx: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("hvconsole.backends.hyperv_power.GUEST_SHUTDOWN_S", 0.3)
+        monkeypatch.setattr("hvconsole.backends.hyperv_power.GUEST_REBOOT_S", 0.3)
+        with hosts.world.lock:
+            hosts.vm("zrh-dc01").guest.ignores_shutdown = True
+        vm = named(inventory, "zrh-dc01")
+        for verb in (hv.shutdown, hv.reboot):
+            with pytest.raises(TaskTimeout):
+                verb(vm.id, ctx)
+        assert hosts.vm("zrh-dc01").power == "running"
+
+    def test_nobody_waits_for_a_guest_any_more(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory) -> None:
+        hosts.world.timing.shutdown = 30
+        ctx = TaskContext()
+        timer = threading.Timer(0.3, ctx.cancel)
+        timer.start()
+        with pytest.raises(TaskTimeout):
+            hv.shutdown(named(inventory, "zrh-dc01").id, ctx)
+        timer.join()
 
     def test_a_locked_guest(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext) -> None:
         hosts.world.faults.add(FaultRule(method="Msvm_ShutdownComponent.*", effect=Effect.FAULT, code="32781"))

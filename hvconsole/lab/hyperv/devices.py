@@ -124,7 +124,9 @@ class Devices:
     def connections(self, owner: Vm | Snapshot) -> Iterator[Inst]:
         """Msvm_EthernetPortAllocationSettingData of VMs' cards."""
         for nic in owner.nics:
-            network = self._world.networks.get(nic.network_id or "")
+            if nic.network_id is None:
+                continue
+            network = self._world.networks.get(nic.network_id)
             parent = naming.settings_ref("Msvm_SyntheticEthernetPortSettingData", naming.nic_id(owner, nic))
             switch = [] if network is None else [
                 naming.system_ref(naming.guid(network.id), "Msvm_VirtualEthernetSwitch").path(self._machines.server)]
