@@ -45,6 +45,8 @@ is what costs: 10 ms are 1.6 times the CPU at 1,000 targets, and a verdict comes
 GRID_S = 0.100
 """Rounds begin on multiples of this, and after sending replies are collected on the next one. With the usual intervals
 second requests fall on it, too, so that 50 targets need 10 wake-ups a second and 10,000 no more."""
+POLL_S, POLLED_S = 0.010, 0.2
+"""Where the system doesn't note arrivals, replies are looked for this often, this long after sending."""
 EARLY_S = 0.001
 """What is due this soon is due now: the system may wake us a hair too early."""
 FLUSH_S = 0.5
@@ -166,7 +168,7 @@ class Engine:
 
     def run(self, results: queue.SimpleQueue[bytes | None]) -> None:
         """Work until told to end. ``results`` gets batches of rows."""
-        planned = self._now()
+        planned = sent_at = self._now()
         while True:
             try:
                 command = self._commands.get(timeout=max(0.0, planned - self._now()))
@@ -196,6 +198,10 @@ class Engine:
                 self._flushed_at = now
             planned = max(self._due[0][0], now + TICK_S) if self._due else now + 3600
             if sent:
+                sent_at = now
+            if not self._stamped and self._in_flight and now - sent_at < POLLED_S:
+                planned = min(planned, now + POLL_S)
+            elif sent:
                 planned = min(planned, math.ceil((now + TICK_S) / GRID_S) * GRID_S)
             if self._rows:
                 planned = min(planned, max(now + TICK_S, self._flushed_at + FLUSH_S))

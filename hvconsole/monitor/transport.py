@@ -49,10 +49,13 @@ _LONGEST = 576
 _ANCILLARY = 256
 
 _LINUX = sys.platform.startswith("linux")
+_MACOS = sys.platform == "darwin"
 # Linux numbers that the socket module does not name.
 _SO_TIMESTAMPNS, _SO_RXQ_OVFL, _SO_RCVBUFFORCE = 35, 40, 33
 _IP_RECVERR, _IPV6_RECVERR, _MSG_ERRQUEUE = 11, 25, 0x2000
 _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
+# macOS: the same as a timeval. Not tried out; without it arrival is taken when the message is read.
+_MAC_SO_TIMESTAMP, _MAC_SCM_TIMESTAMP, _MAC_TIMEVAL = 0x0400, 0x02, struct.Struct("=qi4x")
 _TIMESPEC = struct.Struct("@qq") if struct.calcsize("@l") == 8 else struct.Struct("@ll")
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _FROM_ICMP, _FROM_ICMP6 = 2, 3
@@ -93,10 +96,13 @@ def _receive(sock: socket.socket, dropped: Dropped) -> tuple[bytes, str, float |
     for level, kind, value in ancillary:
         if level != socket.SOL_SOCKET:
             continue
-        if kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
+        if _LINUX and kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack(value)
             arrival = seconds + nanoseconds * 1e-9
-        elif kind == _SO_RXQ_OVFL:
+        elif _MACOS and kind == _MAC_SCM_TIMESTAMP and len(value) == _MAC_TIMEVAL.size:
+            seconds, microseconds = _MAC_TIMEVAL.unpack(value)
+            arrival = seconds + microseconds * 1e-6
+        elif _LINUX and kind == _SO_RXQ_OVFL:
             dropped(int.from_bytes(value[:4], _NATIVE))
     return data, address[0], arrival
 
@@ -109,8 +115,11 @@ def _prepare(sock: socket.socket) -> None:
     sock.setblocking(False)
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    if _MACOS:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, _MAC_SO_TIMESTAMP, 1)
     if not _LINUX:
-        return  # arrival is then taken when the message is read
+        return
     for option, value in ((_SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES), (_SO_TIMESTAMPNS, 1), (_SO_RXQ_OVFL, 1)):
         # FORCE goes beyond net.core.rmem_max where we are allowed to
         with contextlib.suppress(OSError):

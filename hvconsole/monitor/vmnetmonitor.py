@@ -149,11 +149,14 @@ class VMNetMonitor(threading.Thread):
         )
         self.since = outage.opened
 
+    def prepare(self, vm: Vm | None, connected: bool) -> None:
+        """Take in what the inventory has of it and begin to ping. Before ``start`` only."""
+        self._see(vm, connected)
+
     # ---- the thread ----------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Wait, judge, go on."""
-        self._attend()
         try:
             while True:
                 try:

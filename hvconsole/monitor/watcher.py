@@ -344,14 +344,14 @@ class Watcher:
             outage = self._left_open.pop(key, None)
             if outage is not None:
                 monitor.resume(outage)
+            monitor.prepare(vm, connected)
             with self._lock:
                 if self._stopping:
                     return
                 self._monitors.setdefault(key.server_id, {})[key.vm_id] = monitor
                 self._seen[key] = (vm, connected)
             monitor.start()
-            if vm is not None or connected:
-                monitor.post_vm(vm, connected)
+            self._look_again(monitor)
             self._witnesses_at = float("-inf")
         elif not wanted and monitor is not None:
             with self._lock:
@@ -395,12 +395,14 @@ class Watcher:
         with self._lock:
             monitors = tuple(self._monitors.get(server_id, {}).values())
         for monitor in monitors:
-            key = monitor.key
-            vm, connected = self._vm(key)
-            before = self._seen.get(key)
-            if before is None or before[0] is not vm or before[1] != connected:
-                self._seen[key] = (vm, connected)
-                monitor.post_vm(vm, connected)
+            self._look_again(monitor)
+
+    def _look_again(self, monitor: VMNetMonitor) -> None:
+        vm, connected = self._vm(monitor.key)
+        before = self._seen.get(monitor.key)
+        if before is None or before[0] is not vm or before[1] != connected:
+            self._seen[monitor.key] = (vm, connected)
+            monitor.post_vm(vm, connected)
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
         server_id = event.server_id
