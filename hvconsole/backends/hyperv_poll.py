@@ -45,6 +45,8 @@ MANY_VMS = 200
 """More VMs than this do not fit into one summary: their states come as columns, their summaries in pieces."""
 FEW_UNKNOWN = 60
 """So many VMs' hardware is read within the round that finds them; more of them in the next."""
+NAMED_AT_ONCE = 15
+"""So many VMs are named in one query: WMI refuses those that it finds too complex."""
 SAMPLES = 720
 HOST = "host"
 
@@ -196,7 +198,9 @@ class Poller:
         if self._slow_due and (slow_now or len(self._states) <= FEW_UNKNOWN):
             self._read_slow()
         elif unknown and len(unknown) <= FEW_UNKNOWN:
-            self._hardware.update(facts.hardware_facts(self._reader.hardware(unknown)))
+            for start in range(0, len(unknown), NAMED_AT_ONCE):
+                some = unknown[start : start + NAMED_AT_ONCE]
+                self._hardware.update(facts.hardware_facts(self._reader.hardware(some)))
         self._first = False
 
     def _due(self, part: str, after_s: float) -> bool:

@@ -270,11 +270,11 @@ class WsmanClient:
             if not reply.body.strip():
                 raise http_error(reply.status, self.endpoint)
             return wsman_reply.read_body(reply.body, message_id, limits.elements), len(reply.body)
-        except BadReply as exc:
+        except HvError as exc:
             if write:
                 raise OutcomeUnknown("The request was sent, but its answer can't be read. It may have happened.",
                                      exc.detail or exc.user_text) from exc
-            if reply.status not in (200, 400, 500):
+            if isinstance(exc, BadReply) and reply.status not in (200, 400, 500):
                 raise http_error(reply.status, self.endpoint) from exc
             raise
 

@@ -23,7 +23,7 @@ from hvconsole.backends.wire import Wire
 from hvconsole.backends.wire_adapters import WireAdapter
 from hvconsole.backends.wire_calls import current
 from hvconsole.clock import Clock
-from hvconsole.errors import AuthError, BadReply, InvalidInput, LocalError, NotAHypervisor
+from hvconsole.errors import AuthError, BadReply, HvError, InvalidInput, LocalError, NotAHypervisor, Unreachable
 
 # At DEBUG it writes the tokens of the login into the log, from which a weak password can be found by trying.
 logging.getLogger("spnego").setLevel(logging.WARNING)
@@ -282,7 +282,7 @@ def _status(exc: Any) -> int:
     return exc.code if isinstance(exc.code, int) else 0
 
 
-def http_error(status: int, endpoint: Endpoint) -> Exception:
+def http_error(status: int, endpoint: Endpoint) -> HvError:
     """The error for an answer that is no SOAP, by HTTP status."""
     if status == 401:
         return AuthError("The host refused this user name and password.", f"HTTP 401, {endpoint.auth}")
@@ -291,4 +291,6 @@ def http_error(status: int, endpoint: Endpoint) -> Exception:
     if status == 500:
         return NotAHypervisor("The host refused the message without a word. Its WinRM service may not accept this "
                               "login method, or unsealed messages.", "HTTP 500 without content")
+    if status in (502, 503, 504):
+        return Unreachable("Windows Remote Management on the host isn't ready.", f"HTTP {status}")
     return BadReply("The host's answer isn't one of Windows Remote Management.", f"HTTP {status}")
