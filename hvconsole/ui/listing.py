@@ -12,6 +12,7 @@ from tkinter import ttk
 
 from PIL import ImageTk
 
+from hvconsole.ui.rowtips import RowTips, clipped_cells
 from hvconsole.ui.theme import Theme
 
 AFTER_NUMBER = "   "
@@ -74,6 +75,7 @@ class Listing:
                 self.tree.heading(place, text=lead + column.title, anchor="w")
                 self.tree.column(place, width=px(column.width), stretch=column.stretch, anchor="w")
         theme.follow(self.tree, self._color)
+        self._tips = RowTips(self.tree, theme, lambda row: clipped_cells(self.tree, row, theme))
 
     def _color(self, theme: Theme) -> None:
         for tag, token in (("faint", "faint"), ("muted", "muted"), ("bad", "bad"), ("warn", "warn"), ("ok", "ok")):

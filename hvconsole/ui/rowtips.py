@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable
+from tkinter import font as tkfont
 from tkinter import ttk
 
 from hvconsole.ui.theme import Theme
 
 WAIT_MS = 700
+_CELL_EDGE = 12
+"""Design pixels of a cell that its text does not get."""
+
+
+def clipped_cells(tree: ttk.Treeview, row: str, theme: Theme) -> str:
+    """The whole texts of those cells of a row that are too narrow for them, one below the other."""
+    font = tkfont.nametofont("TkDefaultFont", root=tree)
+    shown = [str(column) for column in tree["displaycolumns"]]
+    if shown == ["#all"]:
+        shown = [str(column) for column in tree["columns"]]
+    texts = []
+    for column in ("#0", *shown):
+        text = str(tree.item(row, "text") if column == "#0" else tree.set(row, column)).strip()
+        edge = theme.px(_CELL_EDGE)
+        if column == "#0":
+            for image in tree.item(row, "image") or ():
+                edge += int(tree.tk.call("image", "width", image))
+        if text and font.measure(text) + edge > int(tree.column(column, "width")):
+            texts.append(text)
+    return "\n".join(texts)
 
 
 class RowTips:

@@ -257,7 +257,7 @@ class TaskPanel:
         if view.error is not None:
             self._dialogs().error(title, view.error)
         else:
-            self._dialogs().message(title, _story(view), safe_text(view.text))
+            self._dialogs().message(title, _story(view), "" if view.state is JobState.DONE else safe_text(view.text))
 
     def _refresh_buttons(self) -> None:
         running = self.running()
@@ -297,7 +297,7 @@ def _details(view: JobView) -> str:
     if view.error is not None:
         return safe_text(view.error.user_text)
     if view.state is JobState.DONE:
-        return f"{safe_text(view.text)}  ·  {_took(view)}" if view.text else _took(view)
+        return _took(view)  # its last words of progress say nothing any more
     return safe_text(view.text)
 
 

@@ -17,6 +17,7 @@ from hvconsole.ui.columns import BY_ID, COLUMNS, Column, Context, Key, chosen_co
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.extending import Extending
 from hvconsole.ui.listing import AFTER_NUMBER
+from hvconsole.ui.rowtips import RowTips, clipped_cells
 from hvconsole.ui.tclvar import TclVar
 from hvconsole.ui.theme import Theme
 
@@ -91,6 +92,7 @@ class VmTable:
         tree.bind("<Return>", self._returned)
         tree.bind("<Button-3>", self._popup)
         tree.bind("<ButtonRelease-1>", self._maybe_resized, add=True)
+        self._tips = RowTips(tree, self.theme, lambda row: clipped_cells(tree, row, self.theme))
         tree.bind("<Control-a>", lambda _event: self._choose_all())
         self._extending = Extending(tree, lambda: list(tree.get_children()))
 
@@ -102,7 +104,7 @@ class VmTable:
         px, tree = self.theme.px, self.tree
         last = self.columns[-1].id if self.columns else ""
         self._head("#0", NAME, "Name", False)
-        tree.column("#0", width=px(self._widths.get(NAME, 190)), minwidth=px(90), stretch=False)
+        tree.column("#0", width=px(self._widths.get(NAME, 170)), minwidth=px(90), stretch=False)
         for column in COLUMNS:
             width = px(self._widths.get(column.id, column.width))
             self._head(column.id, column.id, column.title, column.numeric)

@@ -99,7 +99,7 @@ class DeleteDialog(FormDialog):
             self.theme,
             self.body,
             (
-                ListColumn("disk", "Disk", 170),
+                ListColumn("disk", "Disk", 210),
                 *of_vm,
                 ListColumn("size", "Size", 74, numeric=True),
                 ListColumn("storage", "Storage", 120),

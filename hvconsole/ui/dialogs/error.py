@@ -102,7 +102,7 @@ class ReasonsDialog(FormDialog):
         listing = Listing(
             self.theme,
             self.body,
-            (ListColumn("name", "Name", 170), ListColumn("why", "Why not", 420, stretch=True)),
+            (ListColumn("name", "Name", 170), ListColumn("why", "Why not", 470, stretch=True)),
             rows=min(10, max(2, len(refused))),
             edge=True,
         )

@@ -13,8 +13,9 @@ from tkinter import filedialog, ttk
 
 from hvconsole.errors import HvError
 from hvconsole.events import Happened, JobChanged
-from hvconsole.history import HistoryRow
+from hvconsole.history import HistoryRow, local_user
 from hvconsole.model import ObjectId, Verb
+from hvconsole.operations import BY_VERB
 from hvconsole.text import safe_lines, safe_text
 from hvconsole.ui.asking import Asker
 from hvconsole.ui.cards import MARGIN, Empty
@@ -31,7 +32,37 @@ REFRESH_MS = 800
 """Rows are on disk a moment after their event; several events make one search."""
 
 EVENTS = ("outage", "round", "held", "snapshot", "snapshot-failed", "recovered", "state")
-WHATS = (("", "Everything"), *((str(v), str(v)) for v in Verb), *((e, e) for e in EVENTS if e not in set(Verb)))
+EVENT_WORDS = {
+    "outage": "Network lost",
+    "round": "Round of pings",
+    "held": "Snapshot held back",
+    "snapshot-failed": "Automatic snapshot failed",
+    "recovered": "Network back",
+    "station-back": "This computer is online again",
+    "state": "Monitor's state",
+    str(Verb.SNAPSHOT_MEMORY): "Take snapshot with memory",
+    str(Verb.SNAPSHOT_QUIESCE): "Take quiesced snapshot",
+}
+
+
+def what_words(what: str) -> str:
+    """What happened, in the words of menus and task panel; what is not known is shown as it is."""
+    if what in EVENT_WORDS:
+        return EVENT_WORDS[what]
+    known = BY_VERB.get(what)  # type: ignore[call-overload]
+    return known.label if known is not None else safe_text(what, 40)
+
+
+def who_words(who: str) -> str:
+    """Who did it: "you" as in the task panel, or the monitor, or another account of this computer."""
+    return "you" if who == local_user() else safe_text(who, 40)
+
+
+WHATS = (
+    ("", "Everything"),
+    *((str(v), what_words(str(v))) for v in Verb),
+    *((e, what_words(e)) for e in EVENTS if e not in set(Verb)),
+)
 OUTCOMES = (
     ("", "Any outcome"),
     ("done", "Done"),
@@ -88,11 +119,11 @@ def duration(seconds: float | None) -> str:
 def cells(row: HistoryRow) -> tuple[str, ...]:
     """The columns of one row after the time, safe to show."""
     return (
-        safe_text(row.what, 40),
+        what_words(row.what),
         safe_text(row.subject, 120),
         safe_text(row.server, 60),
-        safe_text(row.who, 40),
-        safe_text(row.outcome, 20),
+        who_words(row.who),
+        dict(OUTCOMES).get(row.outcome, safe_text(row.outcome, 20)) if row.outcome else "",
         duration(row.duration_s),
         safe_text(row.detail.split("\n")[0], 200),
     )
@@ -100,7 +131,7 @@ def cells(row: HistoryRow) -> tuple[str, ...]:
 
 def full_text(row: HistoryRow) -> str:
     """All of a row, for the area below the list."""
-    lines = [f"{local_time(row.when, seconds=True)}  {safe_text(row.what, 40)}  {safe_text(row.subject, 200)}"]
+    lines = [f"{local_time(row.when, seconds=True)}  {what_words(row.what)}  {safe_text(row.subject, 200)}"]
     if row.detail.strip():
         lines.append(safe_lines(row.detail.strip(), 4000))
     lines += [f"{safe_text(key, 40)}: {safe_text(value, 400)}" for key, value in row.extra.items()]
@@ -127,11 +158,11 @@ class HistoryPage(BasePage):
             self.theme,
             self.widget,
             (
-                ListColumn("when", "Time", 176),
-                ListColumn("what", "What", 104),
-                ListColumn("subject", "Object", 146),
-                ListColumn("server", "Server", 96),
-                ListColumn("who", "By", 70),
+                ListColumn("when", "Time", 164),
+                ListColumn("what", "What", 138),
+                ListColumn("subject", "Object", 136),
+                ListColumn("server", "Server", 90),
+                ListColumn("who", "By", 62),
                 ListColumn("outcome", "Outcome", 74),
                 ListColumn("took", "Took", 64, numeric=True),
                 ListColumn("detail", "Details", 150, stretch=True),
@@ -329,7 +360,7 @@ class HistoryPage(BasePage):
         chosen = self.tree.selection()
         row = self._rows.get(chosen[0]) if chosen else None
         if row is not None:
-            self.shell.dialogs.message(f"{row.what}: {safe_text(row.subject, 60)}", full_text(row))
+            self.shell.dialogs.message(f"{what_words(row.what)}: {safe_text(row.subject, 60)}", full_text(row))
 
     # ---- export --------------------------------------------------------------------------------------------
 

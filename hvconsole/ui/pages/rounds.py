@@ -21,7 +21,7 @@ from hvconsole.ui.wording import count
 STATE_WORDS: Mapping[MonitorState, str] = {
     MonitorState.OFF: "Off",
     MonitorState.PAUSED: "Paused",
-    MonitorState.LEARNING: "Waiting for a first answer",
+    MonitorState.LEARNING: "No answer yet",
     MonitorState.UP: "Answers",
     MonitorState.SUSPECT: "Losing pings",
     MonitorState.DOWN: "Down",
@@ -42,7 +42,7 @@ CAPTURE_WORDS: Mapping[CaptureState, str] = {
     CaptureState.SENT: "snapshot being taken",
     CaptureState.DONE: "snapshot taken",
     CaptureState.FAILED: "snapshot failed",
-    CaptureState.UNKNOWN: "snapshot asked for, outcome not known",
+    CaptureState.UNKNOWN: "snapshot not confirmed",
     CaptureState.HELD: "snapshot held back",
 }
 
@@ -100,6 +100,9 @@ def fired_words(status: MonitorStatus) -> str:
     if not status.rounds_total:
         return "No rounds yet."
     span = format_duration(status.rounds_total * status.settings.interval_s)
+    if status.average_rtt_ms is None and status.last_rtt_ms is None:
+        # rounds without any answer would all count as lost, but none of them is judged
+        return f"In {count(status.rounds_total, 'round')} ({span}) it has never answered: nothing fires before it does."
     present = status.settings.lost_rounds
     times = status.would_have_fired.get(present, 0)
     often = {0: "would never have fired", 1: "would have fired once"}.get(times, f"would have fired {times:,} times")

@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 import tkinter as tk
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,18 @@ import pytest
 
 from hvconsole.errors import LocalError
 from hvconsole.events import Happened
-from hvconsole.history import HistoryRow
-from hvconsole.ui.pages.history import PAGE_ROWS, HistoryPage, cells, duration, full_text, since
+from hvconsole.history import HistoryRow, local_user
+from hvconsole.ui.pages.history import (
+    PAGE_ROWS,
+    WHATS,
+    HistoryPage,
+    cells,
+    duration,
+    full_text,
+    since,
+    what_words,
+)
+from hvconsole.ui.rowtips import clipped_cells
 from tests.ui.contents.conftest import Driver, texts
 from tests.ui.stage import HOSTILE, NOW, StageHistory, StageShell, sample_rows, select_vms
 
@@ -60,13 +71,13 @@ def test_typing_searches_after_a_moment_and_escape_clears(page: HistoryPage, dri
     driver.key("Escape")
     until(lambda: settled(page) and len(shown(page)) == 30)
     driver.type("pings lost")
-    until(lambda: settled(page) and set(shown(page)) == {"outage"})
+    until(lambda: settled(page) and set(shown(page)) == {"Network lost"})
 
 
 def test_filters_by_kind_outcome_time_and_selection(page: HistoryPage, history: StageHistory, until: Until) -> None:
     page.outcome.current(2)
     page._search_afresh()
-    until(lambda: settled(page) and set(shown(page)) == {"shutdown"})
+    until(lambda: settled(page) and set(shown(page)) == {"Shut down"})
     page.outcome.current(0)
     page._only_this.set("1")
     page._search_afresh()
@@ -166,3 +177,20 @@ def test_times_and_durations_read_well() -> None:
     assert [duration(s) for s in (None, 0.42, 12.4, 185.0)] == ["", "0.4 s", "12 s", "3 min 5 s"]
     assert since("24", NOW) == NOW - dt.timedelta(days=1)
     assert since("", NOW) is None
+
+
+def test_a_row_speaks_as_the_task_panel_does() -> None:
+    row = HistoryRow(id=1, when=NOW, who=local_user(), what="power-off", server="s", subject="x", outcome="done")
+    assert (cells(row)[0], cells(row)[3], cells(row)[4]) == ("Power off", "you", "Done")
+    assert cells(replace(row, who="monitor", what="held"))[0] == "Snapshot held back"
+    assert cells(replace(row, who="eve", what="someday"))[:1] == ("someday",)
+    assert all(label[:1].isupper() for _, label in WHATS)
+
+
+def test_a_tip_shows_what_a_row_has_no_room_for(page: HistoryPage) -> None:
+    page.tree.column("what", width=40)
+    page.tree.column("subject", width=400)
+    text = clipped_cells(page.tree, "30", page.theme)
+    assert what_words(page._rows["30"].what) in text.split("\n")
+    page.tree.column("what", width=400)
+    assert what_words(page._rows["30"].what) not in clipped_cells(page.tree, "30", page.theme).split("\n")

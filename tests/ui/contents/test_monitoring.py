@@ -67,6 +67,8 @@ def test_how_often_the_setting_would_have_fired() -> None:
         "never with 6 lost rounds."
     )
     assert fired_words(replace(down, rounds_total=0)) == "No rounds yet."
+    mute = replace(down, average_rtt_ms=None, last_rtt_ms=None)
+    assert fired_words(mute) == "In 720 rounds (60 min) it has never answered: nothing fires before it does."
 
 
 def test_rounds_become_beats() -> None:
