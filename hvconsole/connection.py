@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from hvconsole.backends import open_hypervisor
 from hvconsole.backends.base import Capability, Hypervisor, Secret, Target, TaskContext, Trust
 from hvconsole.clock import Clock
-from hvconsole.errors import AuthError, CertificateError, HvError, LocalError, Refused, Unreachable
+from hvconsole.errors import AuthError, CertificateError, HvError, LocalError, Refused, SessionLost, Unreachable
 from hvconsole.events import ConnectionChanged, ConnectionState, Hub, InventoryChanged
 from hvconsole.jobs import Job, JobRunner
-from hvconsole.model import Inventory, ObjectId, ServerId, Verb
+from hvconsole.model import Emergency, Inventory, ObjectId, ServerId, Verb
 from hvconsole.operations import operation, subject_name, why_not
 from hvconsole.profiles import Address, ServerProfile
 
@@ -67,6 +67,8 @@ class Connection:
         self._thread: threading.Thread | None = None
         self._old_threads: list[threading.Thread] = []
         self._seen_at: float | None = None
+        self._emergency: Inventory | None = None
+        self._emergency_at: Address | None = None
         thread_name = profile.name[:24]
         self.jobs = JobRunner(profile.id, thread_name, hub, clock)
         self._asks = JobRunner(profile.id, thread_name, Hub(), clock, ASK_WORKERS, prefix="ask")
@@ -89,10 +91,17 @@ class Connection:
         return self.state is ConnectionState.CONNECTED
 
     @property
+    def emergency(self) -> Emergency | None:
+        """How the host of an emergency login stands, while there is one."""
+        told = self._emergency
+        return told.emergency if told is not None and self.state is ConnectionState.EMERGENCY else None
+
+    @property
     def capabilities(self) -> Capability:
         """What the server can do; nothing while it is away."""
         hypervisor = self._hypervisor
-        return hypervisor.capabilities if hypervisor is not None and self.connected else Capability.NONE
+        there = self.connected or self.state is ConnectionState.EMERGENCY
+        return hypervisor.capabilities if hypervisor is not None and there else Capability.NONE
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -110,14 +119,29 @@ class Connection:
 
     def why_not(self, verb: Verb, object_id: ObjectId) -> str | None:
         """One sentence why ``verb`` can't be done to the object now, or None."""
+        op = operation(verb)
+        if self.state is ConnectionState.EMERGENCY:
+            if Capability.EMERGENCY not in op.needs:
+                return "In an emergency login only the recoveries work."
+            return why_not(op, self._emergency, object_id, self.capabilities)
         if not self.connected:
             return f"Not connected to {self.name}."
-        return why_not(operation(verb), self.inventory, object_id, self.capabilities)
+        return why_not(op, self.inventory, object_id, self.capabilities)
 
     # ---- its life --------------------------------------------------------------------------------------------
 
-    def connect(self, secret: Secret | None = None, options: Mapping[str, str] | None = None) -> None:
-        """(Re)connect with a new secret, or with the one in memory. ``options`` replace the profile's for good."""
+    def connect(
+        self,
+        secret: Secret | None = None,
+        options: Mapping[str, str] | None = None,
+        *,
+        emergency_at: Address | None = None,
+    ) -> None:
+        """(Re)connect with a new secret, or with the one in memory. ``options`` replace the profile's for good.
+
+        ``emergency_at``: log in locally to this pool member, once. When that session ends, for whatever reason, the
+        pool is connected to as usual.
+        """
         with self._lock:
             if secret is not None:
                 self._secret = secret
@@ -125,6 +149,7 @@ class Connection:
                 self.profile = replace(self.profile, options=dict(options))
             if self._secret is None:
                 raise LocalError(f"The password for {self.name} isn't known.")
+            self._emergency_at = emergency_at
             self._end_session()
             self._stop = threading.Event()
             self._thread = threading.Thread(
@@ -200,12 +225,12 @@ class Connection:
         """
         op = operation(verb)
         given = dict(arguments or {})
-        inventory = self.inventory
+        inventory = self._told
         subject = subject_name(inventory, op, object_id) if inventory is not None else self.name
 
         def work(ctx: TaskContext) -> object:
-            hypervisor = self._require()
-            reason = None if insist else why_not(op, self.inventory, object_id, hypervisor.capabilities)
+            hypervisor = self._require(op.needs)
+            reason = None if insist else why_not(op, self._told, object_id, hypervisor.capabilities)
             if reason is not None:
                 raise Refused(reason, code="not-now")
             try:
@@ -248,9 +273,15 @@ class Connection:
 
         return self.jobs.submit("other", title, self.name, None, run, by=by)
 
-    def _require(self) -> Hypervisor:
+    @property
+    def _told(self) -> Inventory | None:
+        """What decides on operations: in an emergency login what that host says, else the inventory."""
+        return self._emergency if self.state is ConnectionState.EMERGENCY else self.inventory
+
+    def _require(self, needs: Capability = Capability.NONE) -> Hypervisor:
         hypervisor = self._hypervisor
-        if hypervisor is None or not self.connected:
+        usable = self.connected or (self.state is ConnectionState.EMERGENCY and Capability.EMERGENCY in needs)
+        if hypervisor is None or not usable:
             raise Unreachable(f"Not connected to {self.name}.")
         return hypervisor
 
@@ -268,6 +299,8 @@ class Connection:
                 if self.connected:
                     back_off_s = FIRST_BACK_OFF_S
                     self._note_loss()
+                elif self.state is ConnectionState.EMERGENCY:
+                    back_off_s = FIRST_BACK_OFF_S
                 self._drop()
                 if self._needs_the_user(exc):
                     log.info("%s needs the user: %s", self.name, type(exc).__name__)
@@ -297,8 +330,17 @@ class Connection:
         if self._seen_at is not None and now - self._seen_at < WATCH_S:
             self._seen_at = now
 
+    def _target(self) -> Target:
+        """Where to log in. An emergency login is never repeated: it is taken back as soon as it is given out."""
+        target = self.profile.target()
+        options = {key: value for key, value in target.options.items() if key != "emergency"}
+        at, self._emergency_at = self._emergency_at, None
+        if at is None:
+            return replace(target, options=options)
+        return replace(target, addresses=(at,), options={**options, "emergency": "yes"})
+
     def _session(self, stop: threading.Event, secret: Secret) -> None:
-        hypervisor = self._opener(self.profile.target(), secret, self._trust, self._clock)
+        hypervisor = self._opener(self._target(), secret, self._trust, self._clock)
         with self._lock:
             if stop.is_set():
                 _close_quietly(hypervisor)
@@ -308,6 +350,11 @@ class Connection:
             inventory = hypervisor.watch(WATCH_S)
             if stop.is_set():
                 return
+            if inventory is not None and inventory.emergency is not None:
+                self._show_emergency(inventory, inventory.emergency, stop)
+                continue
+            if inventory is None and self.state is ConnectionState.EMERGENCY:
+                continue
             self._seen_at = self._clock.monotonic()
             if inventory is not None:
                 self._learn_members(inventory)
@@ -316,6 +363,13 @@ class Connection:
                 self._set_state(ConnectionState.CONNECTED, None, stop)
             if inventory is not None:
                 self._hub.emit(InventoryChanged(self.id))
+
+    def _show_emergency(self, told: Inventory, emergency: Emergency, stop: threading.Event) -> None:
+        """The inventory stays as it was. Raises ``SessionLost`` once the host is out of its emergency."""
+        if not emergency.in_emergency_mode:
+            raise SessionLost(f"{emergency.host_address} isn't in emergency mode; logging in to its pool as usual.")
+        self._emergency = told
+        self._set_state(ConnectionState.EMERGENCY, None, stop)
 
     def _drop(self) -> None:
         with self._lock:

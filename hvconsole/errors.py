@@ -90,9 +90,13 @@ class HostIsSlave(ConnectError):
 
 class EmergencyMode(ConnectError):
     """The host is in emergency mode: only a local login and the recoveries work. It ends by itself when the pool's
-    master comes back, so it is worth trying again."""
+    master comes back, so it is worth trying again. ``address`` is where that host answered, empty if not known."""
 
     retryable = True
+
+    def __init__(self, user_text: str, detail: str = "", *, address: str = "") -> None:
+        super().__init__(user_text, detail)
+        self.address = address
 
 
 class NotAHypervisor(ConnectError):

@@ -26,6 +26,9 @@ class ConnectionState(enum.StrEnum):
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
+    EMERGENCY = "emergency"
+    """Logged in locally to a host that lost its pool's master: only the recoveries work, the inventory is the last
+    known one."""
     RECONNECTING = "reconnecting"
     FAILED = "failed"
     """Needs the user: certificate, password, permission."""

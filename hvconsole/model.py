@@ -308,6 +308,8 @@ class Emergency:
     in_emergency_mode: bool
     cause: str = ""
     known_members: tuple[str, ...] = ()
+    master_address: str = ""
+    """Where the host says that its pool's master is (unverified); empty in an emergency, or where it isn't known."""
 
 
 T = TypeVar("T")

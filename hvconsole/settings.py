@@ -245,7 +245,9 @@ class SettingsStore:
             before = {server.id: server for server in now.servers}
             extra = before[profile.id].model_extra or {} if profile.id in before else {}
             values = {f.name: getattr(profile, f.name) for f in dataclasses.fields(profile)}
-            before[profile.id] = SavedServer.model_validate({**extra, **values, "options": dict(profile.options)})
+            # an emergency login is for once: saved, it would lock the pool out after its recovery
+            options = {key: value for key, value in profile.options.items() if key != "emergency"}
+            before[profile.id] = SavedServer.model_validate({**extra, **values, "options": options})
             return {"servers": tuple(before.values())}
 
         self._swap(servers)

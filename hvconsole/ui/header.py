@@ -27,6 +27,7 @@ _POWER = {
 }
 _CONNECTION = {
     ConnectionState.CONNECTED: ("Connected", "Ok", "state:running"),
+    ConnectionState.EMERGENCY: ("Emergency mode", "Bad", "state:error"),
     ConnectionState.CONNECTING: ("Connecting…", "Info", "state:busy"),
     ConnectionState.RECONNECTING: ("Away", "Bad", "state:error"),
     ConnectionState.FAILED: ("Needs you", "Bad", "state:error"),

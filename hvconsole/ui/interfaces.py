@@ -253,8 +253,15 @@ class Dialogs(Protocol):
     def message(self, title: str, text: str, detail: str = "") -> None:
         """Something to know."""
 
-    def connect(self, server_id: ServerId | None = None, error: HvError | None = None) -> None:
-        """Connect to a new server, or edit and retry a known one (``error`` says why it failed)."""
+    def connect(
+        self,
+        server_id: ServerId | None = None,
+        error: HvError | None = None,
+        *,
+        emergency_at: tuple[str, int] | None = None,
+    ) -> None:
+        """Connect to a new server, or edit and retry a known one (``error`` says why it failed). ``emergency_at``
+        offers an emergency login to that member of the pool."""
 
     def certificate(self, name: str, error: CertificateError) -> bool:
         """First use: ask. Changed: show old beside new. True if the user accepts (the caller pins)."""

@@ -59,11 +59,10 @@ def server_look(connection: Connection) -> Look:
             ConnectionState.FAILED: "needs you",
             ConnectionState.RECONNECTING: "away",
             ConnectionState.CLOSED: "disconnected",
+            ConnectionState.EMERGENCY: "emergency mode",
         }[state]
         text = f"{name}  ·  {word}"
         badge = "warn" if state is ConnectionState.CLOSED else "bad"
-    elif inventory is not None and inventory.emergency is not None:
-        text, badge = f"{name}  ·  emergency mode", "bad"
     return Look(text, "boxes", badge=badge, stale=not connection.connected, rtt=seen, tags=("server",))
 
 

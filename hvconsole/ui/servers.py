@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hvconsole.errors import CertificateError, LocalError
+from hvconsole.connection import Connection
+from hvconsole.errors import CertificateError, HostIsSlave, LocalError
 from hvconsole.events import ConnectionState
 from hvconsole.model import ServerId, Verb
+from hvconsole.profiles import Address
 from hvconsole.text import safe_text
 from hvconsole.ui.banner import Action, Banner
 from hvconsole.ui.closing import confirm
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell, Subject
+from hvconsole.ui.members import offered
+
+NAMED_MEMBERS = 2
+"""Up to so many members have a button each; the dialog lists any number."""
 
 
 class Servers:
@@ -20,30 +26,61 @@ class Servers:
         self._shell = shell
         self._services = shell.services
         self._banner = banner
+        self._in_emergency: set[ServerId] = set()
+        """Connections whose emergency login has not led back to the pool yet."""
 
     # ---- notices ---------------------------------------------------------------------------------------------
 
     def show_failures(self) -> None:
-        """One notice for each connection that will not come back by itself."""
+        """One notice for each connection that will not come back by itself, or that a member can be asked about."""
         known = set()
         for connection in self._services.connections.all():
             key = f"connection-{connection.id}"
-            known.add(key)
-            error = connection.error
-            if connection.state is ConnectionState.FAILED and error is not None:
-                text = f"{safe_text(connection.name, 60)}: {error.user_text}"
-                self._banner.show(key, text, "error", [self._way_out(connection.id)])
-            else:
-                self._banner.hide(key)
+            known |= {key, f"emergency-{connection.id}", f"recovered-{connection.id}"}
+            self._show_failure(key, connection)
+            self._show_emergency(connection)
         for key in self._banner.texts:
-            if key.startswith("connection-") and key not in known:
+            if key.startswith(("connection-", "emergency-", "recovered-")) and key not in known:
                 self._banner.hide(key)
+
+    def _show_failure(self, key: str, connection: Connection) -> None:
+        error = connection.error
+        if error is None or connection.state not in (ConnectionState.FAILED, ConnectionState.RECONNECTING):
+            self._banner.hide(key)
+            return
+        text = f"{safe_text(connection.name, 60)}: {error.user_text}"
+        actions = self._emergency_logins(connection)
+        if connection.state is ConnectionState.FAILED:
+            self._banner.show(key, text, "error", [*actions, self._way_out(connection.id)])
+        elif actions:
+            self._banner.show(key, f"{text} hvconsole keeps trying.", "warning", actions)
+        elif connection.id in self._in_emergency:
+            again = ("Log in to the pool", lambda: self._connect_again(connection.id))
+            self._banner.show(key, text, "info", [again])
+        else:
+            self._banner.hide(key)
+
+    def _emergency_logins(self, connection: Connection) -> list[Action]:
+        found = offered(connection)
+        if len(found) > NAMED_MEMBERS:
+            return [("Emergency login…", lambda: self._emergency_login(connection.id, found[0].address))]
+        return [
+            (f"Emergency login to {m.short}…", lambda m=m: self._emergency_login(connection.id, m.address))  # type: ignore[misc]
+            for m in reversed(found)
+        ]
+
+    def _emergency_login(self, server_id: ServerId, at: Address) -> None:
+        connection = self._services.connections.get(server_id)
+        if connection is not None:
+            self._shell.dialogs.connect(server_id, connection.error, emergency_at=at)
 
     def _way_out(self, server_id: ServerId) -> Action:
         connection = self._services.connections.get(server_id)
         error = connection.error if connection is not None else None
         if isinstance(error, CertificateError):
             return ("Show certificate…", lambda: self._ask_certificate(server_id))
+        if isinstance(error, HostIsSlave):
+            return ("Log in to the pool…", lambda: self._shell.dialogs.connect(server_id, error))
         return ("Sign in…", lambda: self._shell.dialogs.connect(server_id, error))
 
     def _ask_certificate(self, server_id: ServerId) -> None:
@@ -55,22 +92,22 @@ class Servers:
             self._services.pins.accept(presented)
             self._connect_again(server_id)
 
-    def show_emergency(self, server_id: ServerId) -> None:
-        """A notice with the recoveries for a host that lost its pool master."""
-        connection = self._services.connections.get(server_id)
-        inventory = connection.inventory if connection is not None else None
-        key = f"emergency-{server_id}"
-        if connection is None or inventory is None or inventory.emergency is None or not connection.connected:
+    def _show_emergency(self, connection: Connection) -> None:
+        """A notice with the recoveries for a host that lost its pool master, and one when the pool is back."""
+        key = f"emergency-{connection.id}"
+        emergency = connection.emergency
+        if emergency is None:
             self._banner.hide(key)
+            if connection.connected and connection.id in self._in_emergency:
+                self._in_emergency.discard(connection.id)
+                self._banner.show(f"recovered-{connection.id}", _recovered(connection), "info")
             return
-        emergency = inventory.emergency
+        self._in_emergency.add(connection.id)
+        self._banner.hide(f"recovered-{connection.id}")
         host = safe_text(emergency.host_address, 60)
-        if not emergency.in_emergency_mode:
-            self._banner.show(key, f"{host} isn't in emergency mode: log in to its pool as usual.", "warning")
-            return
         cause = f" {safe_text(emergency.cause, 120)}" if emergency.cause else ""
         text = f"{host} is in emergency mode: its pool master is away.{cause} Only the recoveries work here."
-        server = Selection((Item(ItemKind.SERVER, server_id),))
+        server = Selection((Item(ItemKind.SERVER, connection.id),))
         actions: list[Action] = [
             ("Point to another master…", lambda: self._shell.run(Verb.POINT_TO_MASTER, server)),
             ("Make this host master…", lambda: self._shell.run(Verb.BECOME_MASTER, server)),
@@ -116,6 +153,13 @@ class Servers:
         for subject in chosen:
             self._services.settings.remove_server(subject.connection.id)
             self._services.connections.remove(subject.connection.id)
+
+
+def _recovered(connection: Connection) -> str:
+    inventory = connection.inventory
+    masters = [host for host in inventory.hosts.values() if host.is_master] if inventory is not None else []
+    master = f"; its master is {safe_text(masters[0].name, 60)}" if masters else ""
+    return f"{safe_text(connection.name, 60)} is connected again{master}."
 
 
 def _one_per_server(subjects: Sequence[Subject]) -> list[Subject]:

@@ -50,8 +50,14 @@ class RecordingDialogs:
     def message(self, title: str, text: str, detail: str = "") -> None:
         self.asked.append(("message", title, text, detail))
 
-    def connect(self, server_id: ServerId | None = None, error: HvError | None = None) -> None:
-        self.asked.append(("connect", server_id, error))
+    def connect(
+        self,
+        server_id: ServerId | None = None,
+        error: HvError | None = None,
+        *,
+        emergency_at: tuple[str, int] | None = None,
+    ) -> None:
+        self.asked.append(("connect", server_id, error, *([emergency_at] if emergency_at else [])))
 
     def certificate(self, name: str, error: CertificateError) -> bool:
         self.asked.append(("certificate", name, error))

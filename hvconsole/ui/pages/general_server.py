@@ -169,7 +169,7 @@ class ServerView:
     def show(self, subject: Subject, fresh: bool) -> None:
         """Draw what differs."""
         connection = subject.connection
-        state = (connection.inventory, connection.state, connection.error, subject.pool)
+        state = (connection.inventory, connection.state, connection.error, connection.emergency, subject.pool)
         if not fresh and state == self._drawn:
             return
         self._drawn = state
@@ -178,9 +178,10 @@ class ServerView:
         inventory, pool = connection.inventory, subject.pool
         self._title.configure(text=pool.kind.value.capitalize() if pool is not None else "Server")
         self.facts.show(self._facts(subject))
-        if inventory is None:
-            return
         self._show_emergency(subject)
+        if inventory is None:
+            self.totals.show([(title, "—") for title in ("VMs", "Virtual CPUs", "Snapshots")])
+            return
         hosts, vms = hosts_of(inventory, pool), vms_of(inventory, pool)
         running: dict[ObjectId | None, int] = {}
         for vm in vms:
@@ -259,8 +260,7 @@ class ServerView:
         return rows
 
     def _show_emergency(self, subject: Subject) -> None:
-        inventory = subject.connection.inventory
-        emergency = inventory.emergency if inventory is not None else None
+        emergency = subject.connection.emergency
         if emergency is None:
             self._emergency.frame.grid_remove()
             return

@@ -143,7 +143,7 @@ def test_taking_over_a_pool_needs_the_hosts_address_typed(
     emergency = Emergency(host_address="10.20.1.12", in_emergency_mode=True, cause="master away")
     hv.inventory = replace(hv.inventory, emergency=emergency)
     hv.changed.set()
-    until(lambda: shell.services.connections.all()[0].inventory is hv.inventory)
+    until(lambda: shell.services.connections.all()[0].emergency is emergency)
     op = operation(Verb.BECOME_MASTER)
     assert op.question is not None
     assert wording(op.question, op, (of_server(shell),)).must_type == "10.20.1.12"

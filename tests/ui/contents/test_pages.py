@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from hvconsole.backends.base import Capability
-from hvconsole.events import InventoryChanged, MonitorChanged
+from hvconsole.events import ConnectionChanged, InventoryChanged, MonitorChanged
 from hvconsole.model import Emergency, PowerState, Snapshot, Verb
 from hvconsole.monitor.status import VmKey
+from hvconsole.ui.dialogs.server import emergency_text
 from hvconsole.ui.interfaces import ItemKind, Selection
 from hvconsole.ui.pages import PAGES
 from hvconsole.ui.pages.console import ConsolePage
@@ -192,24 +193,36 @@ def test_an_emergency_is_shown_with_both_recoveries(
 ) -> None:
     hv._capabilities |= Capability.EMERGENCY
     emergency = Emergency(host_address="10.20.1.12", in_emergency_mode=True, cause="master away")
-    hv.inventory = replace(hv.inventory, emergency=emergency)
     page = place(GeneralPage, SERVER_SELECTED)
-    renew(shell, hv, until, page)
     view = page._current
+    totals = view.totals.value("VMs")
+    hv.inventory = replace(hv.inventory, emergency=emergency, vms={})
+    hv.changed.set()
+    connection = shell.services.connections.all()[0]
+    until(lambda: connection.emergency is emergency)
+    page.on_event(ConnectionChanged(connection.id, connection.state))
     until(lambda: bool(view.become.winfo_ismapped()))
     assert "10.20.1.12 has lost its pool's master (master away)." in texts(page.widget)
+    assert view.totals.value("VMs") == totals, "the last known VMs stay"
     driver.click(view.become)
     until(lambda: ("run", Verb.BECOME_MASTER, SERVER_SELECTED, None) in shell.asked)
 
 
-def test_a_host_that_is_not_in_emergency_mode_says_so(
-    place: Any, shell: StageShell, hv: MemoryHypervisor, until: Until
-) -> None:
-    hv.inventory = replace(hv.inventory, emergency=Emergency(host_address="10.20.1.12", in_emergency_mode=False))
+def test_a_server_that_told_nothing_yet_has_no_numbers(place: Any, shell: StageShell) -> None:
+    shell.services.connections.all()[0].inventory = None
     page = place(GeneralPage, SERVER_SELECTED)
-    renew(shell, hv, until, page)
-    assert any("is not in emergency mode" in text for text in texts(page.widget))
-    assert page._current.become.instate(["disabled"])
+    assert page._current.totals.value("VMs") == "—"
+    assert page._current.totals.value("Snapshots") == "—"
+
+
+@pytest.mark.parametrize(
+    ("master", "words"),
+    [("10.20.1.11", "Its pool's master is 10.20.1.11"), ("10.20.1.12", "It is its pool's master"), ("", "Log in")],
+)
+def test_a_host_that_is_not_in_emergency_mode_says_so_and_who_leads(master: str, words: str) -> None:
+    told = emergency_text(Emergency(host_address="10.20.1.12", in_emergency_mode=False, master_address=master))
+    assert told.startswith("10.20.1.12 isn't in emergency mode.")
+    assert words in told
 
 
 # ---- Snapshots ----------------------------------------------------------------------------------------------
