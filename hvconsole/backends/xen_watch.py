@@ -162,7 +162,12 @@ class Watch:
 
         try:
             batch = self._session.call(
-                "event.from", list(CLASSES), self._token, float(rest), limits=READ.longer(rest), entered=entered
+                "event.from",
+                list(CLASSES),
+                self._token,
+                max(float(rest), 0.1),  # a limit of nothing means a day to xapi
+                limits=READ.longer(rest),
+                entered=entered,
             )
         finally:
             with self._lock:
