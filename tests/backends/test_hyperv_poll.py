@@ -107,7 +107,7 @@ class TestHowItIsSeen:
         inventory = first(hv)
         vm = named(inventory, "zrh-dc01")
         power.power_off(hosts.world, vm.id)
-        inventory = until(hv, inventory, lambda i: i.vms[vm.id].power is PowerState.HALTED, 3)
+        inventory = until(hv, inventory, lambda i: i.vms[vm.id].power is PowerState.HALTED, 8)
         assert inventory.vms[vm.id].addresses == ()
         power.start(hosts.world, vm.id)
         inventory = until(hv, inventory, lambda i: i.vms[vm.id].addresses)
@@ -125,7 +125,9 @@ class TestHowItIsSeen:
         assert after.networks is before.networks
         assert after.storages is before.storages
 
-    def test_idle_rounds_cost_one_request(self, hosts: HypervLab) -> None:
+    def test_idle_rounds_cost_one_request(self, hosts: HypervLab, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("SETTINGS_S", "GUESTS_S"):
+            monkeypatch.setattr(f"hvconsole.backends.hyperv_poll.{name}", 600.0)
         hv = hosts.log_in()
         first(hv)
         while hv.watch(0.1) is not None:
@@ -134,7 +136,9 @@ class TestHowItIsSeen:
         assert hv.watch(1.5) is None
         assert hv.requests - asked <= 2
 
-    def test_nudge_wakes_a_watch(self, hosts: HypervLab) -> None:
+    def test_nudge_wakes_a_watch(self, hosts: HypervLab, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("IDLE_S", "LONGEST_S"):
+            monkeypatch.setattr(f"hvconsole.backends.hyperv_poll.{name}", 600.0)
         hv = hosts.log_in()
         inventory = first(hv)
         vm = named(inventory, "zrh-dc01")
@@ -148,11 +152,11 @@ class TestHowItIsSeen:
         timer = threading.Timer(0.1, act)
         began = time.monotonic()
         timer.start()
-        shown = hv.watch(5)
+        shown = hv.watch(60)
         timer.join()
         assert shown is not None
         assert shown.vms[vm.id].power is PowerState.PAUSED
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
 
     def test_a_host_that_is_gone_and_comes_back(self, hosts: HypervLab) -> None:
         hv = hosts.log_in()

@@ -353,7 +353,7 @@ class TestJobs:
         thread.start()
         threading.Event().wait(0.6)
         hv.close()
-        thread.join(1.5)
+        thread.join(3)
         assert not thread.is_alive()
         assert caught
 

@@ -381,7 +381,7 @@ class TestConnections:
         thread.start()
         threading.Event().wait(0.2)
         client.close()
-        assert ended.wait(1)
+        assert ended.wait(1.5)
         thread.join(5)
         assert isinstance(caught[0], SessionLost)
         with pytest.raises(SessionLost):
