@@ -19,6 +19,7 @@ from hvconsole.events import MonitorChanged
 from hvconsole.monitor import frames
 from hvconsole.monitor.icmp import Ping, PingEngine, PingTarget, Row
 from hvconsole.monitor.oneoff import icmp_sentence
+from hvconsole.monitor.station import silent
 from hvconsole.monitor.status import ROUNDS_KEPT, MonitorSettings, Round, RoundResult, VmKey
 
 RESULTS = (RoundResult.OK, RoundResult.DEGRADED, RoundResult.LOST, RoundResult.UNKNOWN)
@@ -123,9 +124,10 @@ class Pinger:
             return  # of an address that is no longer pinged
         self._keep(start, result, note, value, rtts)
         if result == frames.LOST:
-            self._streak += 1
-            if self._streak in self._fired:
-                self._fired[self._streak] += 1
+            if not silent(start, heard):
+                self._streak += 1
+                if self._streak in self._fired:
+                    self._fired[self._streak] += 1
         elif result != frames.UNKNOWN:
             self._streak = 0
         if result in self.interest:

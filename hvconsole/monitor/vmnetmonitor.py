@@ -105,6 +105,7 @@ class VMNetMonitor(threading.Thread):
         self._known: tuple[str, ...] = ()
         self._chosen = ""
         self._problem = ""
+        self._journal_problem = ""
         self._armed_at = NEVER
         self._connected = False
         self._around = around
@@ -231,6 +232,7 @@ class VMNetMonitor(threading.Thread):
             self._around.capture(outage, text, settings)
         except LocalError as exc:
             log.warning("no automatic snapshot of %s: %s", safe_text(self.vm_name), exc.user_text)
+            self._journal_problem = exc.user_text
             return Hold.NO_JOURNAL
         self.outage = outage
         self._last_name = outage.snapshot_name
@@ -263,13 +265,13 @@ class VMNetMonitor(threading.Thread):
             if after.state is MonitorState.UP:
                 self._armed_at = after.since
         if sample is not None and decision.act is Act.HOLD and after.in_outage and decision.hold is not None:
-            sentence = HOLD_SENTENCES[decision.hold]
-            self.outage = replace(self._outage_of(sample), state=CaptureState.HELD, detail=sentence)
+            detail = self._sentence(decision.hold)
+            self.outage = replace(self._outage_of(sample), state=CaptureState.HELD, detail=detail)
         if fell:
             self._happened("outage", self._shown(decision))
             self._around.armed(self.key, False)
         if decision.act is Act.HOLD and decision.hold is not Hold.STATION_OFFLINE and decision.hold is not None:
-            self._happened("held", HOLD_SENTENCES[decision.hold], hold=str(decision.hold))
+            self._happened("held", self._sentence(decision.hold), hold=str(decision.hold))
         if decision.act is Act.CLOSE:
             self._over()
         if moved and after.state is MonitorState.UP:
@@ -277,6 +279,11 @@ class VMNetMonitor(threading.Thread):
         self.pinger.interest = frozenset(CODES[result] for result in policy.matters(after))
         if moved or decision.act is not Act.NOTHING:
             self._around.hub.emit(MonitorChanged(*self.key))
+
+    def _sentence(self, hold: Hold) -> str:
+        if hold is Hold.NO_JOURNAL and self._journal_problem:
+            return f"{self._journal_problem} No automatic snapshot is taken."
+        return HOLD_SENTENCES[hold]
 
     def _shown(self, decision: Decision) -> str:
         settings = self.settings
@@ -339,6 +346,8 @@ class VMNetMonitor(threading.Thread):
         if chosen_anew:
             self._chosen, self._known = "", ()
         self._attend()
+        if self.state.state is MonitorState.UP:
+            self._around.armed(self.key, True)  # perhaps fewer snapshots are to be kept
         self._around.hub.emit(MonitorChanged(*self.key))
 
     def _hear(self, outage: Outage) -> None:
@@ -453,7 +462,7 @@ class VMNetMonitor(threading.Thread):
         if self._around.station_offline and Hold.STATION_OFFLINE in self.settings.holds and not judged.in_outage:
             return MonitorState.PAUSED, STATION_SENTENCE
         if judged.hold is not None:
-            return judged.state, HOLD_SENTENCES[judged.hold]
+            return judged.state, self._sentence(judged.hold)
         if judged.state is MonitorState.LEARNING:
             return judged.state, "It has not answered yet."
         return judged.state, ""

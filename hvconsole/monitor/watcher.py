@@ -118,6 +118,7 @@ class Watcher:
         self._unsubscribe: list[Callable[[], None]] = []
         self._witnesses_at = float("-inf")
         self._stopping = False
+        self._journal_trouble = False
         self._station = Station(clock, self._station_changed)
         self._desk = SnapshotDesk(
             servers, journal, hub, clock, on_outage=self._outage_changed, on_beat=self._beat, settings=self.settings
@@ -275,8 +276,12 @@ class Watcher:
         try:
             self._journal.record(replace(outage, detail=description))
         except LocalError as exc:
+            self._journal_trouble = True
             self.hub.emit(Notice(key=JOURNAL_NOTICE, text=exc.user_text, severity="error"))
             raise
+        if self._journal_trouble:
+            self._journal_trouble = False
+            self.hub.emit(Notice(key=JOURNAL_NOTICE, text=""))
         self._desk.take(outage, description, settings.memory)
 
     def close_outage(self, outage: Outage) -> None:

@@ -63,9 +63,15 @@ class Cables:
         _ip("-n", self.station, "link", "set", f"{name}s", "up")
         _ip("-n", self.guests, "link", "set", f"{name}g", "up")
 
-    def engine_command(self) -> Sequence[str]:
-        """The engine, run on the station."""
-        return ("ip", "netns", "exec", self.station, *engine_command(None))
+    def engine_command(self, *, nobody: bool = False) -> Sequence[str]:
+        """The engine, run on the station; ``nobody``: without any capability."""
+        bare = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if nobody else ()
+        return ("ip", "netns", "exec", self.station, *bare, *engine_command(None))
+
+    def let_everybody_ping(self) -> None:
+        """What most desktop distributions set."""
+        setting = "net.ipv4.ping_group_range=0 2147483647"
+        subprocess.run(["ip", "netns", "exec", self.station, "sysctl", "-qw", setting], check=True)
 
     def cut(self, number: int) -> None:
         """Pull the cable of a guest, at the guest's end. Takes about a millisecond."""

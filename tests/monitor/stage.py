@@ -118,6 +118,12 @@ class FakeServer:
         self.hub.emit(InventoryChanged(self.id))
         self.waiter.changed()
 
+    def add(self, vm: Vm) -> None:
+        with self._lock:
+            assert self.inventory is not None
+            self.inventory = dataclasses.replace(self.inventory, vms={**self.inventory.vms, vm.id: vm})
+        self.hub.emit(InventoryChanged(self.id))
+
     def add_snapshot(self, vm_id: ObjectId, name: str, description: str) -> Snapshot:
         vm = self.vm(vm_id)
         snapshot = Snapshot(

@@ -16,7 +16,7 @@ import pytest
 
 from hvconsole.events import MonitorChanged
 from hvconsole.model import ObjectId, Vm
-from hvconsole.monitor import situation, station
+from hvconsole.monitor import frames, situation, station
 from hvconsole.monitor.icmp import IcmpEngine
 from hvconsole.monitor.servers import MemoryOfThisRun
 from hvconsole.monitor.status import MonitorSettings, MonitorState, RoundResult
@@ -55,8 +55,9 @@ def both_cpus_busy() -> Iterator[None]:
         process.wait()
 
 
-def watch(stage: Stage, cables: Cables, vms: dict[str, str]) -> None:
-    """Tick these VMs (name → address) and wait until all have answered."""
+def watch(stage: Stage, cables: Cables, vms: dict[str, str], *, nobody: bool = False) -> list[IcmpEngine]:
+    """Tick these VMs (name → address) and wait until all have answered. ``nobody``: the engine has no rights."""
+    engines: list[IcmpEngine] = []
     up: set[str] = set()
 
     def note(event: MonitorChanged) -> None:
@@ -69,13 +70,16 @@ def watch(stage: Stage, cables: Cables, vms: dict[str, str]) -> None:
     stage.memory = MemoryOfThisRun(PACE)
 
     def engine(on_trouble: Callable[..., None], on_batch: Callable[..., None]) -> IcmpEngine:
-        return IcmpEngine(CLOCK, on_trouble=on_trouble, on_batch=on_batch, command=cables.engine_command())
+        command = cables.engine_command(nobody=nobody)
+        engines.append(IcmpEngine(CLOCK, on_trouble=on_trouble, on_batch=on_batch, command=command))
+        return engines[-1]
 
     machines: list[Vm] = [vm(name, address) for name, address in vms.items()]
     watcher = stage.start(*machines, engine=engine)
     for machine in machines:
         watcher.tick(key(machine.id))
     stage.until(lambda: up == set(vms), "all VMs to answer", 30)
+    return engines
 
 
 def asked(stage: Stage) -> list[str]:
@@ -171,3 +175,31 @@ def test_the_requests_name_the_right_vm(stage: Stage, cables: Cables) -> None:
     (snapshot,) = stage.server.vm(ObjectId("db")).snapshots
     assert cables.addresses[1] in snapshot.description
     assert stage.server.vm(ObjectId("web")).snapshots == ()
+
+
+@pytest.mark.parametrize("cables", [(2, 3)], indirect=True)
+def test_without_root_over_datagram_sockets(stage: Stage, cables: Cables) -> None:
+    """What most desktops allow everybody: ICMP datagram sockets. Other targets' errors disturb nobody."""
+    cables.let_everybody_ping()
+    vms = {"web": cables.addresses[0], "six": cables.v6_addresses[1]}
+    vms |= {f"crowd{n}": address for n, address in enumerate(cables.crowd)}
+    engines = watch(stage, cables, vms, nobody=True)
+    assert engines[0].modes == (frames.DATAGRAM, frames.DATAGRAM)
+    assert stage.watcher is not None
+    # Nobody has this address: after a while the station's own kernel says so, for each request.
+    stage.server.add(vm("nobody", "10.78.0.250"))
+    stage.watcher.tick(key("nobody"))
+
+    def reason() -> str:
+        assert stage.watcher is not None
+        status = stage.watcher.status(key("nobody"))
+        return next((one.note for one in status.rounds if one.note), "") if status is not None else ""
+
+    stage.until(lambda: "unreachable" in reason().lower(), "the reason", 20)
+    cables.cut(0)
+    stage.until(lambda: asked(stage) == ["web"], "the snapshot request")
+    for name in ("six", "crowd0", "crowd1", "crowd2"):
+        status = stage.watcher.status(key(name))
+        assert status is not None
+        assert {one.result for one in status.rounds} <= {RoundResult.OK, RoundResult.UNKNOWN}
+        assert [one.note for one in status.rounds if one.result is RoundResult.UNKNOWN and "sent" in one.note] == []
