@@ -243,6 +243,20 @@ def hardware_facts(records: list[Record]) -> dict[str, HardwareFact]:
     return found
 
 
+def switch_kinds(records: list[Record]) -> dict[str, str]:
+    """Switch → "External", "Internal" or nothing for private, from connections whose owner is a switch's port."""
+    found: dict[str, str] = {}
+    for record in records:
+        target = wmi_path.parse(record.text("HostResource")) if record.number("ResourceType") == 33 else None
+        owner = guid_in(record.text("InstanceID"))
+        name = target.class_name.lower() if target is not None else ""
+        if name == "msvm_externalethernetport":
+            found[owner] = "External"
+        elif name == "msvm_computersystem":
+            found.setdefault(owner, "Internal")
+    return found
+
+
 def _card_guid(instance_id: str) -> str:
     parts = instance_id.split("\\")
     return parts[1].upper() if len(parts) > 1 else ""

@@ -333,10 +333,11 @@ class Poller:
 
     def _read_slow(self) -> None:
         begun = self._clock.monotonic()
-        self._hardware = {guid: fact for guid, fact in facts.hardware_facts(self._reader.hardware()).items()
-                          if guid in self._states}
+        rows = self._reader.hardware()
+        self._hardware = {guid: fact for guid, fact in facts.hardware_facts(rows).items() if guid in self._states}
+        kinds = facts.switch_kinds(rows)
         self._switches = {
-            record.text("Name").upper(): (record.text("ElementName"), "")
+            record.text("Name").upper(): (record.text("ElementName"), kinds.get(record.text("Name").upper(), "Private"))
             for record in self._reader.optional("Msvm_VirtualEthernetSwitch", V2) if record.text("Name")
         }
         self._volumes = {

@@ -56,6 +56,8 @@ class TestWhatIsSeen:
         assert web.current_snapshot_id == web.snapshots[1].id
         assert inventory.networks[web.nics[0].network_id or web.id].name == "Zurich LAN"
         assert named(inventory, "zrh-sql01").nics[1].addresses
+        assert {n.name: n.description for n in inventory.networks.values()} == {"Zurich LAN": "External",
+                                                                                "Cluster": "Private"}
         assert named(inventory, "zrh-build").power is PowerState.SUSPENDED
         assert named(inventory, "zrh-legacy").power is PowerState.PAUSED
         assert named(inventory, "zrh-fw").tools is ToolsState.MISSING
