@@ -37,13 +37,19 @@ class StormBudget:
 
     def lost(self, vm: object, now: float) -> None:
         """``vm`` fell silent (again and again: the first time counts)."""
-        for other, when in list(self._lost.items()):
-            if now - when < WINDOW_S:
-                break
-            del self._lost[other]
+        self._forget(now)
         self._lost.setdefault(vm, now)
 
     def common_cause(self, now: float, ticked: int) -> bool:
         """Whether so many VMs fell within the window that it looks like one cause."""
-        fallen = sum(1 for when in self._lost.values() if now - when < WINDOW_S)
+        self._forget(now)
+        fallen = len(self._lost)
         return fallen >= COMMON_MINIMUM and fallen > COMMON_FRACTION * ticked
+
+    def _forget(self, now: float) -> None:
+        # In the order of falling, so only the oldest have to be looked at.
+        while self._lost:
+            oldest, when = next(iter(self._lost.items()))
+            if now - when < WINDOW_S:
+                return
+            del self._lost[oldest]

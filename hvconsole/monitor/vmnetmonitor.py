@@ -343,8 +343,8 @@ class VMNetMonitor(threading.Thread):
     def _configure(self, settings: MonitorSettings) -> None:
         chosen_anew = (settings.address, settings.family) != (self.settings.address, self.settings.family)
         self.settings = settings
-        if chosen_anew:
-            self._chosen, self._known = "", ()
+        if chosen_anew and self.state.state is not MonitorState.PAUSED:
+            self._choose(addresses.choose(settings, self.reported))
         self._attend()
         if self.state.state is MonitorState.UP:
             self._around.armed(self.key, True)  # perhaps fewer snapshots are to be kept
@@ -371,15 +371,17 @@ class VMNetMonitor(threading.Thread):
             return
         wanted = addresses.follow(self.settings, self._chosen, self._known, self.reported)
         if wanted != self._chosen:
-            self._known = addresses.usable(self.reported)
-            self._turn_to(wanted)
+            self._choose(wanted)
         elif wanted and is_address(wanted):
             self.pinger.aim(wanted, self.settings)
         elif wanted and self.pinger.aimed:
             self.pinger.aim(self.pinger.address, self.settings)
 
-    def _turn_to(self, wanted: str) -> None:
+    def _choose(self, wanted: str) -> None:
         """Ping another address: whether that one answers is yet to be learnt."""
+        self._known = addresses.usable(self.reported)
+        if wanted == self._chosen:
+            return
         if self._chosen and self.state.state is not MonitorState.LEARNING:
             decision = policy.CLOSE if self.state.in_outage else policy.NOTHING
             self._become(PolicyState(since=self._clock.monotonic()), decision, None)

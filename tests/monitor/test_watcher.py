@@ -255,6 +255,22 @@ def test_a_storm_is_rationed(stage: Stage) -> None:
     assert asked(stage) == 5
 
 
+def test_a_thousand_vms_lost_in_one_second_stay_within_the_budget(stage: Stage) -> None:
+    machines = [vm(f"vm{n}", f"10.20.{n // 250}.{n % 250 + 1}") for n in range(1000)]
+    watcher = stage.start(*machines)
+    for machine in machines:
+        watcher.tick(key(machine.id))
+    stage.until(lambda: stage.engine is not None and len(stage.engine.addresses()) == 1000, "all to be pinged", 30)
+    for machine in machines:
+        feed(stage, OK, address=machine.addresses[0])
+    stage.until(lambda: all(state(stage, m.id) is MonitorState.UP for m in machines), "all to be up", 30)
+    for machine in machines:
+        feed(stage, LOST, address=machine.addresses[0])
+    stage.until(lambda: stage.what().count("held") == 940, "the rest to be held", 30)
+    stage.until(lambda: stage.what().count("snapshot") == 60, "the budget's snapshots", 30)
+    assert asked(stage) == 60
+
+
 def test_at_most_three_at_once_per_server(stage: Stage) -> None:
     names = [f"vm{n}" for n in range(6)]
     stage.start(*[vm(name, f"10.20.5.{n}") for n, name in enumerate(names)])
@@ -502,6 +518,30 @@ def test_an_outage_of_long_ago_is_closed_and_not_gone_on_with(stage: Stage) -> N
     stage.start(vm("web", WEB))
     stage.until(lambda: not stage.journal.open_outages(), "the outage to be closed")
     stage.until(lambda: state(stage) is MonitorState.LEARNING)
+
+
+def test_a_chosen_address_has_to_answer_before_it_can_be_missed(stage: Stage) -> None:
+    watcher = stage.start(vm("web", WEB, addresses=(WEB, "10.9.9.9")))
+    watched(stage)
+    watcher.choose_address(key("web"), "10.9.9.9")
+    stage.until(lambda: stage.engine is not None and stage.engine.addresses() == {"10.9.9.9"}, "the chosen address")
+    feed(stage, LOST, LOST, address="10.9.9.9")
+    stage.until(lambda: "held" in stage.what(), "the hold")
+    assert asked(stage) == 0
+    watcher.choose_address(key("web"), "")
+    stage.until(lambda: stage.engine is not None and stage.engine.addresses() == {WEB}, "the first address again")
+    feed(stage, OK)
+    stage.until(lambda: state(stage) is MonitorState.UP)
+
+
+def test_a_name_is_looked_up_and_one_that_is_unknown_is_said(stage: Stage) -> None:
+    watcher = stage.start(vm("web", WEB))
+    watched(stage)
+    watcher.choose_address(key("web"), "localhost")
+    stage.until(lambda: stage.engine is not None and stage.engine.addresses() == {"127.0.0.1"}, "the name's address")
+    watcher.choose_address(key("web"), "no-such-host.invalid")
+    stage.until(lambda: "can't be resolved" in watcher.statuses()[0].reason, "the reason", 30)
+    assert state(stage) is MonitorState.PAUSED
 
 
 def test_no_address_is_said(stage: Stage) -> None:
