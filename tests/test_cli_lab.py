@@ -173,9 +173,60 @@ def test_a_member_without_its_master_is_made_master_from_the_command_line(run, p
     local = run("check", member_url, *pin, "--option", "emergency=yes")
     assert local.returncode == 0, local.stdout
     assert "is in emergency mode" in local.stdout
+    listed = run("list", member_url, *pin, "--option", "emergency=yes")
+    assert listed.returncode == 5
+    assert listed.stdout == ""
+    assert "is in emergency mode" in listed.stderr
+    assert "become-master" in listed.stderr
+    assert run("run", "start", member_url, "web-01", *pin, "--option", "emergency=yes").returncode == 5
     made = run("run", "become-master", member_url, *pin, "--option", "emergency=yes")
     assert made.returncode == 0, made.stderr
     assert len(vms(run, member_url, pin)) > 30
+    again = run("run", "become-master", member_url, *pin)
+    assert again.returncode == 1
+    assert "isn't in emergency mode; it is its pool's master" in again.stderr
+
+
+def test_a_member_is_pointed_to_the_new_master_from_the_command_line(run, pin, lab):
+    first, _second, third = lab.servers[0].members
+    member = f"xenserver://root@{third}"
+    address = first.rpartition(":")[0]
+    done = run("run", "point-to-master", member, "--address", address, *pin)
+    assert done.returncode == 1
+    assert f"its pool's master is {address}" in done.stderr
+    lab.fail_master()
+    done = run("run", "point-to-master", member, "--address", address, *pin)
+    assert done.returncode == 0, done.stderr
+    assert "--option emergency=yes" in " ".join(run("run", "point-to-master", "--help").stdout.split())
+    assert "doesn't ask" in " ".join(run("run", "become-master", "--help").stdout.split())
+
+
+def test_an_emergency_login_where_there_is_none_names_the_master_and_lists_nothing(run, url, pin, lab):
+    first, second = lab.servers[0].members[:2]
+    member = run("list", f"xenserver://root@{second}", *pin, "--option", "emergency=yes")
+    assert member.returncode == 5
+    assert member.stdout == ""
+    assert "isn't in emergency mode" in member.stderr
+    assert f"master is {first.rpartition(':')[0]}" in member.stderr
+    master = run("list", url, *pin, "--option", "emergency=yes", "--json")
+    assert master.returncode == 1
+    assert json.loads(master.stdout) == []
+    assert "isn't in emergency mode" in master.stderr
+    assert "It is the master of its pool." in master.stderr
+
+
+def test_watching_outlasts_a_pool_without_master(environment, pin, lab):
+    member = lab.servers[0].members[1]
+    network = "{}:{}".format(*lab.network)
+    lab.fail_master()
+    words = ["watch", f"xenserver://root@{member}", "ci-runner-1", "--json", "--lab-network", network, *pin, *FAST]
+    with started(words, environment) as watch:
+        told = watch.until(lambda line: line["event"] == "emergency")
+        assert "lost its pool's master" in told["detail"]
+        become_master = [sys.executable, "-m", "hvconsole", "run", "become-master", f"xenserver://root@{member}", *pin]
+        subprocess.run(become_master, env=environment, check=True, timeout=LIMIT_S, capture_output=True)
+        watch.until(lambda line: line["event"] == "state" and line["state"] == "up")
+        assert watch.end(signal.SIGINT)[0] == 0
 
 
 def assert_no_child_knows(pid, secret):

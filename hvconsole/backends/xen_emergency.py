@@ -36,6 +36,7 @@ from hvconsole.model import (
     Verb,
     VmDetails,
 )
+from hvconsole.text import safe_text
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +140,11 @@ class EmergencyXenServer(Hypervisor):
     def _inventory(self, state: Emergency) -> Inventory:
         refusals = {}
         if not state.in_emergency_mode:
+            leads = "it is its pool's master" if state.master_address == state.host_address else ""
+            if state.master_address and not leads:
+                leads = f"its pool's master is {safe_text(state.master_address, 80)}"
             for verb in (Verb.BECOME_MASTER, Verb.POINT_TO_MASTER):
-                refusals[verb] = "The host isn't in emergency mode."
+                refusals[verb] = f"The host isn't in emergency mode{'; ' if leads else ''}{leads}."
         pool = Pool(id=_POOL, uuid="", name=state.host_address, refusals=refusals)
         return Inventory(server=self._info, taken=self._clock.now(), pools={_POOL: pool}, emergency=state)
 

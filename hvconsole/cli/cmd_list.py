@@ -8,7 +8,7 @@ from typing import Any
 
 from hvconsole.backends.base import Secret
 from hvconsole.cli.output import DONE, Printer, complaint, exit_code, utc
-from hvconsole.cli.session import Servers, add_server_options, resolve
+from hvconsole.cli.session import Servers, add_server_options, refuse_emergency, resolve
 from hvconsole.errors import HvError
 from hvconsole.model import Inventory, Snapshot, Vm
 from hvconsole.operations import plain_vms
@@ -21,7 +21,11 @@ INVENTORY_S = 60.0
 
 def parser() -> argparse.ArgumentParser:
     """Arguments of ``hvconsole list``."""
-    made = argparse.ArgumentParser(prog="hvconsole list", description="List the VMs of servers.")
+    made = argparse.ArgumentParser(
+        prog="hvconsole list",
+        description="List the VMs of servers. A host that is logged in to with --option emergency=yes has none to "
+        "list: it says how it stands, and the exit code isn't 0.",
+    )
     made.add_argument("servers", metavar="URL|PROFILE", nargs="+", help="xenserver://user@host, or a saved server")
     made.add_argument("--json", action="store_true", help="print one JSON array")
     add_server_options(made)
@@ -66,6 +70,7 @@ def _read(servers: Servers, profile: ServerProfile, secret: Secret | HvError) ->
         try:
             inventory = hypervisor.watch(INVENTORY_S)
             assert inventory is not None  # the contract: the first call returns everything
+            refuse_emergency(inventory.emergency)
             return inventory
         finally:
             hypervisor.close()

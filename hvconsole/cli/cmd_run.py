@@ -9,14 +9,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from hvconsole.backends.base import Hypervisor, Secret
+from hvconsole.backends.base import Capability, Hypervisor, Secret
 from hvconsole.cli.objects import Chosen, choose, find_host, find_snapshot, find_storage
 from hvconsole.cli.output import DONE, FAILED, Printer, UsageError, complaint
 from hvconsole.cli.recorded import recorded
 from hvconsole.cli.secrets import new_password
-from hvconsole.cli.session import Servers, add_server_options, resolve
+from hvconsole.cli.session import Servers, add_server_options, refuse_emergency, resolve
 from hvconsole.cli.signals import until_signalled
 from hvconsole.cli.spec import add_spec_options, build_spec
 from hvconsole.errors import InvalidInput, Refused
@@ -81,7 +82,7 @@ def _overview() -> argparse.ArgumentParser:
 
 def parser(operation: Operation) -> argparse.ArgumentParser:
     """Arguments of ``hvconsole run OPERATION``."""
-    made = argparse.ArgumentParser(prog=f"hvconsole run {operation.verb}", description=operation.label + ".")
+    made = argparse.ArgumentParser(prog=f"hvconsole run {operation.verb}", description=_description(operation))
     made.add_argument("server", metavar="URL|PROFILE", help="xenserver://user@host, or a saved server")
     if operation.scope is not Scope.SERVER:
         word = _OBJECTS[operation.scope]
@@ -91,6 +92,17 @@ def parser(operation: Operation) -> argparse.ArgumentParser:
     made.add_argument("--json", action="store_true", help="print one JSON object per line for each object")
     add_server_options(made)
     return made
+
+
+def _description(operation: Operation) -> str:
+    words = [operation.label + "."]
+    if Capability.EMERGENCY in operation.needs:
+        words.append("The host is logged in to locally (as with --option emergency=yes) and must be in emergency mode.")
+    if operation.destructive:
+        words.append("It is done at once: the command line doesn't ask.")
+    if operation.question is not None and Capability.EMERGENCY in operation.needs:
+        words.append(operation.question.text)
+    return " ".join(words)
 
 
 def _add_option(made: argparse.ArgumentParser, argument: Argument) -> None:
@@ -117,12 +129,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{operation.verb} takes one VM at a time.")
     servers = resolve([arguments.server], arguments)
     (profile,) = servers.profiles
+    recovery = Capability.EMERGENCY in operation.needs
+    if recovery:
+        profile = replace(profile, options={**profile.options, "emergency": "yes"})
     secret = servers.secret(profile)
     passwords = _passwords(operation, secret)
     hypervisor = servers.log_in(profile, secret)
     try:
         inventory = hypervisor.watch(INVENTORY_S)
         assert inventory is not None  # the contract: the first call returns everything
+        if not recovery:
+            refuse_emergency(inventory.emergency)
         chosen = choose(operation.scope, inventory, objects, profile.name)
         work = [
             (one, {**_values(operation, arguments, one, inventory, hypervisor), **passwords}) for one in chosen

@@ -19,8 +19,9 @@ from hvconsole.cli.output import DONE, Printer, UsageError, complaint, utc
 from hvconsole.cli.recorded import recorded
 from hvconsole.cli.session import Servers, add_server_options, resolve
 from hvconsole.cli.signals import until_signalled
+from hvconsole.clock import Clock
 from hvconsole.connection import Connection, Connections
-from hvconsole.errors import InvalidInput, Unreachable
+from hvconsole.errors import EmergencyMode, InvalidInput, Unreachable
 from hvconsole.events import ConnectionChanged, ConnectionState, Happened, Hub, MonitorChanged
 from hvconsole.history import OutageStore
 from hvconsole.model import ServerId
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     connections = Connections(servers.trust, hub, servers.clock)
     with until_signalled() as stop:
         try:
-            connection = _connected(connections, servers, hub, secret, stop)
+            connection = _connected(connections, servers, hub, secret, stop, as_json=arguments.json)
             if connection is None:
                 return DONE
             keys = _keys(connection, arguments.vms)
@@ -114,10 +115,12 @@ class _Chosen:
 
 
 def _connected(
-    connections: Connections, servers: Servers, hub: Hub, secret: Secret, stop: threading.Event
+    connections: Connections, servers: Servers, hub: Hub, secret: Secret, stop: threading.Event, *, as_json: bool
 ) -> Connection | None:
-    """The connection once its inventory is there; None when told to stop first. Raises what the first try met."""
+    """The connection once its inventory is there; None when told to stop first. Raises what the first try met, but
+    waits for a pool whose master is away."""
     (profile,) = servers.profiles
+    lines = _ServerLines(Printer(), servers.clock, as_json=as_json)
     news: queue.SimpleQueue[ConnectionChanged] = queue.SimpleQueue()
     unsubscribe = hub.subscribe(ConnectionChanged, news.put)
     try:
@@ -132,7 +135,11 @@ def _connected(
                 continue
             if event.state is ConnectionState.CONNECTED:
                 return connection
-            if event.state in (ConnectionState.FAILED, ConnectionState.RECONNECTING) and event.error is not None:
+            if isinstance(event.error, EmergencyMode):
+                # it ends when a master is back, and a monitor that gave up would watch nothing then
+                lines.tell_server(profile.name, event)
+                begun = servers.clock.monotonic()
+            elif event.state in (ConnectionState.FAILED, ConnectionState.RECONNECTING) and event.error is not None:
                 raise event.error
         return None
     finally:
@@ -188,6 +195,38 @@ def _watch(
             _wait_for(watcher.alive, servers)
 
 
+class _ServerLines:
+    """Tells how the server stands: what is wrong on stderr, and an emergency and its end as events too."""
+
+    def __init__(self, printer: Printer, clock: Clock, *, as_json: bool) -> None:
+        self._printer = printer
+        self._clock = clock
+        self._as_json = as_json
+        self._waiting = False
+
+    def tell_server(self, name: str, event: ConnectionChanged) -> None:
+        """Print what is new in ``event``; each retry of the same is told once."""
+        if isinstance(event.error, EmergencyMode):
+            if not self._waiting:
+                self._waiting = True
+                where = safe_text(event.error.address, 80) or safe_text(name, 60)
+                self._line(name, "emergency", f"{where} has lost its pool's master; trying again until it is back")
+        elif event.error is not None:
+            self._printer.error(complaint(event.error))
+        elif self._waiting and event.state is ConnectionState.CONNECTED:
+            self._waiting = False
+            self._line(name, "reconnected", "the pool has a master again")
+
+    def _line(self, name: str, what: str, why: str) -> None:
+        when = utc(self._clock.now())
+        if self._as_json:
+            self._printer.json(
+                {"time": when, "vm": None, "event": what, "uuid": None, "name": None, "server": name, "detail": why}
+            )
+        else:
+            self._printer.line(f"{when} {safe_text(name, 60)} {what}: {why}")
+
+
 class _Lines:
     """Turns events into lines. Main thread."""
 
@@ -201,6 +240,7 @@ class _Lines:
         self._as_json = as_json
         self._states: dict[VmKey, tuple[MonitorState, str]] = {}
         self._rounds: dict[VmKey, int] = {}
+        self._servers = _ServerLines(printer, watcher.clock, as_json=as_json)
 
     def tell(self, event: object) -> None:
         """Print what is new in ``event``."""
@@ -212,8 +252,9 @@ class _Lines:
                 self._tell_state(status)
         elif isinstance(event, Happened) and event.who == "monitor":
             self._tell_happened(event)
-        elif isinstance(event, ConnectionChanged) and event.error is not None:
-            self._printer.error(complaint(event.error))
+        elif isinstance(event, ConnectionChanged):
+            connection = self._connections.get(event.server_id)
+            self._servers.tell_server(connection.name if connection is not None else "", event)
 
     def _tell_rounds(self, status: MonitorStatus) -> None:
         before = self._rounds.get(status.key, 0)

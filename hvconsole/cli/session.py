@@ -18,7 +18,8 @@ from hvconsole.backends.wire import Wire
 from hvconsole.cli.output import UsageError
 from hvconsole.clock import Clock, SystemClock
 from hvconsole.credentials import PASSWORD_VARIABLE, Credentials
-from hvconsole.errors import AuthError, InvalidInput, LocalError
+from hvconsole.errors import AuthError, EmergencyMode, HostIsSlave, InvalidInput, LocalError
+from hvconsole.model import Emergency
 from hvconsole.profiles import ServerProfile, is_on
 from hvconsole.settings import SettingsStore, pins_path, settings_path
 from hvconsole.text import safe_text
@@ -90,6 +91,25 @@ class Servers:
     def log_in(self, profile: ServerProfile, secret: Secret) -> Hypervisor:
         """A logged-in server; the caller closes it. Blocks; raises ``ConnectError``."""
         return open_hypervisor(profile.target(), secret, self.trust, self.clock)
+
+
+def refuse_emergency(emergency: Emergency | None) -> None:
+    """In an emergency login there are no VMs: say what there is. Raises ``EmergencyMode``, ``HostIsSlave``,
+    ``InvalidInput``; does nothing in any other login."""
+    if emergency is None:
+        return
+    host, master = safe_text(emergency.host_address, 80), safe_text(emergency.master_address, 80)
+    if emergency.in_emergency_mode:
+        raise EmergencyMode(
+            f"{host} is in emergency mode: its pool's master is away, so its VMs can't be listed or worked with. "
+            "What works: “hvconsole run become-master” and “hvconsole run point-to-master”.",
+            emergency.cause,
+            address=emergency.host_address,
+        )
+    without = f"{host} isn't in emergency mode: leave --option emergency=yes out"
+    if master and master != host:
+        raise HostIsSlave(f"{without}, and ask its pool's master.", master_address=emergency.master_address)
+    raise InvalidInput(f"{without}.{' It is the master of its pool.' if master else ''}")
 
 
 def resolve(targets: Sequence[str], options: argparse.Namespace) -> Servers:

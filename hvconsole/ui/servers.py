@@ -66,7 +66,7 @@ class Servers:
             return [("Emergency login…", lambda: self._emergency_login(connection.id, found[0].address))]
         return [
             (f"Emergency login to {m.short}…", lambda m=m: self._emergency_login(connection.id, m.address))  # type: ignore[misc]
-            for m in reversed(found)
+            for m in found
         ]
 
     def _emergency_login(self, server_id: ServerId, at: Address) -> None:

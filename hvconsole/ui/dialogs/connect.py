@@ -238,7 +238,7 @@ class ConnectDialog(FormDialog):
             hint="For a pool member whose master is dead: shows what still works and offers the recoveries.",
         )
         self.emergency.widget.configure(command=self._emergency_ticked)
-        self.member = self.choice_field("Emergency login to", ())
+        self.member = self.choice_field("Host", ())
         self.focus_first(self.address.entry)
 
     def _fill(self, profile: ServerProfile | None) -> None:
