@@ -304,5 +304,3 @@ class VSphere(Hypervisor):
     def host_shutdown(self, host_id: ObjectId, ctx: TaskContext, *, force: bool = False) -> None:
         with self._changing(hosts=(host_id,)):
             hosts.power(self._session, host_id, ctx, reboot=False, force=force)
-
-

@@ -30,7 +30,7 @@ from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_soap import PAGE, WireStub
 from hvconsole.backends.wire_calls import Call
 from hvconsole.clock import Clock
-from hvconsole.errors import HvError, SessionLost, TaskCancelled
+from hvconsole.errors import HvError, NotSupported, OperationError, PermissionDenied, SessionLost, TaskCancelled
 from hvconsole.model import Inventory, ObjectId
 
 log = logging.getLogger(__name__)
@@ -108,8 +108,12 @@ class Collector:
                 raise SessionLost("The connection was closed.")
             try:
                 found = self._step(end)
-            except (vmodl.fault.ManagedObjectNotFound, vim.fault.NotAuthenticated, vmodl.query.InvalidCollectorVersion,
-                    vmodl.fault.InvalidArgument) as fault:
+            except (
+                vmodl.fault.ManagedObjectNotFound,
+                vim.fault.NotAuthenticated,
+                vmodl.query.InvalidCollectorVersion,
+                vmodl.fault.InvalidArgument,
+            ) as fault:
                 failures += 1
                 if failures > REBUILDS:
                     raise translate(fault) from fault
@@ -120,7 +124,7 @@ class Collector:
             except vmodl.fault.RequestCanceled:
                 continue  # touch() woke us
             except FAULTS as fault:
-                raise translate(fault) from fault
+                raise _watch_error(fault) from fault
             except TaskCancelled:
                 if self._session.closing:
                     raise SessionLost("The connection was closed.") from None
@@ -403,6 +407,14 @@ class Collector:
         return found
 
 
+def _watch_error(fault: Exception) -> HvError:
+    """What a fault in the middle of watching means: a server's inner trouble is a reason to come back later."""
+    error = translate(fault)
+    if isinstance(error, OperationError) and not isinstance(error, PermissionDenied | NotSupported):
+        return SessionLost("The server could not go on reporting changes.", error.detail)
+    return error
+
+
 def _set(record: Record, values: Mapping[str, Value]) -> bool:
     changed = False
     for path, value in values.items():
@@ -509,6 +521,7 @@ def retrieve_spec(session: Session, spec: Any, readers: Readers, stub: WireStub 
 
 def managed_kind(name: str) -> Any:
     """The pyVmomi class of a WSDL kind."""
-    return _KINDS.get(name) or getattr(vim, name)
-
-
+    kind = _KINDS.get(name) or getattr(vim, name, None) or getattr(vim.dvs, name, None)
+    if kind is None:
+        raise NotSupported("The server names a kind of object that isn't known.", name[:100])
+    return kind

@@ -7,11 +7,11 @@ from typing import Any
 
 from hvconsole.backends.base import CreateVm, CreationChoices, TaskContext
 from hvconsole.backends.vsphere_api import FAULTS, vim
-from hvconsole.backends.vsphere_devices import read_one, vm_devices
+from hvconsole.backends.vsphere_devices import network_names, read_one, vm_devices
 from hvconsole.backends.vsphere_errors import translate
 from hvconsole.backends.vsphere_life import check_name, clone
 from hvconsole.backends.vsphere_places import best_host, best_store, compute_of, host_record, vm_folder
-from hvconsole.backends.vsphere_power import start
+from hvconsole.backends.vsphere_power import start, vm_state
 from hvconsole.backends.vsphere_records import NS, child_text, number_or, text
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_tasks import run_task
@@ -20,10 +20,24 @@ from hvconsole.model import ObjectId
 
 MIB = 1 << 20
 DEFAULT_GUEST = "otherGuest64"
-FIELDS = frozenset({
-    "name", "description", "template_id", "guest_os", "vcpus", "memory_bytes", "disk_bytes", "disk_thin",
-    "storage_id", "network_id", "nic_type", "host_id", "iso", "start",
-})
+FIELDS = frozenset(
+    {
+        "name",
+        "description",
+        "template_id",
+        "guest_os",
+        "vcpus",
+        "memory_bytes",
+        "disk_bytes",
+        "disk_thin",
+        "storage_id",
+        "network_id",
+        "nic_type",
+        "host_id",
+        "iso",
+        "start",
+    }
+)
 NIC_TYPES = (("vmxnet3", "VMXNET 3"), ("e1000e", "E1000e"), ("e1000", "E1000"))
 _CARDS = {
     "vmxnet3": vim.vm.device.VirtualVmxnet3,
@@ -34,6 +48,8 @@ _CONTROLLERS = {
     "ParaVirtualSCSIController": vim.vm.device.ParaVirtualSCSIController,
     "VirtualLsiLogicSASController": vim.vm.device.VirtualLsiLogicSASController,
 }
+Networks = tuple[tuple[str, str], ...]
+"""(kind, id) of the networks of a host."""
 _PORTGROUP = {"DistributedVirtualPortgroup": {"key": text, "config.distributedVirtualSwitch": text}}
 
 
@@ -118,8 +134,13 @@ def _from_template(session: Session, spec: CreateVm, ctx: TaskContext) -> Object
     if spec.network_id is not None:
         changes.deviceChange = [_template_card(session, spec)]
     return clone(
-        session, spec.template_id, spec.name, ctx,
-        storage_id=spec.storage_id, host_id=spec.host_id, changes=changes,
+        session,
+        spec.template_id,
+        spec.name,
+        ctx,
+        storage_id=spec.storage_id,
+        host_id=spec.host_id,
+        changes=changes,
     )
 
 
@@ -130,7 +151,9 @@ def _template_card(session: Session, spec: CreateVm) -> Any:
     card = next((one for one in vm_devices(session, spec.template_id) if one.kind == "nic"), None)
     kind = getattr(vim.vm.device, card.type, None) if card is not None else _CARDS[spec.nic_type or "vmxnet3"]
     device = (kind or vim.vm.device.VirtualEthernetCard)(key=card.key if card is not None else -3)
-    device.backing = _network_backing(session, spec.network_id, ())
+    host_id = spec.host_id or vm_state(session, spec.template_id).host_id
+    networks = host_record(session, host_id).get("network", ())
+    device.backing = _network_backing(session, spec.network_id, networks)
     connect = vim.vm.device.VirtualDevice.ConnectInfo(startConnected=True, allowGuestControl=True, connected=False)
     device.connectable = connect
     device.deviceInfo = vim.Description(label=card.label if card is not None else "", summary="")
@@ -163,7 +186,7 @@ def _new(session: Session, spec: CreateVm, ctx: TaskContext) -> ObjectId:
     return ObjectId(run_task(session, ctx, lambda: folder.CreateVM_Task(config, pool, where)))
 
 
-def _devices(session: Session, spec: CreateVm, path: str, controller: str, networks: tuple[str, ...]) -> list[Any]:
+def _devices(session: Session, spec: CreateVm, path: str, controller: str, networks: Networks) -> list[Any]:
     device = vim.vm.device
     edits: list[Any] = []
 
@@ -189,9 +212,7 @@ def _devices(session: Session, spec: CreateVm, path: str, controller: str, netwo
     if spec.network_id is not None:
         card = _CARDS[spec.nic_type or "vmxnet3"](key=-3, addressType="generated")
         card.backing = _network_backing(session, spec.network_id, networks)
-        card.connectable = device.VirtualDevice.ConnectInfo(
-            startConnected=True, allowGuestControl=True, connected=True
-        )
+        card.connectable = device.VirtualDevice.ConnectInfo(startConnected=True, allowGuestControl=True, connected=True)
         add(card)
     add(device.VirtualIDEController(key=-4, busNumber=0))
     drive = device.VirtualCdrom(key=-5, controllerKey=-4, unitNumber=0)
@@ -206,19 +227,16 @@ def _devices(session: Session, spec: CreateVm, path: str, controller: str, netwo
     return edits
 
 
-def _network_backing(session: Session, network_id: ObjectId, networks: tuple[str, ...]) -> Any:
-    if networks and network_id not in networks:
+def _network_backing(session: Session, network_id: ObjectId, networks: Networks) -> Any:
+    kind = next((kind for kind, one in networks if one == network_id), None)
+    if kind is None:
         raise InvalidInput("The chosen network isn't there on that host.")
     device = vim.vm.device.VirtualEthernetCard
-    if not network_id.startswith("dvportgroup"):
-        name = read_one(session, "Network", network_id, {"Network": {"name": text}}).get("name", "")
-        return device.NetworkBackingInfo(deviceName=name)
-    group = read_one(session, "DistributedVirtualPortgroup", network_id, _PORTGROUP)
+    if kind != "DistributedVirtualPortgroup":
+        (network,) = network_names(session, [(kind, network_id)])
+        return device.NetworkBackingInfo(deviceName=network.get("name", ""))
+    group = read_one(session, kind, network_id, _PORTGROUP)
     switch_id = group.get("config.distributedVirtualSwitch", "")
-    switch = read_one(
-        session, "DistributedVirtualSwitch", switch_id, {"DistributedVirtualSwitch": {"uuid": text}}
-    )
+    switch = read_one(session, "DistributedVirtualSwitch", switch_id, {"DistributedVirtualSwitch": {"uuid": text}})
     port = vim.dvs.PortConnection(portgroupKey=group.get("key", network_id), switchUuid=switch.get("uuid", ""))
     return device.DistributedVirtualPortBackingInfo(port=port)
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from hvconsole.backends.vsphere_hardware import Device, devices, show_disk, show_nic
 from hvconsole.backends.vsphere_names import shown_name
@@ -45,7 +45,7 @@ _FILES: Mapping[str, Mapping[str, Reader]] = {
 }
 _STORES: Mapping[str, Mapping[str, Reader]] = {"Datastore": {"name": text, "vm": references}}
 _NETWORKS: Mapping[str, Mapping[str, Reader]] = {
-    kind: {"name": text} for kind in ("Network", "DistributedVirtualPortgroup")
+    kind: {"name": text} for kind in ("Network", "DistributedVirtualPortgroup", "OpaqueNetwork")
 }
 
 
@@ -104,21 +104,22 @@ def details(session: Session, vm_id: ObjectId) -> VmDetails:
     )
 
 
+def network_names(session: Session, networks: Iterable[tuple[str, str]]) -> list[Record]:
+    """Names of networks given as (kind, id); kinds that are no networks are passed over. Raises ``NotFound``."""
+    wanted = sorted({(kind, one) for kind, one in networks if kind in _NETWORKS and one})
+    return read_records(session, wanted, _NETWORKS)
+
+
 def nics_of(session: Session, found: tuple[Device, ...], reported: tuple[GuestNic, ...]) -> tuple[Nic, ...]:
     """The virtual cards among ``found`` with the addresses that the guest reports for them."""
     addresses = {nic.key: nic.addresses for nic in reported}
     cards = [one for one in found if one.kind == "nic"]
     names: dict[str, str] = {}
-    wanted = {one.network_id for one in cards if one.network_id}
-    for kind, ids in (
-        ("DistributedVirtualPortgroup", {one for one in wanted if one.startswith("dvportgroup")}),
-        ("Network", {one for one in wanted if not one.startswith("dvportgroup")}),
-    ):
-        try:
-            for record in read_records(session, [(kind, one) for one in sorted(ids)], _NETWORKS):
-                names[record.id] = shown_name(record.get("name", ""))
-        except NotFound:
-            continue  # a card on a network that is gone keeps the name in its own record
+    try:
+        for record in network_names(session, [(one.network_kind, one.network_id) for one in cards]):
+            names[record.id] = shown_name(record.get("name", ""))
+    except NotFound:
+        pass  # a card on a network that is gone keeps the name in its own record
     return tuple(
         show_nic(one, position, names.get(one.network_id, ""), addresses.get(one.key, ()))
         for position, one in enumerate(cards)

@@ -56,8 +56,11 @@ _TABLE: tuple[tuple[str, type[OperationError], str], ...] = (
     ("vim.fault.InvalidDatastore", InvalidInput, "That datastore can't be used for it."),
     ("vim.fault.ApplicationQuiesceFault", Refused, "Programs in the guest could not be quieted for the snapshot."),
     ("vim.fault.FilesystemQuiesceFault", Refused, "The guest's file systems could not be quieted in time."),
-    ("vim.fault.MemorySnapshotOnIndependentDisk", Refused, "A snapshot with memory isn't possible: it has an "
-     "independent disk."),
+    (
+        "vim.fault.MemorySnapshotOnIndependentDisk",
+        Refused,
+        "A snapshot with memory isn't possible: it has an independent disk.",
+    ),
     ("vim.fault.TooManySnapshotLevels", Refused, "It has as many snapshots in a row as the server allows."),
     ("vim.fault.SnapshotNoChange", Refused, "Nothing has changed since its last snapshot."),
     ("vim.fault.MultipleSnapshotsNotSupported", Refused, "This server allows one snapshot per VM only."),

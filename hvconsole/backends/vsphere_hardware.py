@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hvconsole.backends.vsphere_names import shown_name
-from hvconsole.backends.vsphere_records import NS, child_text, flag, number, number_or, read_child
+from hvconsole.backends.vsphere_records import NS, child_text, flag, number, number_or, read_child, typed
 from hvconsole.model import Disk, Nic, ObjectId
 
 _CARDS = ("VirtualE1000", "VirtualVmxnet", "VirtualPCNet")
@@ -25,6 +25,7 @@ class Device:
     type: str
     unit: int | None = None
     mac: str = ""
+    network_kind: str = ""
     network_id: str = ""
     network: str = ""
     connected: bool | None = None
@@ -56,11 +57,16 @@ def _device(element: ET.Element) -> Device | None:
     key = number_or(element, "key", -1)
     unit = read_child(element, "unitNumber", number)
     if element.find(NS + "macAddress") is not None or kind.startswith(_CARDS):
-        network_id, network = _network(backing)
+        (network_kind, network_id), network = _network(backing)
         connectable = element.find(NS + "connectable")
         return Device(
-            "nic", key, label, kind, unit,
+            "nic",
+            key,
+            label,
+            kind,
+            unit,
             mac=child_text(element, "macAddress"),
+            network_kind=network_kind,
             network_id=network_id,
             network=network or summary,
             connected=None if connectable is None else read_child(connectable, "connected", flag),
@@ -72,7 +78,11 @@ def _device(element: ET.Element) -> Device | None:
         kilobytes = read_child(element, "capacityInKB", number)
         size = None if kilobytes is None else kilobytes * 1024
     return Device(
-        "disk" if kind == "VirtualDisk" else "cd", key, label, kind, unit,
+        "disk" if kind == "VirtualDisk" else "cd",
+        key,
+        label,
+        kind,
+        unit,
         file="" if backing is None else child_text(backing, "fileName"),
         datastore_id="" if backing is None else sys.intern(child_text(backing, "datastore")),
         size_bytes=size if kind == "VirtualDisk" else None,
@@ -82,14 +92,14 @@ def _device(element: ET.Element) -> Device | None:
     )
 
 
-def _network(backing: ET.Element | None) -> tuple[str, str]:
-    """(id, name) of the network behind a card; a distributed port group is named by its key, which is its id."""
+def _network(backing: ET.Element | None) -> tuple[tuple[str, str], str]:
+    """((kind, id), name) of the network behind a card; a distributed port group is named by its key, its id."""
     if backing is None:
-        return "", ""
+        return ("", ""), ""
     port = backing.find(NS + "port")
     if port is not None:
-        return child_text(port, "portgroupKey"), ""
-    return child_text(backing, "network"), child_text(backing, "deviceName")
+        return ("DistributedVirtualPortgroup", child_text(port, "portgroupKey")), ""
+    return read_child(backing, "network", typed) or ("", ""), child_text(backing, "deviceName")
 
 
 def show_nic(card: Device, position: int, network: str, addresses: tuple[str, ...]) -> Nic:

@@ -127,6 +127,4 @@ def _event(element: ET.Element) -> ServerEvent | None:
         subject = child_text(entity, "name") if entity is not None else ""
         if subject:
             break
-    return ServerEvent(
-        when=when, name=kind, text=child_text(element, "fullFormattedMessage") or kind, subject=subject
-    )
+    return ServerEvent(when=when, name=kind, text=child_text(element, "fullFormattedMessage") or kind, subject=subject)

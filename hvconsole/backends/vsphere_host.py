@@ -9,7 +9,7 @@ from typing import Any
 
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
-from hvconsole.backends.vsphere_devices import nics_of, read_one
+from hvconsole.backends.vsphere_devices import network_names, nics_of, read_one
 from hvconsole.backends.vsphere_hardware import devices
 from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_places import compute_of, free_memory, host_record, takes_vms
@@ -25,6 +25,7 @@ from hvconsole.backends.vsphere_records import (
     read_child,
     references,
     text,
+    typed_references,
     word,
 )
 from hvconsole.backends.vsphere_session import Session
@@ -128,7 +129,7 @@ _NETWORK: Mapping[str, Mapping[str, Reader]] = {
         "config.network.vnic": kernel_nics,
         "config.network.portgroup": port_groups,
         "config.network.vswitch": switches,
-        "network": references,
+        "network": typed_references,
         "vm": references,
     }
 }
@@ -136,9 +137,6 @@ _VM_CARDS: Mapping[str, Mapping[str, Reader]] = {
     "VirtualMachine": {"config.hardware.device": devices, "guest.net": guest_nics}
 }
 _RUNNING: Mapping[str, Mapping[str, Reader]] = {"VirtualMachine": {"name": text, "runtime.powerState": word}}
-_NAMED: Mapping[str, Mapping[str, Reader]] = {
-    kind: {"name": text} for kind in ("Network", "DistributedVirtualPortgroup")
-}
 
 
 def host_info(session: Session, host_id: ObjectId, now: dt.datetime) -> HostDetails:
@@ -162,8 +160,12 @@ def _facts(record: Record, now: dt.datetime) -> tuple[tuple[str, str], ...]:
     used = record.get("summary.quickStats.overallMemoryUsage")
     mhz, busy = record.get("summary.hardware.cpuMhz"), record.get("summary.quickStats.overallCpuUsage")
     rows = (
-        ("Model", " ".join(p for p in (record.get("summary.hardware.vendor", ""),
-                                       record.get("summary.hardware.model", "")) if p)),
+        (
+            "Model",
+            " ".join(
+                p for p in (record.get("summary.hardware.vendor", ""), record.get("summary.hardware.model", "")) if p
+            ),
+        ),
         ("Version", record.get("summary.config.product.fullName", "")),
         ("CPU model", record.get("summary.hardware.cpuModel", "")),
         ("CPU speed", "" if mhz is None else f"{mhz} MHz"),
@@ -183,9 +185,7 @@ def _facts(record: Record, now: dt.datetime) -> tuple[tuple[str, str], ...]:
 
 
 _LICENCES: Mapping[str, Mapping[str, Reader]] = {
-    "LicenseManager": {
-        "licenses": lambda element: tuple(dict.fromkeys(child_text(one, "name") for one in element))
-    }
+    "LicenseManager": {"licenses": lambda element: tuple(dict.fromkeys(child_text(one, "name") for one in element))}
 }
 
 
@@ -218,7 +218,7 @@ def network_map(session: Session, host_id: ObjectId) -> NetworkMap:
         for nic in nics_of(session, vm.get("config.hardware.device", ()), vm.get("guest.net", ())):
             attached.setdefault(nic.network_id or nic.network, []).append((ObjectId(vm.id), nic))
     links = []
-    for network in _networks(session, record.get("network", ())):
+    for network in network_names(session, record.get("network", ())):
         raw_name = network.get("name", "")
         name = shown_name(raw_name)
         switch, vlan = groups.get(raw_name, ("", None))
@@ -236,12 +236,6 @@ def network_map(session: Session, host_id: ObjectId) -> NetworkMap:
             )
         )
     return NetworkMap(host_id=host_id, links=tuple(links))
-
-
-def _networks(session: Session, ids: tuple[str, ...]) -> list[Record]:
-    groups = [("DistributedVirtualPortgroup", one) for one in ids if one.startswith("dvportgroup")]
-    plain = [("Network", one) for one in ids if not one.startswith("dvportgroup")]
-    return [*read_records(session, plain, _NAMED), *read_records(session, groups, _NAMED)]
 
 
 # ---- verbs -----------------------------------------------------------------------------------------------------
@@ -327,5 +321,3 @@ def power(session: Session, host_id: ObjectId, ctx: TaskContext, *, reboot: bool
         if session.is_vcenter or not accepted:
             raise
         # An ESXi host that goes down takes its own management service, and the task, with it.
-
-

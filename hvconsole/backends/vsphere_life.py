@@ -9,9 +9,9 @@ from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_devices import disk_users, read_one, vm_devices
 from hvconsole.backends.vsphere_names import sent_name
-from hvconsole.backends.vsphere_places import compute_of, host_record, takes_vms, typed, vm_folder
+from hvconsole.backends.vsphere_places import compute_of, host_record, takes_vms, vm_folder
 from hvconsole.backends.vsphere_power import machine, power_off, require, start, vm_state
-from hvconsole.backends.vsphere_records import Reader, word
+from hvconsole.backends.vsphere_records import Reader, typed, word
 from hvconsole.backends.vsphere_refusals import NO_CLONE, NO_MIGRATE
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_snapshots import tree
@@ -146,4 +146,3 @@ def start_on(session: Session, vm_id: ObjectId, host_id: ObjectId, ctx: TaskCont
             raise NotSupported(NO_MIGRATE)
         migrate(session, vm_id, host_id, ctx)
     start(session, vm_id, ctx)
-

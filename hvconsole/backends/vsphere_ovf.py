@@ -23,6 +23,7 @@ from typing import Any
 from hvconsole.backends.base import TaskContext, Trust
 from hvconsole.backends.certificates import describe
 from hvconsole.backends.vsphere_api import vim
+from hvconsole.backends.vsphere_collector import managed_kind
 from hvconsole.backends.vsphere_devices import read_one
 from hvconsole.backends.vsphere_life import check_name
 from hvconsole.backends.vsphere_names import shown_name
@@ -231,9 +232,7 @@ def export_vm(session: Session, vm_id: ObjectId, path: Path, ctx: TaskContext) -
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _download(
-    session: Session, vm_id: ObjectId, host_id: str, work: Path, base: str, ctx: TaskContext
-) -> list[str]:
+def _download(session: Session, vm_id: ObjectId, host_id: str, work: Path, base: str, ctx: TaskContext) -> list[str]:
     """Everything into ``work``; names in the order of a package: descriptor, manifest, disks."""
     vm = machine(session, vm_id)
     lease = Lease(session, session.write(vm.ExportVm)._moId)
@@ -289,11 +288,17 @@ def _fetch(
 
         with wire.call(TRANSFER):
             connection = wire.connection(host, port)
-            reply = connection.exchange("GET", url, headers={"User-Agent": "hvconsole"}, sink=take)
+            reply = connection.exchange("GET", url, headers=_headers(session, host, port), sink=take)
             connection.close()
             if reply.status != 200:
                 raise Refused("The server doesn't hand out the disk.", f"HTTP {reply.status} {reply.reason}"[:200])
     return size, digest.hexdigest()
+
+
+def _headers(session: Session, host: str, port: int) -> dict[str, str]:
+    """The session's cookie goes to the server itself only; the hosts behind it know the lease by its address."""
+    same = (host, port) == (session.host, session.port)
+    return {"User-Agent": "hvconsole"} | ({"Cookie": session.cookie.value} if same and session.cookie.value else {})
 
 
 def _speed(verb: str, count: int, began: float) -> str:
@@ -407,17 +412,18 @@ def _import_spec(
 
 
 def _networks(
-    session: Session, package: Package, offered: tuple[str, ...], network_id: ObjectId | None
+    session: Session, package: Package, offered: tuple[tuple[str, str], ...], network_id: ObjectId | None
 ) -> list[Any]:
-    """The package's networks on the chosen one, or on the first of the host's."""
+    """The package's networks on the chosen one, or on the first standard one of the host's."""
     if not package.networks or not offered:
         return []
-    if network_id is not None and network_id not in offered:
-        raise InvalidInput("The chosen network isn't there on that host.")
-    plain = [one for one in offered if not one.startswith("dvportgroup")]
-    chosen = network_id or (plain or list(offered))[0]
-    kind = vim.dvs.DistributedVirtualPortgroup if chosen.startswith("dvportgroup") else vim.Network
-    target = session.object(kind, chosen)
+    if network_id is not None:
+        fit = [one for one in offered if one[1] == network_id]
+        if not fit:
+            raise InvalidInput("The chosen network isn't there on that host.")
+    else:
+        fit = [one for one in offered if one[0] == "Network"] or list(offered)
+    target = session.object(managed_kind(fit[0][0]), fit[0][1])
     return [vim.OvfManager.NetworkMapping(name=name, network=target) for name in package.networks]
 
 
@@ -449,8 +455,7 @@ def _send(
     session: Session, wire: Wire, device: DeviceUrl, member: Member, create: bool, count: Callable[[int, float], None]
 ) -> None:
     host, port, url = _address(session, device.url)
-    headers = {
-        "User-Agent": "hvconsole",
+    headers = _headers(session, host, port) | {
         "Content-Length": str(member.size),
         "Content-Type": VMDK if device.is_disk or member.name.lower().endswith(".vmdk") else "application/octet-stream",
     }
@@ -472,4 +477,3 @@ def _send(
             response.read()
         if response.status not in (200, 201, 204):
             raise Refused("The server doesn't take the disk.", f"HTTP {response.status} {response.reason}"[:200])
-

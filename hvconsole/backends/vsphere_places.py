@@ -5,7 +5,6 @@ Asked afresh, so verbs work before the first inventory too. Any worker thread.
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,18 +13,23 @@ from hvconsole.backends.vsphere_api import FAULTS, vim, vmodl
 from hvconsole.backends.vsphere_collector import managed_kind, retrieve_spec
 from hvconsole.backends.vsphere_devices import read_one
 from hvconsole.backends.vsphere_errors import translate
-from hvconsole.backends.vsphere_records import Reader, Record, flag, number, references, text, word
+from hvconsole.backends.vsphere_records import (
+    Reader,
+    Record,
+    flag,
+    number,
+    references,
+    text,
+    typed,
+    typed_references,
+    word,
+)
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.errors import HostUnavailable, InvalidInput, NotFound
 from hvconsole.model import ObjectId
 
 _HIGHEST = 60
 """Levels followed upwards; more is a cycle."""
-
-
-def typed(element: ET.Element) -> tuple[str, str]:
-    """A reference as (kind, id)."""
-    return (element.get("type") or "", element.text or "")
 
 
 _PARENT: dict[str, Reader] = {"name": text, "parent": typed}
@@ -38,7 +42,7 @@ _HOST: Mapping[str, Mapping[str, Reader]] = {
         "summary.hardware.memorySize": number,
         "summary.quickStats.overallMemoryUsage": number,
         "datastore": references,
-        "network": references,
+        "network": typed_references,
         "vm": references,
     }
 }

@@ -145,5 +145,3 @@ def standby(session: Session, vm_id: ObjectId, ctx: TaskContext) -> None:
         return now.power is not PowerState.RUNNING or now.tools is not ToolsState.RUNNING
 
     wait_for_guest(ctx, asleep, "The guest goes to standby", REACTION_S)
-
-

@@ -134,6 +134,16 @@ def references(element: ET.Element) -> tuple[str, ...]:
     return tuple(sys.intern(child.text) for child in element if child.text)
 
 
+def typed(element: ET.Element) -> tuple[str, str]:
+    """A reference as (kind, id)."""
+    return (sys.intern(element.get("type") or ""), sys.intern(element.text or ""))
+
+
+def typed_references(element: ET.Element) -> tuple[tuple[str, str], ...]:
+    """An array of references as (kind, id)."""
+    return tuple(typed(child) for child in element)
+
+
 def child_text(element: ET.Element, name: str) -> str:
     """Text of a child, empty where there is none."""
     found = element.find(NS + name)

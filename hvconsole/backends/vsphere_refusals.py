@@ -32,64 +32,70 @@ _PARKED = frozenset({PowerState.HALTED, PowerState.SUSPENDED})
 _UP = frozenset({PowerState.RUNNING, PowerState.SUSPENDED})
 _ANY = frozenset({PowerState.RUNNING, PowerState.HALTED, PowerState.SUSPENDED})
 
-LEGAL: Mapping[Verb, frozenset[PowerState]] = MappingProxyType({
-    Verb.START: _OFF,
-    Verb.START_ON: _OFF,
-    Verb.RESUME: frozenset({PowerState.SUSPENDED}),
-    Verb.SHUTDOWN: _ON,
-    Verb.REBOOT: _ON,
-    Verb.STANDBY: _ON,
-    Verb.POWER_OFF: _UP,
-    Verb.RESET: _ON,
-    Verb.SUSPEND: _ON,
-    Verb.SNAPSHOT: _ANY,
-    Verb.SNAPSHOT_MEMORY: _UP,
-    Verb.SNAPSHOT_QUIESCE: _ON,
-    Verb.REVERT: _ANY,
-    Verb.DELETE_SNAPSHOT: _ANY,
-    Verb.CLONE: _ANY,
-    Verb.COPY: _ANY,
-    Verb.RENAME: _ANY,
-    Verb.DELETE: _PARKED,
-    Verb.MIGRATE: _ANY,
-    Verb.TO_TEMPLATE: _OFF,
-    Verb.EXPORT: _OFF,
-})
+LEGAL: Mapping[Verb, frozenset[PowerState]] = MappingProxyType(
+    {
+        Verb.START: _OFF,
+        Verb.START_ON: _OFF,
+        Verb.RESUME: frozenset({PowerState.SUSPENDED}),
+        Verb.SHUTDOWN: _ON,
+        Verb.REBOOT: _ON,
+        Verb.STANDBY: _ON,
+        Verb.POWER_OFF: _UP,
+        Verb.RESET: _ON,
+        Verb.SUSPEND: _ON,
+        Verb.SNAPSHOT: _ANY,
+        Verb.SNAPSHOT_MEMORY: _UP,
+        Verb.SNAPSHOT_QUIESCE: _ON,
+        Verb.REVERT: _ANY,
+        Verb.DELETE_SNAPSHOT: _ANY,
+        Verb.CLONE: _ANY,
+        Verb.COPY: _ANY,
+        Verb.RENAME: _ANY,
+        Verb.DELETE: _PARKED,
+        Verb.MIGRATE: _ANY,
+        Verb.TO_TEMPLATE: _OFF,
+        Verb.EXPORT: _OFF,
+    }
+)
 """Verb → power states in which the server accepts it."""
 
-METHODS: Mapping[Verb, str] = MappingProxyType({
-    Verb.START: "PowerOnVM_Task",
-    Verb.START_ON: "PowerOnVM_Task",
-    Verb.RESUME: "PowerOnVM_Task",
-    Verb.SHUTDOWN: "ShutdownGuest",
-    Verb.REBOOT: "RebootGuest",
-    Verb.STANDBY: "StandbyGuest",
-    Verb.POWER_OFF: "PowerOffVM_Task",
-    Verb.RESET: "ResetVM_Task",
-    Verb.SUSPEND: "SuspendVM_Task",
-    Verb.SNAPSHOT: "CreateSnapshot_Task",
-    Verb.SNAPSHOT_MEMORY: "CreateSnapshot_Task",
-    Verb.SNAPSHOT_QUIESCE: "CreateSnapshot_Task",
-    Verb.CLONE: "CloneVM_Task",
-    Verb.COPY: "CloneVM_Task",
-    Verb.RENAME: "Rename_Task",
-    Verb.DELETE: "Destroy_Task",
-    Verb.MIGRATE: "RelocateVM_Task",
-    Verb.TO_TEMPLATE: "MarkAsTemplate",
-    Verb.EXPORT: "ExportVm",
-})
+METHODS: Mapping[Verb, str] = MappingProxyType(
+    {
+        Verb.START: "PowerOnVM_Task",
+        Verb.START_ON: "PowerOnVM_Task",
+        Verb.RESUME: "PowerOnVM_Task",
+        Verb.SHUTDOWN: "ShutdownGuest",
+        Verb.REBOOT: "RebootGuest",
+        Verb.STANDBY: "StandbyGuest",
+        Verb.POWER_OFF: "PowerOffVM_Task",
+        Verb.RESET: "ResetVM_Task",
+        Verb.SUSPEND: "SuspendVM_Task",
+        Verb.SNAPSHOT: "CreateSnapshot_Task",
+        Verb.SNAPSHOT_MEMORY: "CreateSnapshot_Task",
+        Verb.SNAPSHOT_QUIESCE: "CreateSnapshot_Task",
+        Verb.CLONE: "CloneVM_Task",
+        Verb.COPY: "CloneVM_Task",
+        Verb.RENAME: "Rename_Task",
+        Verb.DELETE: "Destroy_Task",
+        Verb.MIGRATE: "RelocateVM_Task",
+        Verb.TO_TEMPLATE: "MarkAsTemplate",
+        Verb.EXPORT: "ExportVm",
+    }
+)
 """Verb → the method that ``disabledMethod`` would name."""
 
 ASKS_GUEST = frozenset({Verb.SHUTDOWN, Verb.REBOOT, Verb.STANDBY, Verb.SNAPSHOT_QUIESCE})
 """Verbs that need running tools."""
 NOT_WITH_TEMPLATES = frozenset(LEGAL) - {Verb.CLONE, Verb.COPY, Verb.RENAME, Verb.DELETE, Verb.EXPORT}
-VCENTER_ONLY: Mapping[Verb, str] = MappingProxyType({
-    Verb.CLONE: NO_CLONE,
-    Verb.COPY: NO_CLONE,
-    Verb.TO_TEMPLATE: NO_CLONE,
-    Verb.MIGRATE: NO_MIGRATE,
-    Verb.START_ON: NO_MIGRATE,
-})
+VCENTER_ONLY: Mapping[Verb, str] = MappingProxyType(
+    {
+        Verb.CLONE: NO_CLONE,
+        Verb.COPY: NO_CLONE,
+        Verb.TO_TEMPLATE: NO_CLONE,
+        Verb.MIGRATE: NO_MIGRATE,
+        Verb.START_ON: NO_MIGRATE,
+    }
+)
 _HOST_METHODS = {
     Verb.ENTER_MAINTENANCE: "EnterMaintenanceMode_Task",
     Verb.LEAVE_MAINTENANCE: "ExitMaintenanceMode_Task",

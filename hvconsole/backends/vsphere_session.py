@@ -71,7 +71,7 @@ class Session:
                 self._stubs = [self.stub, self.poll]
                 self.api_version: str = version_id[version]
                 self.content: Any = vim.ServiceInstance("ServiceInstance", self.stub).RetrieveContent()
-                if not isinstance(self.content, vim.ServiceInstanceContent) or self.content.sessionManager is None:
+                if not _complete(self.content):
                     raise NotAHypervisor(f"{self.host} answers, but not as a vCenter or ESXi host does.")
                 self._log_in()
         except FAULTS as fault:
@@ -215,6 +215,12 @@ def open_session(target: Target, secret: Secret, trust: Trust, clock: Clock) -> 
     raise last
 
 
+def _complete(content: Any) -> bool:
+    """Whether a server named everything that the program can't do without."""
+    needed = ("about", "rootFolder", "propertyCollector", "viewManager", "sessionManager")
+    return isinstance(content, vim.ServiceInstanceContent) and all(getattr(content, name) for name in needed)
+
+
 def _discover(wire: Wire, host: str, port: int) -> str:
     """The newest API version that both sides know; real servers list opaque ids beside the dotted ones."""
     connection = wire.connection(host, port)
@@ -244,5 +250,3 @@ def _discover(wire: Wire, host: str, port: int) -> str:
             return str(version)
     newest = ", ".join(sorted(str(text) for text in offered)[-3:])
     raise NotAHypervisor(f"{host} speaks no version of the vSphere API that hvconsole knows.", newest)
-
-

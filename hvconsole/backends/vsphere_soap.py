@@ -26,7 +26,6 @@ PAGE = CallLimits(total_s=180, stall_s=60, reply_bytes=128 << 20, elements=8_000
 """One page of an inventory. Servers decide themselves how much they put into a page, some everything."""
 
 
-
 class Cookie:
     """The session cookie, shared by all stubs of one login. Reading and replacing are atomic."""
 

@@ -150,7 +150,7 @@ class TestOnTheLab:
         vm = named(first(hv), "shop-01")
         thread = threading.Thread(target=lambda: hv.snapshot(vm.id, "slow", "", ctx))
         thread.start()
-        busy = until(hv, lambda i: i.vms[vm.id] if i.vms[vm.id].operations else None)
+        busy = until(hv, lambda i: i.vms[vm.id] if Verb.SUSPEND in i.vms[vm.id].refusals else None)
         assert busy.operations == ("createSnapshot",)
         assert "createSnapshot" in busy.refusals[Verb.SUSPEND]
         thread.join(10)
