@@ -118,10 +118,12 @@ class Facts:
         self._rows: list[tuple[ttk.Label, ttk.Label]] = []
         self._shown: list[tuple[str, str]] = []
         self._menu: tk.Menu | None = None
-        self.frame.bind("<Configure>", self._resized)
+        self.frame.bind("<Configure>", lambda _event: self._rewrap())
 
     def show(self, rows: Sequence[tuple[str, str]]) -> None:
         """Show these rows of safe text; an em dash stands for an empty value."""
+        if list(rows) == self._shown:
+            return
         px = self._theme.px
         while len(self._rows) < len(rows):
             row = len(self._rows)
@@ -142,6 +144,8 @@ class Facts:
             label.configure(text=row_text[0])
             value.configure(text=row_text[1] or "—")
         self._shown = list(rows)
+        # new rows don't resize the frame when others went: nothing else would tell them where to break
+        self.frame.after_idle(self._rewrap)
 
     def _copy(self, event: tk.Event[tk.Misc]) -> None:
         """A right click on a value offers to copy it."""
@@ -156,10 +160,13 @@ class Facts:
         """The value shown beside a label; for tests and copying."""
         return next((text for name, text in self._shown if name == label), "")
 
-    def _resized(self, event: tk.Event[tk.Misc]) -> None:
+    def _rewrap(self) -> None:
+        """Let long values break where the card ends."""
+        if not self.frame.winfo_exists():
+            return
         column = self.frame.grid_bbox(0, 0)
         left = column[2] if column else 0
-        room = max(self._theme.px(80), event.width - left - self._theme.px(10))
+        room = max(self._theme.px(80), self.frame.winfo_width() - left - self._theme.px(10))
         for _, value in self._rows:
             value.configure(wraplength=room)
 
