@@ -2,15 +2,16 @@
 
 import queue
 import threading
+from dataclasses import replace
 
 import pytest
 
-from hvconsole.backends.base import Capability, Hypervisor, Secret, VmDetails
+from hvconsole.backends.base import Capability, Hypervisor, Secret, Target, VmDetails
 from hvconsole.clock import SystemClock
 from hvconsole.connection import Connection, Connections
 from hvconsole.errors import AuthError, EmergencyMode, HostIsSlave, LocalError, Refused, SessionLost, Unreachable
 from hvconsole.events import ConnectionChanged, ConnectionState, Hub, InventoryChanged, JobState
-from hvconsole.model import Host, Inventory, ObjectId, PowerState, ServerInfo, Verb, Vm
+from hvconsole.model import Emergency, Host, Inventory, ObjectId, PowerState, ServerInfo, Verb, Vm
 from hvconsole.profiles import new_profile
 from hvconsole.trust import PinStore
 
@@ -83,6 +84,7 @@ class Story:
     def __init__(self, *servers: object) -> None:
         self.hub, self.clock = Hub(), ImpatientClock()
         self.servers = list(servers)
+        self.targets: list[Target] = []
         self.states: queue.Queue[ConnectionState] = queue.Queue()
         self.inventories: queue.Queue[InventoryChanged] = queue.Queue()
         self.members: list[tuple[str, ...]] = []
@@ -99,6 +101,7 @@ class Story:
 
     def open(self, target, secret, trust, clock):
         assert secret.password == "pw"
+        self.targets.append(target)
         server = self.servers.pop(0)
         if isinstance(server, Exception):
             raise server
@@ -299,3 +302,45 @@ def test_the_list_of_connections_announces_what_comes_and_goes():
     assert connections.all() == ()
     assert seen[-1] is S.CLOSED
     assert connections.alive() == ()
+
+
+def emergency(active: bool = True) -> Inventory:
+    told = Emergency(host_address="10.0.0.2", in_emergency_mode=active)
+    return Inventory(server=inventory().server, taken=SystemClock().now(), emergency=told)
+
+
+def test_an_emergency_login_is_for_once_and_the_last_inventory_stays(tell):
+    pool, member, again = ScriptedServer(), ScriptedServer(), ScriptedServer()
+    pool.says.put(inventory())
+    member.capabilities = Capability.EMERGENCY
+    member.says.put(emergency())
+    story = tell(pool, member, again)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    before = story.connection.inventory
+    story.connection.connect(emergency_at=("10.0.0.2", 443))
+    story.expect(S.CONNECTING, S.EMERGENCY)
+    assert story.targets[-1].addresses == (("10.0.0.2", 443),)
+    assert story.targets[-1].options["emergency"] == "yes"
+    assert story.connection.emergency.host_address == "10.0.0.2"
+    assert story.connection.inventory is before
+    assert not story.connection.connected
+    assert story.connection.why_not(Verb.SUSPEND, WEB) == "In an emergency login only the recoveries work."
+    assert story.connection.why_not(Verb.BECOME_MASTER, ObjectId("")) is None
+    again.says.put(inventory(PowerState.HALTED))
+    member.says.put(emergency(active=False))
+    story.expect(S.RECONNECTING, S.CONNECTED)
+    assert "emergency" not in story.targets[-1].options
+    assert story.targets[-1].addresses == story.connection.profile.addresses
+    assert story.connection.emergency is None
+    assert story.connection.inventory.vms[WEB].power is PowerState.HALTED
+
+
+def test_an_emergency_option_that_was_once_saved_is_not_used(tell):
+    pool = ScriptedServer()
+    pool.says.put(inventory())
+    story = tell(pool)
+    story.connection.profile = replace(story.connection.profile, options={"emergency": "yes", "legacy_tls": "yes"})
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    assert story.targets[-1].options == {"legacy_tls": "yes"}

@@ -105,8 +105,8 @@ class Servers:
         self._in_emergency.add(connection.id)
         self._banner.hide(f"recovered-{connection.id}")
         host = safe_text(emergency.host_address, 60)
-        cause = f" {safe_text(emergency.cause, 120)}" if emergency.cause else ""
-        text = f"{host} is in emergency mode: its pool master is away.{cause} Only the recoveries work here."
+        cause = f" ({safe_text(emergency.cause, 120)})" if emergency.cause else ""
+        text = f"{host} is in emergency mode: its pool master is away{cause}. Only the recoveries work here."
         server = Selection((Item(ItemKind.SERVER, connection.id),))
         actions: list[Action] = [
             ("Point to another master…", lambda: self._shell.run(Verb.POINT_TO_MASTER, server)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from hvconsole.errors import (
 )
 from hvconsole.lab import Lab
 from hvconsole.lab.faults import Effect, FaultRule
-from hvconsole.model import ObjectId, Verb
+from hvconsole.model import Inventory, ObjectId, Verb
 from hvconsole.trust import FixedPins, PinStore
 
 
@@ -76,6 +77,7 @@ def test_host_that_is_fine_says_so(rescuer: Rescuer) -> None:
     assert inventory.emergency is not None
     assert not inventory.emergency.in_emergency_mode
     assert inventory.emergency.host_address == rescuer.members[1][0]
+    assert inventory.emergency.master_address == rescuer.members[0][0]
     pool = next(iter(inventory.pools.values()))
     assert "emergency" in pool.refusals[Verb.BECOME_MASTER]
     with pytest.raises(BadPowerState):
@@ -93,8 +95,43 @@ class TestMasterDead:
     def test_normal_login_is_refused_with_the_reason(self, rescuer: Rescuer) -> None:
         with pytest.raises(Unreachable):
             rescuer.log_in(0, emergency=False)
-        with pytest.raises(EmergencyMode):
+        with pytest.raises(EmergencyMode) as caught:
             rescuer.log_in(1, emergency=False)
+        assert caught.value.address == rescuer.members[1][0]
+
+    def test_a_member_that_waits_says_more_than_its_silent_master(self, rescuer: Rescuer) -> None:
+        target = Target(
+            platform="xenserver",
+            addresses=(rescuer.members[0],),
+            user="root",
+            known_members=tuple(host for host, _port in rescuer.members),
+        )
+        with pytest.raises(EmergencyMode) as caught:
+            open_hypervisor(target, Secret(password=rescuer.server.password), rescuer.trust, SystemClock())
+        assert caught.value.address == rescuer.members[1][0]
+
+    def test_who_watches_during_the_recovery_sees_it_end(self, rescuer: Rescuer) -> None:
+        hv = rescuer.log_in(1)
+        assert hv.watch(5) is not None
+        told: queue.Queue[object] = queue.Queue()
+
+        def watch() -> None:
+            try:
+                told.put(hv.watch(20))
+            except HvError as exc:
+                told.put(exc)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        hv.become_master(TaskContext())
+        answer = told.get(timeout=20)
+        watcher.join(5)
+        # the restart of the toolstack ends local sessions of real hosts; here it may outlive it
+        if not isinstance(answer, SessionLost):
+            assert isinstance(answer, Inventory)
+            assert answer.emergency is not None
+            assert not answer.emergency.in_emergency_mode
+            assert answer.emergency.master_address == rescuer.members[1][0]
 
     def test_wrong_password(self, rescuer: Rescuer) -> None:
         with pytest.raises(AuthError):
