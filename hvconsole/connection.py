@@ -1,8 +1,8 @@
 """One server's life: log in, watch, back off, reconnect, the last inventory, and the way to ask it for things.
 
 ``Connection`` is used from the Tk thread and others: every public method returns at once. Its thread
-``watch-<server>`` owns logging in and watching; verbs run on ``job-<server>-n``, reads for the window on
-``ask-<server>-n``.
+``watch-<server>`` owns logging in and watching; verbs run on ``job-<server>-n``, automatic snapshots on
+``auto-<server>-n``, reads for the window on ``ask-<server>-n``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ FIRST_BACK_OFF_S = 1.0
 LAST_BACK_OFF_S = 60.0
 ASK_WORKERS = 2
 """Threads for reads, so that looking at a VM never queues behind an export."""
+
+MONITOR = "monitor"
+"""Who asks for automatic snapshots. They have threads of their own: an outage must not wait for four long exports."""
+MONITOR_WORKERS = 2
 
 T = TypeVar("T")
 Opener = Callable[[Target, Secret, Trust, Clock], Hypervisor]
@@ -70,7 +74,8 @@ class Connection:
         self._emergency: Inventory | None = None
         self._emergency_at: Address | None = None
         thread_name = profile.name[:24]
-        self.jobs = JobRunner(profile.id, thread_name, hub, clock)
+        self._jobs = JobRunner(profile.id, thread_name, hub, clock)
+        self._monitor_jobs = JobRunner(profile.id, thread_name, hub, clock, MONITOR_WORKERS, prefix="auto")
         self._asks = JobRunner(profile.id, thread_name, Hub(), clock, ASK_WORKERS, prefix="ask")
 
     # ---- what it is ------------------------------------------------------------------------------------------
@@ -178,14 +183,15 @@ class Connection:
     def close(self) -> None:
         """Log out, cancel all jobs, for good. Returns at once; ``alive`` tells what still runs."""
         self.disconnect()
-        self.jobs.stop()
+        self._jobs.stop()
+        self._monitor_jobs.stop()
         self._asks.stop()
 
     def alive(self) -> tuple[str, ...]:
         """Names of this connection's threads that still run."""
         threads = [*self._old_threads, *([self._thread] if self._thread else [])]
         watching = tuple(t.name for t in threads if t.is_alive())
-        return watching + self.jobs.alive() + self._asks.alive()
+        return watching + self._jobs.alive() + self._monitor_jobs.alive() + self._asks.alive()
 
     def refresh(self) -> None:
         """Read everything again (F5)."""
@@ -241,7 +247,14 @@ class Connection:
                 self._secret = given["new"]
             return result
 
-        return self.jobs.submit(str(verb), op.label, subject, object_id or None, work, by=by)
+        return self._runner(by).submit(str(verb), op.label, subject, object_id or None, work, by=by)
+
+    def open_jobs(self) -> tuple[Job, ...]:
+        """Jobs that are not final yet, the monitor's included."""
+        return self._jobs.open_jobs() + self._monitor_jobs.open_jobs()
+
+    def _runner(self, by: str) -> JobRunner:
+        return self._monitor_jobs if by == MONITOR else self._jobs
 
     def ask(self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None]) -> None:
         """Run a read on a thread of its own; ``done`` is called there with the answer or the error.
@@ -271,7 +284,7 @@ class Connection:
             finally:
                 hypervisor.nudge()
 
-        return self.jobs.submit("other", title, self.name, None, run, by=by)
+        return self._runner(by).submit("other", title, self.name, None, run, by=by)
 
     @property
     def _told(self) -> Inventory | None:

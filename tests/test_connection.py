@@ -226,6 +226,21 @@ def test_an_operation_runs_and_the_server_is_asked_to_look_soon(tell):
     assert (job.view.state, job.view.subject, server.suspended, server.nudged) == (JobState.DONE, "web", [WEB], 1)
 
 
+def test_an_automatic_snapshot_never_waits_behind_long_jobs(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    release = threading.Event()
+    long = [story.connection.call(lambda hv, ctx: release.wait(10), "Export") for _ in range(4)]
+    urgent = story.connection.submit(Verb.SUSPEND, WEB, by="monitor")
+    assert urgent.finished.wait(5)
+    assert {job.view.id for job in story.connection.open_jobs()} == {job.view.id for job in long}
+    release.set()
+    assert all(job.finished.wait(5) for job in long)
+
+
 def test_what_the_inventory_refuses_never_reaches_the_server_unless_insisted(tell):
     server = ScriptedServer()
     server.says.put(inventory(suspend="No tools."))

@@ -232,7 +232,7 @@ class TaskPanel:
         return [
             job
             for connection in self._connections.all()
-            for job in connection.jobs.open_jobs()
+            for job in connection.open_jobs()
             if job.view.id in wanted and not job.view.state.final
         ]
 
