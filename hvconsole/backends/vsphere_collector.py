@@ -15,7 +15,7 @@ from typing import Any
 
 from hvconsole.backends.vsphere_api import FAULTS, vim, vmodl
 from hvconsole.backends.vsphere_errors import translate
-from hvconsole.backends.vsphere_hardware import DiskIndex, devices
+from hvconsole.backends.vsphere_hardware import DiskIndex
 from hvconsole.backends.vsphere_model import (
     DEVICES,
     build_host,
@@ -25,9 +25,18 @@ from hvconsole.backends.vsphere_model import (
     build_vm,
     is_network,
 )
-from hvconsole.backends.vsphere_records import READERS, Page, Readers, Record, Update, Value, read_page
+from hvconsole.backends.vsphere_query import (
+    HARDWARE,
+    PAGE_OBJECTS,
+    filter_spec,
+    merge,
+    retrieve,
+    set_values,
+    view_kinds,
+)
+from hvconsole.backends.vsphere_records import Page, Record, Update, read_page
 from hvconsole.backends.vsphere_session import Session
-from hvconsole.backends.vsphere_soap import PAGE, WireStub
+from hvconsole.backends.vsphere_soap import PAGE
 from hvconsole.backends.wire_calls import Call
 from hvconsole.clock import Clock
 from hvconsole.errors import HvError, NotSupported, OperationError, PermissionDenied, SessionLost, TaskCancelled
@@ -35,8 +44,6 @@ from hvconsole.model import Inventory, ObjectId
 
 log = logging.getLogger(__name__)
 
-PAGE_OBJECTS = 500
-"""Objects asked for at once, so that the interpreter is free between two pages."""
 HEAL_S = 300.0
 """How often everything is read again, for what the server forgot to announce."""
 WAIT_S = 30.0
@@ -167,15 +174,15 @@ class Collector:
             collector = vmodl.query.PropertyCollector(content.propertyCollector._moId, stub).CreatePropertyCollector()
             manager = vim.view.ViewManager(content.viewManager._moId, stub)
             root = vim.Folder(content.rootFolder._moId, stub)
-            view = manager.CreateContainerView(root, _view_kinds(), True)
-            collector.CreateFilter(_filter_spec(view, content.taskManager), False)
+            view = manager.CreateContainerView(root, view_kinds(), True)
+            collector.CreateFilter(filter_spec(view, content.taskManager), False)
             return collector, view
 
         self._collector, self._view = self._session.read(prepare)
         self._version = ""
         fresh: dict[str, Record] = {}
         for page in self._pages(WAIT_S):
-            _merge(fresh, page.updates)
+            merge(fresh, page.updates)
         changed = self._replace_records(fresh)
         if len(self._unread) <= HARDWARE_AT_ONCE:
             removed = self._removed
@@ -314,7 +321,7 @@ class Collector:
                 changed.add(update.id)
             if update.kind == "VirtualMachine" and (update.op == "enter" or "config.changeVersion" in update.values):
                 self._unread[update.id] = None
-            if _set(record, update.values):
+            if set_values(record, update.values):
                 changed.add(update.id)
                 changed.update(_task_subject(record))
         return changed
@@ -415,113 +422,5 @@ def _watch_error(fault: Exception) -> HvError:
     return error
 
 
-def _set(record: Record, values: Mapping[str, Value]) -> bool:
-    changed = False
-    for path, value in values.items():
-        if record.values.get(path) != value:
-            changed = True
-            if value is None:
-                del record.values[path]
-            else:
-                record.values[path] = value
-    return changed
-
-
-def _merge(records: dict[str, Record], updates: Iterable[Update]) -> None:
-    for update in updates:
-        if update.op == "leave":
-            records.pop(update.id, None)
-        else:
-            _set(records.setdefault(update.id, Record(update.kind, update.id)), update.values)
-
-
 def _task_subject(record: Record) -> set[str]:
     return {record.get("info.entity")} if record.kind == "Task" and record.get("info.entity") else set()
-
-
-# ---- what is asked for -----------------------------------------------------------------------------------------
-
-_KINDS: Mapping[str, Any] = {
-    "VirtualMachine": vim.VirtualMachine,
-    "HostSystem": vim.HostSystem,
-    "Datacenter": vim.Datacenter,
-    "Folder": vim.Folder,
-    "ComputeResource": vim.ComputeResource,
-    "ResourcePool": vim.ResourcePool,
-    "Network": vim.Network,
-    "Datastore": vim.Datastore,
-    "Task": vim.Task,
-}
-"""Base kinds; what is asked of them is asked of their sub-kinds too."""
-
-
-HARDWARE: Readers = {"VirtualMachine": {DEVICES: devices}}
-"""The bulky part of a VM, read apart and only when its configuration changed."""
-
-
-def _view_kinds() -> list[Any]:
-    return [kind for name, kind in _KINDS.items() if name != "Task"]
-
-
-def property_specs(readers: Readers = READERS) -> list[Any]:
-    """One ``PropertySpec`` per base kind."""
-    return [
-        vmodl.query.PropertyCollector.PropertySpec(type=kind, pathSet=list(readers[name]), all=False)
-        for name, kind in _KINDS.items()
-        if name in readers
-    ]
-
-
-def _traversal(start: Any, kind: Any, path: str) -> Any:
-    step = vmodl.query.PropertyCollector.TraversalSpec(name=path, type=kind, path=path, skip=False)
-    return vmodl.query.PropertyCollector.ObjectSpec(obj=start, skip=True, selectSet=[step])
-
-
-def _filter_spec(view: Any, task_manager: Any) -> Any:
-    starts = [_traversal(view, vim.view.ContainerView, "view")]
-    if task_manager is not None:
-        starts.append(_traversal(task_manager, vim.TaskManager, "recentTask"))
-    return vmodl.query.PropertyCollector.FilterSpec(objectSet=starts, propSet=property_specs())
-
-
-def retrieve(
-    session: Session, objects: Iterable[tuple[str, str]], readers: Readers = READERS, stub: WireStub | None = None
-) -> list[Record]:
-    """Read properties of single objects, given as (kind, id), page by page. Raises faults untranslated.
-
-    ``readers`` says which properties; an object that is gone raises ``ManagedObjectNotFound``.
-    """
-    wanted = list(objects)
-    if not wanted:
-        return []
-    query = vmodl.query.PropertyCollector
-    kinds = {kind for kind, _ in wanted}
-    specs = [
-        query.PropertySpec(type=managed_kind(kind), pathSet=list(readers[kind]), all=False) for kind in sorted(kinds)
-    ]
-    starts = [query.ObjectSpec(obj=managed_kind(kind)(moid, None), skip=False) for kind, moid in wanted]
-    return retrieve_spec(session, query.FilterSpec(objectSet=starts, propSet=specs), readers, stub)
-
-
-def retrieve_spec(session: Session, spec: Any, readers: Readers, stub: WireStub | None = None) -> list[Record]:
-    """RetrievePropertiesEx with all its pages. Raises faults untranslated."""
-    query = vmodl.query.PropertyCollector
-    through = stub or session.stub
-    collector = query(session.content.propertyCollector._moId, through)
-    options = query.RetrieveOptions(maxObjects=PAGE_OBJECTS)
-    page = read_page(session.raw(through, collector, "RetrievePropertiesEx", [[spec], options]), readers)
-    updates = page.updates
-    while page.token:
-        page = read_page(session.raw(through, collector, "ContinueRetrievePropertiesEx", [page.token]), readers)
-        updates.extend(page.updates)
-    records: dict[str, Record] = {}
-    _merge(records, updates)
-    return list(records.values())
-
-
-def managed_kind(name: str) -> Any:
-    """The pyVmomi class of a WSDL kind."""
-    kind = _KINDS.get(name) or getattr(vim, name, None) or getattr(vim.dvs, name, None)
-    if kind is None:
-        raise NotSupported("The server names a kind of object that isn't known.", name[:100])
-    return kind

@@ -23,13 +23,13 @@ from typing import Any
 from hvconsole.backends.base import TaskContext, Trust
 from hvconsole.backends.certificates import describe
 from hvconsole.backends.vsphere_api import vim
-from hvconsole.backends.vsphere_collector import managed_kind
 from hvconsole.backends.vsphere_devices import read_one
 from hvconsole.backends.vsphere_life import check_name
 from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_package import Member, Package, check_digests, open_package, pieces, write_tar
 from hvconsole.backends.vsphere_places import best_host, best_store, compute_of, host_record, vm_folder
 from hvconsole.backends.vsphere_power import machine, require, vm_state
+from hvconsole.backends.vsphere_query import managed_kind
 from hvconsole.backends.vsphere_records import NS, Reader, child_text, number_or, octets, text, word
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_tasks import fault_of

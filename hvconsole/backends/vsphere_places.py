@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hvconsole.backends.vsphere_api import FAULTS, vim, vmodl
-from hvconsole.backends.vsphere_collector import managed_kind, retrieve_spec
 from hvconsole.backends.vsphere_devices import read_one
 from hvconsole.backends.vsphere_errors import translate
+from hvconsole.backends.vsphere_query import managed_kind, retrieve_spec
 from hvconsole.backends.vsphere_records import (
     Reader,
     Record,

@@ -13,8 +13,8 @@ from typing import Any
 
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import FAULTS, vim, vmodl
-from hvconsole.backends.vsphere_collector import retrieve, retrieve_spec
 from hvconsole.backends.vsphere_errors import translate
+from hvconsole.backends.vsphere_query import retrieve, retrieve_spec
 from hvconsole.backends.vsphere_records import Reader, Readers, Record, number, word
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.clock import SystemClock
@@ -127,12 +127,12 @@ def task_state(session: Session, task_id: str) -> TaskState:
 
 
 def read_records(session: Session, objects: list[tuple[str, str]], readers: Readers) -> list[Record]:
-    """``vsphere_collector.retrieve`` with one new login where needed and our errors."""
+    """``vsphere_query.retrieve`` with one new login where needed and our errors."""
     return _read(session, lambda: retrieve(session, objects, readers))
 
 
 def read_spec(session: Session, spec: Any, readers: Readers) -> list[Record]:
-    """``vsphere_collector.retrieve_spec`` with one new login where needed and our errors."""
+    """``vsphere_query.retrieve_spec`` with one new login where needed and our errors."""
     return _read(session, lambda: retrieve_spec(session, spec, readers))
 
 
