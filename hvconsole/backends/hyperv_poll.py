@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 IDLE_S, FAST_S = 1.2, 0.3
 """Shortest pauses between rounds, idle and after something was done."""
-IDLE_COST, FAST_COST = 15.0, 3.0
+IDLE_COST, FAST_COST = 8.0, 3.0
 """A pause is at least so many times as long as asking for the states takes: the host must not feel us."""
 LONGEST_S = 10.0
 FRESH_S = 0.5
@@ -90,7 +90,7 @@ class Poller:
         self._read_at: dict[str, float] = {}
         self._slow_due = True
         self._first = True
-        self._cost_s = 0.0
+        self._state_costs: deque[float] = deque(maxlen=5)
         self._costs: dict[str, float] = {}
         self._next_round = 0.0
         self._last_round = 0.0
@@ -158,7 +158,8 @@ class Poller:
     def _pause(self) -> float:
         fast = self._clock.monotonic() < self._fast_until
         shortest, cost = (FAST_S, FAST_COST) if fast else (IDLE_S, IDLE_COST)
-        return min(LONGEST_S, max(shortest, cost * self._cost_s))
+        # The best of the last few: one slow answer says more about the moment than about the host.
+        return min(LONGEST_S, max(shortest, cost * min(self._state_costs, default=0.0)))
 
     def _round(self) -> Inventory | None:
         with self._lock:
@@ -188,7 +189,7 @@ class Poller:
         before = self._states
         begun = self._clock.monotonic()
         self._read_states(piecewise=not everything)
-        self._cost_s = self._clock.monotonic() - begun
+        self._state_costs.append(self._clock.monotonic() - begun)
         self._react(before, touched)
         if self._due("guests", GUESTS_S):
             self._read_guests()
