@@ -489,8 +489,12 @@ class InventoryTree:
             self._with_rtt.add(item)
         else:
             self._with_rtt.discard(item)
-        if before != bool(self._with_rtt):
-            self.tree.configure(displaycolumns=("rtt",) if self._with_rtt else ())
+        shown = bool(self._with_rtt)
+        if before != shown:
+            # Tk gives columns their width again only when the widget itself changes its size
+            others = self.tree.column("rtt", "width") if shown else 0
+            self.tree.configure(displaycolumns=("rtt",) if shown else ())
+            self.tree.column("#0", width=max(self.tree.winfo_width() - others, self.tree.column("#0", "minwidth")))
 
     def _restyle_some(self) -> None:
         self._pending_id = None

@@ -209,6 +209,10 @@ def test_a_lost_machine_turns_red_with_words(stand: Stand, until: Until) -> None
     stand.watcher.states[key_of("v6")] = MonitorState.DOWN
     hub.emit(MonitorChanged(SERVER, oid("v6")))
     until(lambda: stand.tree.set(row, "rtt").strip() == "no reply")
+    stand.tree.see(row)
+    stand.tree.update()
+    left, _top, width, _height = stand.tree.bbox(row, "rtt")
+    assert left + width <= stand.tree.winfo_width() + 1
     assert "bad" in stand.tree.item(row, "tags")
     until(lambda: "1 monitored" in str(stand.window.statusbar._labels["monitored"].cget("text")))
     assert "1 without" in str(stand.window.statusbar._labels["down"].cget("text"))
@@ -621,6 +625,8 @@ def test_a_host_in_emergency_offers_the_recoveries(stand: Stand, until: Until) -
     stand.hypervisor.changed.set()
     until(lambda: [*stand.window.banner.texts] == [f"recovered-{SERVER}"])
     assert "connected again; its master is xs-node-01" in stand.window.banner.texts[f"recovered-{SERVER}"]
+    connection._set_state(ConnectionState.RECONNECTING, None)
+    until(lambda: stand.window.banner.texts == {})
 
 
 def test_a_dead_master_leads_to_an_emergency_login_at_each_other_member(stand: Stand, until: Until) -> None:
