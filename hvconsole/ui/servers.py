@@ -98,7 +98,9 @@ class Servers:
         emergency = connection.emergency
         if emergency is None:
             self._banner.hide(key)
-            if connection.connected and connection.id in self._in_emergency:
+            if not connection.connected:
+                self._banner.hide(f"recovered-{connection.id}")
+            elif connection.id in self._in_emergency:
                 self._in_emergency.discard(connection.id)
                 self._banner.show(f"recovered-{connection.id}", _recovered(connection), "info")
             return
