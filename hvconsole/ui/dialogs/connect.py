@@ -6,29 +6,38 @@ wrong password never leaves a half-made entry in the tree. Tk thread only; loggi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 
 from hvconsole.backends import DEFAULT_USERS, open_hypervisor
-from hvconsole.backends.base import Hypervisor, Secret, Step, Target, Trust
-from hvconsole.clock import Clock
-from hvconsole.credentials import NO_KEYRING, Credentials
+from hvconsole.backends.base import Secret, Step
+from hvconsole.credentials import NO_KEYRING
 from hvconsole.doctor import examine
 from hvconsole.errors import CertificateError, EmergencyMode, HostIsSlave, HvError, InvalidInput, Unreachable
-from hvconsole.model import Emergency, Inventory, ServerId
+from hvconsole.model import Inventory, ServerId
 from hvconsole.profiles import (
     Address,
     ServerProfile,
     default_port,
     format_address,
-    new_profile,
-    parse_address,
 )
 from hvconsole.text import safe_lines, safe_text, unsendable
 from hvconsole.ui.asking import Asker
 from hvconsole.ui.dialogs.checking import Steps
 from hvconsole.ui.dialogs.fields import Choice, Tick
 from hvconsole.ui.dialogs.form import FormDialog
+from hvconsole.ui.dialogs.login import (
+    Entered,
+    LoggedIn,
+    Opener,
+    check_port,
+    is_member,
+    locally,
+    log_in,
+    moved_to,
+    tell_steps,
+    to_addresses,
+    to_profile,
+)
 from hvconsole.ui.dialogs.server import emergency_text
 from hvconsole.ui.interfaces import Shell
 from hvconsole.ui.members import Member, members
@@ -46,128 +55,6 @@ ADDRESS_HINTS = {
 }
 SCHEMES = (("https", "HTTPS (port 5986)"), ("http", "HTTP, every message sealed (port 5985)"))
 AUTHS = (("ntlm", "NTLM"), ("kerberos", "Kerberos"), ("credssp", "CredSSP"), ("certificate", "Client certificate"))
-
-EMERGENCY_ANSWER_S = 15.0
-"""How long a host may take to say whether it is in emergency mode."""
-
-Opener = Callable[[Target, Secret, Trust, Clock], Hypervisor]
-
-
-@dataclass(frozen=True, slots=True)
-class Entered:
-    """What stands in the fields."""
-
-    platform: str
-    addresses: str
-    port: str
-    user: str
-    name: str = ""
-    remember: bool = False
-    at_start: bool = True
-    options: Mapping[str, str] | None = None
-
-
-def check_port(text: str) -> str | None:
-    """What is wrong with a port as typed, or None; empty is the default port."""
-    text = text.strip()
-    if text and not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        return "Ports go from 1 to 65535."
-    return None
-
-
-def to_addresses(text: str, port: int) -> tuple[Address, ...]:
-    """Addresses separated by “;”, each with its own port or ``port``. Raises ``InvalidInput``."""
-    found = tuple(dict.fromkeys(parse_address(part, port) for part in text.split(";") if part.strip()))
-    if not found:
-        raise InvalidInput("Enter the address of a server.")
-    return found
-
-
-def to_profile(entered: Entered, before: ServerProfile | None = None) -> ServerProfile:
-    """A profile from what was entered; ``before`` keeps its id and what it learned. Raises ``InvalidInput``."""
-    options = dict(entered.options or {})
-    default = default_port(entered.platform, options)
-    port = int(entered.port) if entered.port.strip() else default
-    addresses = to_addresses(entered.addresses, port)
-    typed = "; ".join(format_address(host, number) for host, number in addresses)
-    made = new_profile(entered.platform, typed, entered.user, entered.name, options)
-    if not entered.name.strip():
-        made = replace(made, name=format_address(*addresses[0], default))
-    made = replace(made, remember_password=entered.remember, connect_at_start=entered.at_start)
-    if before is not None:
-        made = replace(made, id=before.id, known_members=before.known_members)
-    return made
-
-
-def moved_to(profile: ServerProfile, address: str) -> ServerProfile:
-    """The same server, reached at its pool's master. Raises ``InvalidInput`` for what is no plain address.
-
-    The port stays: a member's word must not lead to another service.
-    """
-    port = profile.addresses[0][1]
-    host, named_port = parse_address(address, port)
-    if named_port != port:
-        raise InvalidInput("The server names a master with another port; enter its address yourself if that is right.")
-    keep = tuple(a for a in profile.addresses if a != (host, port))
-    return replace(profile, addresses=((host, port), *keep))
-
-
-def is_member(profile: ServerProfile, address: str) -> bool:
-    """Whether an address belongs to a host that an earlier verified session saw in this pool."""
-    try:
-        return parse_address(address, 0)[0] in {parse_address(member, 0)[0] for member in profile.known_members}
-    except InvalidInput:
-        return False
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """Logging in worked. ``keyring_trouble``: why the password could not be put into the keyring, or empty.
-    ``emergency``: how the host of an emergency login stands."""
-
-    keyring_trouble: str = ""
-    emergency: Emergency | None = None
-
-
-def log_in(
-    profile: ServerProfile, secret: Secret, trust: Trust, clock: Clock, credentials: Credentials, opener: Opener
-) -> LoggedIn:
-    """Log in and out, then keep the password as the profile says. Worker thread; raises ``ConnectError``."""
-    hypervisor = opener(profile.target(), secret, trust, clock)
-    emergency = None
-    try:
-        if profile.options.get("emergency"):
-            told = hypervisor.watch(EMERGENCY_ANSWER_S)
-            emergency = told.emergency if told is not None else None
-    finally:
-        hypervisor.close()
-    if emergency is not None and not emergency.in_emergency_mode:
-        return LoggedIn(emergency=emergency)
-    trouble = ""
-    try:
-        if profile.remember_password:
-            credentials.save(profile.id, secret)
-        else:
-            credentials.forget(profile.id)
-    except HvError as exc:
-        trouble = exc.user_text
-    credentials.remember(profile.id, secret)
-    return LoggedIn(trouble, emergency)
-
-
-def locally(profile: ServerProfile, at: Address) -> ServerProfile:
-    """The same server for one emergency login at ``at``; never saved."""
-    return replace(profile, addresses=(at,), options={**profile.options, "emergency": "yes"})
-
-
-def _tell(steps: Iterator[Step], told: Callable[[Step], None]) -> Step | None:
-    """Pass every step on; the last one. Worker thread."""
-    last = None
-    for step in steps:
-        told(step)
-        last = step
-    return last
-
 
 class ConnectDialog(FormDialog):
     """A new server, or a known one to edit and try again."""
@@ -498,7 +385,7 @@ class ConnectDialog(FormDialog):
         self.button(CHECK).state(["disabled"])
         self._asker.run(
             "check",
-            lambda: _tell(examine(profile, lambda: secret, services.pins, services.clock, opener), told),
+            lambda: tell_steps(examine(profile, lambda: secret, services.pins, services.clock, opener), told),
             lambda answer: self._checked(profile, secret, answer),
         )
 

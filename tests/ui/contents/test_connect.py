@@ -13,7 +13,8 @@ from hvconsole.credentials import Credentials
 from hvconsole.errors import AuthError, CertificateError, HostIsSlave, InvalidInput
 from hvconsole.model import Certificate
 from hvconsole.profiles import ServerProfile
-from hvconsole.ui.dialogs.connect import CHECK, ConnectDialog, Entered, check_port, moved_to, to_profile
+from hvconsole.ui.dialogs.connect import CHECK, ConnectDialog
+from hvconsole.ui.dialogs.login import Entered, check_port, moved_to, to_profile
 from tests.ui.contents.conftest import Driver, press_when_open, texts
 from tests.ui.stage import SERVER, MemoryHypervisor, StageShell, sample_inventory
 
