@@ -229,6 +229,14 @@ class WireConnection(http.client.HTTPConnection):
         """
         try:
             self.request(method, path, body, dict(headers or {}))
+        except BaseException:
+            self.close()
+            raise
+        return self.receive(sink=sink)
+
+    def receive(self, *, sink: Sink | None = None) -> Reply:
+        """The reply to a request that was sent before with ``request``, inside ``Wire.call``; as ``exchange``."""
+        try:
             response = self._begin()
             received = b""
             with _closed_on_error(response):

@@ -1,6 +1,7 @@
-"""Reading all objects of a class at once: over JSON-RPC where the server has it, which Python reads 15 times faster.
+"""Reading all objects of a class at once, class after class.
 
-Owned by the thread that watches.
+Over JSON-RPC where the server has it, which Python reads 15 times faster than XML; and while one class is decoded here,
+the server already prepares the next. Owned by the thread that watches.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +17,10 @@ import XenAPI
 
 from hvconsole.backends.wire_calls import ACTION, INVENTORY
 from hvconsole.backends.xen_errors import code_of
-from hvconsole.backends.xen_session import ORIGINATOR, XenSession
-from hvconsole.errors import BadReply, Unreachable
+from hvconsole.backends.xen_session import ORIGINATOR, Line, XenSession
+from hvconsole.errors import BadReply, HvError, Unreachable
+
+log = logging.getLogger(__name__)
 
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -32,16 +36,58 @@ class BulkReader:
         self._session = session
         self._json_refused = False
         self._json_proven = False
+        self._ahead: tuple[str, Line] | None = None
 
-    def read(self, class_name: str) -> Records:
-        """All records of a class by reference.
+    def read(self, class_name: str, following: str = "") -> Records:
+        """All records of a class by reference. ``following``: the class that will be read next.
 
         Raises ``HvError``; records of a wrong shape are the caller's to judge.
         """
-        records = self._read(class_name)
+        body = self._received(class_name)
+        records = self._read(class_name) if body is None else None
+        if following and self._json_proven:
+            self._ask_ahead(following)
+        if body is not None:
+            records = _result(body)
+            if records is None:
+                records = self._read(class_name)
         if not isinstance(records, dict):
             raise BadReply(f"The server's list of {class_name} objects can't be read.")
         return {ref: record for ref, record in records.items() if isinstance(record, dict)}
+
+    def close(self) -> None:
+        """Drop what was asked ahead."""
+        if self._ahead is not None:
+            _name, line = self._ahead
+            self._ahead = None
+            line.connection.close()
+
+    def _ask_ahead(self, class_name: str) -> None:
+        line = self._session.take_line()
+        try:
+            with self._session.transport(_JSON_LIMITS):
+                line.connection.request("POST", "/jsonrpc", self._request(class_name), _HEADERS)
+        except HvError:
+            line.connection.close()  # it will be asked for again when its turn comes
+            return
+        self._ahead = (class_name, line)
+
+    def _received(self, class_name: str) -> bytearray | None:
+        """The reply to what was asked ahead; None if that was another class or failed: then it is asked for anew."""
+        if self._ahead is None or self._ahead[0] != class_name:
+            self.close()
+            return None
+        line = self._ahead[1]
+        self._ahead = None
+        body = bytearray()
+        try:
+            with self._session.transport(_JSON_LIMITS):
+                reply = line.connection.receive(sink=body.extend)
+        except HvError as exc:
+            log.debug("%s asked ahead: %s", class_name, exc.detail)
+            return None
+        self._session.give_back(line)
+        return body if reply.status == http.client.OK else None
 
     def _read(self, class_name: str) -> object:
         if not self._json_refused:
@@ -82,3 +128,12 @@ class BulkReader:
     def _request(self, class_name: str) -> bytes:
         method = f"{class_name}.get_all_records"
         return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": [self._session.handle]}).encode()
+
+
+def _result(body: bytearray) -> object:
+    """The result in a JSON-RPC reply; None for a failure and for junk: asking anew will name it."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return answer.get("result") if isinstance(answer, dict) and answer.get("error") is None else None

@@ -47,8 +47,8 @@ def flag(record: Record, name: str, default: bool = False) -> bool:
 def number(record: Record, name: str) -> int | None:
     """An int field, sent as text or number; None where missing or not a number that fits 64 bits."""
     value = record.get(name)
-    if isinstance(value, bool):
-        return None
+    if type(value) is int:  # not bool; what JSON-RPC sends
+        return value if abs(value) < 2**63 else None
     if isinstance(value, str):
         if len(value) > 20:
             return None
@@ -60,7 +60,9 @@ def number(record: Record, name: str) -> int | None:
         if not abs(value) < 2**63:  # also NaN
             return None
         value = int(value)
-    return value if isinstance(value, int) and abs(value) < 2**63 else None
+    else:
+        return None
+    return value if abs(value) < 2**63 else None
 
 
 def size(record: Record, name: str) -> int | None:
@@ -78,7 +80,9 @@ def ref(record: Record, name: str) -> str:
 def strings(record: Record, name: str) -> tuple[str, ...]:
     """A set of strings, empty ones dropped."""
     value = record.get(name)
-    return tuple(item for item in value if isinstance(item, str) and item) if isinstance(value, list) else ()
+    if not isinstance(value, list) or not value:
+        return ()
+    return tuple([item for item in value if isinstance(item, str) and item])
 
 
 def refs(record: Record, name: str) -> tuple[str, ...]:
@@ -94,7 +98,10 @@ def mapping(record: Record, name: str) -> Mapping[str, Any]:
 
 def texts(record: Record, name: str) -> dict[str, str]:
     """A map of strings to strings."""
-    return {k: v for k, v in mapping(record, name).items() if isinstance(k, str) and isinstance(v, str)}
+    value = record.get(name)
+    if not isinstance(value, dict) or not value:
+        return {}
+    return {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, str)}
 
 
 def power(record: Record) -> PowerState:

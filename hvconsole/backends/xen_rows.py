@@ -267,9 +267,9 @@ def vm_row(record: Record) -> VmRow:
         f.size(record, "memory_dynamic_max") or f.size(record, "memory_static_max"),
         f.strings(record, "tags"),
         listed,
-        tuple(sorted({v for v in current.values() if isinstance(v, str)})),
-        tuple(sorted(k for k in current if isinstance(k, str))),
-        tuple(sorted(f.texts(record, "blocked_operations").items())),
+        tuple(sorted({v for v in current.values() if isinstance(v, str)})) if current else (),
+        tuple(sorted(k for k in current if isinstance(k, str))) if current else (),
+        tuple(sorted(f.texts(record, "blocked_operations").items())) if record.get("blocked_operations") else (),
     )
 
 

@@ -147,7 +147,7 @@ class XenSession:
 
         For use inside ``renewing``.
         """
-        line = self._take_line()
+        line = self.take_line()
         try:
             with self._wire.call(limits, write=write, faults=_FAULTS):
                 yield line
@@ -161,15 +161,23 @@ class XenSession:
                 raise _Expired from exc
             raise Refused("The server refused the call.", str(exc.faultString)[:400]) from exc
         finally:
-            self._give_back(line)
+            self.give_back(line)
 
-    def _take_line(self) -> Line:
+    @contextlib.contextmanager
+    def transport(self, limits: CallLimits) -> Iterator[None]:
+        """Limits and errors of the wire alone, for a request or a reply on a line that was taken."""
+        with self._wire.call(limits):
+            yield
+
+    def take_line(self) -> Line:
+        """A connection for one call; give it back with ``give_back``, or close it."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return Line(self._wire, *self.address)
 
-    def _give_back(self, line: Line) -> None:
+    def give_back(self, line: Line) -> None:
+        """Keep a connection for the next call."""
         with self._lock:
             if not self._wire.closed and len(self._idle) < 8:
                 self._idle.append(line)

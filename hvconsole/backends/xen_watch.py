@@ -86,21 +86,22 @@ class Watch:
             self._token = self._start_token()
             # In one thread: a second one only fights this one for the interpreter.
             with self._cache.tables.filling():
-                for name in CLASSES:
-                    self._cache.tables.replace_class(name, self._read(name))
+                for name, following in zip(CLASSES, [*CLASSES[1:], ""], strict=True):
+                    self._cache.tables.replace_class(name, self._read(name, following))
         except BaseException:
             self._stale = True
+            self._bulk.close()
             raise
         self._recounted.clear()
         self._generation = generation
 
-    def _read(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+    def _read(self, name: str, following: str) -> Mapping[str, Mapping[str, Any]]:
         """All records; none of a class that an old server lacks or this user may not see.
 
         Without pool, hosts and VMs there is nothing to show.
         """
         try:
-            return self._bulk.read(name)
+            return self._bulk.read(name, following)
         except OperationError as exc:
             if name in ("pool", "host", "VM"):
                 raise

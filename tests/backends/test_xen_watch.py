@@ -38,7 +38,10 @@ class FakeSession:
         self.tokens: list[str] = []
         self.inject: Any = "token-0"
 
-    def read(self, name: str) -> Any:
+    def close(self) -> None:
+        pass
+
+    def read(self, name: str, following: str = "") -> Any:
         self.reads.append(name)
         value = self.records[name]
         if isinstance(value, Exception):
