@@ -79,6 +79,7 @@ class VsphereSite:
         if server is None:
             return
         server.shutdown()
+        server.refuse()
         self.service.sessions.expire_all()
         self._world.poke()
         server.cut_all()
@@ -107,6 +108,7 @@ class _Listener(http.server.ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._workers: set[threading.Thread] = set()
         self._lock = threading.Lock()
+        self._stopping = False
         super().__init__(address, _Handler)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -118,11 +120,16 @@ class _Listener(http.server.ThreadingHTTPServer):
         try:
             request.settimeout(_HANDSHAKE_S)
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wrapped = self.site.context.wrap_socket(request, server_side=True)
-            wrapped.settimeout(_IDLE_S)
+            # the TLS socket takes over the descriptor: register it before the handshake, or nobody could cut that
+            wrapped = self.site.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
             with self._lock:
                 self._open.discard(request)
                 self._open.add(wrapped)
+                stopping = self._stopping
+            if stopping:
+                return
+            wrapped.do_handshake()
+            wrapped.settimeout(_IDLE_S)
             self.finish_request(wrapped, client_address)
         except (OSError, ssl.SSLError, ValueError):
             pass  # clients come and go
@@ -135,6 +142,11 @@ class _Listener(http.server.ThreadingHTTPServer):
                 self._workers.discard(thread)
             with contextlib.suppress(OSError):
                 wrapped.close()
+
+    def refuse(self) -> None:
+        """Serve nobody from now on, not even those who are being accepted."""
+        with self._lock:
+            self._stopping = True
 
     def cut_all(self) -> None:
         """End all connections."""
