@@ -303,7 +303,8 @@ def guest_row(record: Record) -> GuestRow:
     drivers = reported or detected is True
     windows = "windows" in (os.get("distro", "") + os.get("name", "")).lower()
     other = f.texts(record, "other")
-    has_agent = other.get("feature-static-ip-setting", "0") != "0" or bool(f.mapping(record, "networks"))
+    feature = other.get("feature-static-ip-setting")
+    has_agent = feature != "0" if feature is not None else bool(f.mapping(record, "networks"))
     up_to_date = record.get("PV_drivers_up_to_date")
     return GuestRow(
         os.get("name", "").split("|")[0].strip() or None,

@@ -133,7 +133,9 @@ def test_windows_with_drivers_but_without_agent() -> None:
     assert row.os == "Windows Server 2022"
     assert row.drivers
     assert not row.agent
+    assert not guest_row({**record, "networks": {"0/ip": "10.0.0.1"}}).agent
     assert guest_row({**record, "other": {"feature-static-ip-setting": "1"}}).agent
+    assert guest_row({**record, "other": {}, "networks": {"0/ip": "10.0.0.1"}}).agent
 
 
 def test_host_and_storage_facts() -> None:
