@@ -1,0 +1,271 @@
+"""What only vSphere's verbs do: hardware of new VMs, templates, clusters, hosts, snapshots with memory or quieted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hvconsole.backends.base import CreateVm, Hypervisor, TaskContext
+from hvconsole.errors import (
+    BadPowerState,
+    HostUnavailable,
+    HvError,
+    InvalidInput,
+    NotSupported,
+    PermissionDenied,
+    Refused,
+    ToolsMissing,
+)
+from hvconsole.lab.faults import FaultRule
+from hvconsole.lab.objects import Power
+from hvconsole.lab.sites import Identity
+from hvconsole.model import Host, Inventory, PowerState, VmKind
+
+from .vsphere_lab import VsphereLab, first, named, until, vsphere_lab
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def lab(lab_identity: Identity) -> Iterator[VsphereLab]:
+    with vsphere_lab(lab_identity) as running:
+        yield running
+
+
+@pytest.fixture
+def hv(lab: VsphereLab) -> Hypervisor:
+    return lab.log_in()
+
+
+@pytest.fixture
+def inventory(hv: Hypervisor) -> Inventory:
+    return first(hv)
+
+
+@pytest.fixture
+def ctx() -> TaskContext:
+    return TaskContext()
+
+
+def host(inventory: Inventory, name: str) -> Host:
+    return next(one for one in inventory.hosts.values() if one.name == name)
+
+
+class TestCreate:
+    def test_every_choice_is_kept(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        choices = hv.creation_choices()
+        assert ("debian12_64Guest", "Debian GNU/Linux 12 (64-bit)") in choices.guest_oses
+        assert choices.max_vcpus == 128
+        edge = host(inventory, "esx-edge.lab")
+        store = next(s for s in inventory.storages.values() if s.name == "esx-edge-local")
+        dmz = next(n for n in inventory.networks.values() if n.name == "DMZ")
+        made = hv.create_vm(
+            CreateVm(
+                name="new 100% / one", description="why & how", guest_os="debian12_64Guest", vcpus=4,
+                memory_bytes=6 * GIB, disk_bytes=30 * GIB, disk_thin=False, storage_id=store.id, network_id=dmz.id,
+                nic_type="e1000e", host_id=edge.id, iso="[iso-library] iso/debian-12.5.0-amd64-netinst.iso",
+            ),
+            ctx,
+        )  # fmt: skip
+        seen = until(hv, lambda i: i.vms.get(made) if i.vms[made].disks else None)
+        assert (seen.name, seen.description, seen.vcpus) == ("new 100% / one", "why & how", 4)
+        assert (seen.memory_bytes, seen.home_id, seen.os) == (6 * GIB, edge.id, "Debian GNU/Linux 12 (64-bit)")
+        (disk,) = [one for one in seen.disks if not one.is_cd]
+        assert (disk.size_bytes, disk.storage) == (30 * GIB, "esx-edge-local")
+        assert [nic.network for nic in seen.nics] == ["DMZ"]
+        with lab.world.lock:
+            vm = lab.vm("new 100% / one")
+            assert vm.nics[0].extra["model"] == "VirtualE1000e"
+            stored = lab.world.disks[next(d.disk_id for d in vm.drives if not d.is_cd)]  # type: ignore[index]
+            assert stored.extra["thin"] is False
+            assert any(d.is_cd and d.disk_id for d in vm.drives)
+
+    def test_several_at_once(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        made = [hv.create_vm(CreateVm(name=f"web-{n:02}", disk_bytes=GIB), ctx) for n in range(3)]
+        until(hv, lambda i: set(made) <= set(i.vms))
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"name": ""}, {"name": "x" * 81}, {"vcpus": 0}, {"memory_bytes": 5}, {"disk_bytes": 5},
+            {"nic_type": "token ring"}, {"iso": "no brackets"}, {"generation": 2}, {"existing_disk": "x.vmdk"},
+            {"network_id": "nowhere"}, {"storage_id": "nowhere"},
+            {"iso": "[iso-library] iso/not-there.iso"},
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be_is_refused_and_nothing_is_left(
+        self, lab: VsphereLab, hv: Hypervisor, ctx: TaskContext, wrong: dict[str, object]
+    ) -> None:
+        before = set(lab.world.vms)
+        with pytest.raises(HvError):
+            hv.create_vm(CreateVm(**{"name": "wrong", "disk_bytes": GIB, **wrong}), ctx)  # type: ignore[arg-type]
+        with lab.world.lock:
+            assert set(lab.world.vms) == before
+
+    def test_a_name_that_is_taken(self, hv: Hypervisor, ctx: TaskContext) -> None:
+        hv.create_vm(CreateVm(name="twice"), ctx)
+        with pytest.raises(InvalidInput):
+            hv.create_vm(CreateVm(name="twice"), ctx)
+
+    def test_from_a_template(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        template = named(inventory, "tmpl-debian-12")
+        assert template.kind is VmKind.TEMPLATE
+        dmz = next(n for n in inventory.networks.values() if n.name == "DMZ")
+        made = hv.create_vm(
+            CreateVm(name="deployed", template_id=template.id, vcpus=3, network_id=dmz.id, start=True), ctx
+        )
+        seen = until(hv, lambda i: i.vms.get(made) if i.vms[made].power is PowerState.RUNNING else None)
+        assert (seen.kind, seen.vcpus, seen.nics[0].network) == (VmKind.VM, 3, "DMZ")
+
+    def test_esxi_has_no_templates(self, lab_identity: Identity, ctx: TaskContext) -> None:
+        with vsphere_lab(lab_identity, esxi=True) as lab:
+            hv = lab.log_in()
+            vm = named(first(hv), "branch-spare")
+            for ask in (
+                lambda: hv.create_vm(CreateVm(name="x", template_id=vm.id), ctx),
+                lambda: hv.clone_vm(vm.id, "x", ctx),
+                lambda: hv.to_template(vm.id, ctx),
+                lambda: hv.migrate(vm.id, next(iter(first(lab.log_in()).hosts)), ctx),
+            ):
+                with pytest.raises(NotSupported):
+                    ask()
+            made = hv.create_vm(CreateVm(name="on ESXi", disk_bytes=GIB), ctx)
+            hv.start(made, ctx)
+
+
+class TestCopies:
+    def test_a_clone_of_a_snapshot_on_another_datastore(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        vm = named(inventory, "shop-old")
+        store = next(s for s in inventory.storages.values() if s.name == "san-01")
+        made = hv.clone_vm(vm.id, "of a snapshot", ctx, storage_id=store.id, snapshot_id=vm.snapshots[0].id)
+        seen = until(hv, lambda i: i.vms.get(made) if i.vms[made].disks else None)
+        assert seen.folder_id == vm.folder_id
+        assert {disk.storage for disk in seen.disks if not disk.is_cd} == {"san-01"}
+
+    def test_a_running_vm_stays_running(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        vm = named(inventory, "shop-01")
+        target = host(inventory, "esx-zh-3.lab")
+        hv.migrate(vm.id, target.id, ctx)
+        seen = until(hv, lambda i: i.vms[vm.id] if i.vms[vm.id].host_id == target.id else None)
+        assert seen.power is PowerState.RUNNING
+        with pytest.raises(InvalidInput):
+            hv.migrate(vm.id, target.id, ctx)
+
+    def test_a_host_that_cannot_see_the_disks(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        with pytest.raises(HvError):
+            hv.migrate(named(inventory, "edge-dns").id, host(inventory, "esx-zh-1.lab").id, ctx)
+
+
+class TestSnapshots:
+    def test_quiescing_that_would_be_ignored_is_refused(
+        self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        with pytest.raises(ToolsMissing):
+            hv.snapshot(named(inventory, "badge-reader").id, "q", "", ctx, quiesce=True)
+        with pytest.raises(BadPowerState):
+            hv.snapshot(named(inventory, "sandbox-zh").id, "q", "", ctx, quiesce=True)
+        with pytest.raises(BadPowerState):
+            hv.snapshot(named(inventory, "sandbox-zh").id, "m", "", ctx, memory=True)
+        assert hv.snapshot(named(inventory, "shop-01").id, "q", "", ctx, quiesce=True).quiesced
+
+    def test_back_to_a_running_state(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        vm = named(inventory, "shop-01")
+        taken = hv.snapshot(vm.id, "with memory", "", ctx, memory=True)
+        hv.power_off(vm.id, ctx)
+        hv.revert(vm.id, taken.id, ctx)
+        until(hv, lambda i: i.vms[vm.id].power is PowerState.RUNNING)
+
+    def test_deleting_with_and_without_children(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        vm = named(inventory, "orders-db")
+        by_name = {snapshot.name: snapshot for snapshot in vm.snapshots}
+        hv.delete_snapshot(vm.id, by_name["before 8.1 upgrade"].id, ctx)
+        left = until(hv, lambda i: i.vms[vm.id].snapshots if len(i.vms[vm.id].snapshots) == 3 else None)
+        assert next(s for s in left if s.name == "after 8.1 upgrade").parent_id is None
+        hv.delete_snapshot(vm.id, by_name["after 8.1 upgrade"].id, ctx, children=True)
+        until(hv, lambda i: not i.vms[vm.id].snapshots)
+
+
+class TestGuests:
+    def test_standby(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        vm = named(inventory, "shop-01")
+        hv.standby(vm.id, ctx)
+        until(hv, lambda i: i.vms[vm.id].power is PowerState.SUSPENDED)
+        hv.resume(vm.id, ctx)
+
+    @pytest.mark.parametrize("verb", ["shutdown", "reboot", "standby"])
+    def test_without_tools(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext, verb: str) -> None:
+        with pytest.raises(ToolsMissing):
+            getattr(hv, verb)(named(inventory, "badge-reader").id, ctx)
+
+    def test_starting_a_suspended_vm_is_resuming_it(
+        self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        vm = named(inventory, "shop-staging")
+        with pytest.raises(BadPowerState):
+            hv.start(vm.id, ctx)
+        hv.resume(vm.id, ctx)
+
+    def test_a_suspended_vm_can_be_deleted(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        vm = named(inventory, "shop-staging")
+        hv.delete_vm(vm.id, ctx)
+        until(hv, lambda i: vm.id not in i.vms)
+
+
+class TestHosts:
+    def test_info(self, hv: Hypervisor, inventory: Inventory) -> None:
+        info = hv.host_info(host(inventory, "esx-zh-1.lab").id)
+        facts = dict(info.facts)
+        assert facts["Model"] == "Dell Inc. PowerEdge R650"
+        assert "Xeon" in facts["CPU model"]
+        assert (facts["CPU cores"], facts["Memory"]) == ("32", "384 GiB")
+        assert facts["Uptime"] == "120 days"
+        assert "Enterprise Plus" in info.licence
+        assert any(card.management and card.address == "10.21.0.11" for card in info.nics)
+
+    def test_maintenance_moves_the_vms_within_the_cluster(
+        self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        one = host(inventory, "esx-zh-1.lab")
+        hv.enter_maintenance(one.id, ctx)
+        after = until(hv, lambda i: i if i.hosts[one.id].in_maintenance else None)
+        moved = [vm for vm in inventory.vms.values() if vm.host_id == one.id]
+        assert moved
+        assert {after.hosts[after.vms[vm.id].host_id].pool_id for vm in moved} == {one.pool_id}  # type: ignore[index]
+        with pytest.raises(HostUnavailable):
+            hv.migrate(moved[0].id, one.id, ctx)
+        hv.leave_maintenance(one.id, ctx)
+        until(hv, lambda i: not i.hosts[one.id].in_maintenance)
+
+    def test_a_single_host_names_the_vms_in_the_way(
+        self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        edge = host(inventory, "esx-edge.lab")
+        with pytest.raises(HostUnavailable, match="edge-proxy"):
+            hv.enter_maintenance(edge.id, ctx)
+        for ask in (hv.host_reboot, hv.host_shutdown):
+            with pytest.raises(Refused, match="edge-dns"):
+                ask(edge.id, ctx)
+
+    def test_forced_reboot(self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        edge = host(inventory, "esx-edge.lab")
+        booted = lab.world.host(edge.id).booted
+        hv.host_reboot(edge.id, ctx, force=True)
+        until(hv, lambda i: lab.world.host(edge.id).booted > booted and i.hosts[edge.id].live)
+        assert lab.vm("edge-proxy").power is Power.HALTED
+
+
+def test_a_right_that_is_missing(lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+    lab.site.extra["denied_privileges"] = ("VirtualMachine.State.CreateSnapshot",)
+    rights = next(step for step in hv.diagnose() if step.name == "rights")
+    assert not rights.ok
+    assert "snapshots" in rights.text
+    lab.world.faults.add(FaultRule(method="CreateSnapshot_Task", code="NoPermission"))
+    with pytest.raises(PermissionDenied):
+        hv.snapshot(named(inventory, "shop-01").id, "x", "", ctx)
