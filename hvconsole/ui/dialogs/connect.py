@@ -7,6 +7,7 @@ wrong password never leaves a half-made entry in the tree. Tk thread only; loggi
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from hvconsole.backends import DEFAULT_USERS, open_hypervisor
 from hvconsole.backends.base import Secret, Step
@@ -55,6 +56,15 @@ ADDRESS_HINTS = {
 }
 SCHEMES = (("https", "HTTPS (port 5986)"), ("http", "HTTP, every message sealed (port 5985)"))
 AUTHS = (("ntlm", "NTLM"), ("kerberos", "Kerberos"), ("credssp", "CredSSP"), ("certificate", "Client certificate"))
+
+OWN_OPTIONS = frozenset({"scheme", "auth", "emergency", "cert_pem", "cert_key_pem"})
+"""Options that have a field here; others of a saved server are kept as they are."""
+
+
+def check_file(text: str) -> str | None:
+    """Why this can't be the name of a local file, or None."""
+    return None if Path(text.strip()).is_file() else "Enter the path of a PEM file."
+
 
 class ConnectDialog(FormDialog):
     """A new server, or a known one to edit and try again."""
@@ -115,7 +125,11 @@ class ConnectDialog(FormDialog):
         self.password = self.text_field("Password", secret=True, check=lambda text: None)
         self.scheme = self.choice_field("Transport", SCHEMES)
         self.auth = self.choice_field("Authentication", AUTHS)
-        self.scheme.widget.bind("<<ComboboxSelected>>", lambda _event: self._scheme_chosen())
+        self.certificate = self.text_field("Certificate", check=check_file)
+        self.certificate.set_hint("A PEM file that the host maps to an account.")
+        self.key = self.text_field("Its key", check=check_file)
+        for choice in (self.scheme, self.auth):
+            choice.widget.bind("<<ComboboxSelected>>", lambda _event: self._scheme_chosen())
         self.name = self.text_field("Name", check=lambda text: unsendable(text))
         self.name.set_hint("What hvconsole calls it; empty = its address.")
         self.remember: Tick = self.tick_field("Remember the password", hint="Looking for a safe keyring…")
@@ -145,6 +159,8 @@ class ConnectDialog(FormDialog):
             self.at_start.set(profile.connect_at_start)
             self.scheme.set(profile.options.get("scheme", "https"))
             self.auth.set(profile.options.get("auth", "ntlm"))
+            self.certificate.set(profile.options.get("cert_pem", ""))
+            self.key.set(profile.options.get("cert_key_pem", ""))
             self.focus_first(self.password.entry)
             if self.shell.services.credentials.remembered(profile.id) is not None:
                 self.password.set_hint("Leave it empty to use the password that is known.")
@@ -171,6 +187,8 @@ class ConnectDialog(FormDialog):
         platform = self.platform.get()
         self.show_row(self.scheme, platform == "hyperv")
         self.show_row(self.auth, platform == "hyperv")
+        for field in (self.certificate, self.key):
+            self.show_row(field, self._by_certificate())
         self.show_row(self.emergency, platform == "xenserver")
         self._show_members()
         self.address.set_hint(ADDRESS_HINTS[platform])
@@ -219,14 +237,17 @@ class ConnectDialog(FormDialog):
 
     def _options(self) -> dict[str, str]:
         platform = self.platform.get()
-        kept = {
-            key: value
-            for key, value in (self._before.options if self._before is not None else {}).items()
-            if key not in ("scheme", "auth", "emergency") and self._before and self._before.platform == platform
-        }
+        before = self._before
+        same = before is not None and before.platform == platform
+        kept = {k: v for k, v in before.options.items() if k not in OWN_OPTIONS} if before is not None and same else {}
         if platform == "hyperv":
-            return {**kept, "scheme": self.scheme.get(), "auth": self.auth.get()}
+            files = {"cert_pem": self.certificate.get().strip(), "cert_key_pem": self.key.get().strip()}
+            chosen = files if self._by_certificate() else {}
+            return {**kept, "scheme": self.scheme.get(), "auth": self.auth.get(), **chosen}
         return kept
+
+    def _by_certificate(self) -> bool:
+        return self.platform.get() == "hyperv" and self.auth.get() == "certificate"
 
     def _check_address(self, text: str) -> str | None:
         if not text.strip():
@@ -263,8 +284,7 @@ class ConnectDialog(FormDialog):
         """A password is needed, except with a client certificate."""
         if self._asker.waiting("login"):
             return "Connecting…"
-        by_certificate = self.platform.get() == "hyperv" and self.auth.get() == "certificate"
-        return None if by_certificate or self.secret() is not None else "Enter the password."
+        return None if self._by_certificate() or self.secret() is not None else "Enter the password."
 
     # ---- doing it ------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -255,6 +256,31 @@ def test_the_platform_decides_which_fields_there_are(connect: Any) -> None:
     dialog._scheme_chosen()
     assert str(dialog.port.note.cget("text")) == "Empty = 5985."
     assert dialog.entered().options == {"scheme": "http", "auth": "ntlm"}
+
+
+def test_a_client_certificate_asks_for_its_two_files_and_no_password(connect: Any, tmp_path: Path) -> None:
+    dialog = connect(opener=Server())
+    dialog.platform.set("hyperv")
+    dialog._platform_chosen()
+    assert not dialog.certificate.widget.winfo_ismapped()
+    dialog.address.set("hv1")
+    dialog.auth.set("certificate")
+    dialog._scheme_chosen()
+    dialog.top.update()
+    assert dialog.certificate.widget.winfo_ismapped()
+    assert dialog._buttons["Connect"].instate(["disabled"])
+    for name, field in (("mine.pem", dialog.certificate), ("mine.key", dialog.key)):
+        file = tmp_path / name
+        file.write_text("PEM")
+        field.set(str(file))
+    dialog.refresh()
+    assert dialog._buttons["Connect"].instate(["!disabled"])
+    assert dialog.entered().options == {
+        "scheme": "https",
+        "auth": "certificate",
+        "cert_pem": str(tmp_path / "mine.pem"),
+        "cert_key_pem": str(tmp_path / "mine.key"),
+    }
 
 
 def test_without_a_safe_keyring_the_tick_is_grey_and_says_why(connect: Any, shell: StageShell) -> None:
