@@ -8,14 +8,18 @@ import time
 from pathlib import Path
 
 import pytest
+import XenAPI
 
 from hvconsole.app import Console
 from hvconsole.demo import DemoLab
 from hvconsole.events import ConnectionState
+from hvconsole.history import History, OutageStore
 from hvconsole.lab import Lab
 from hvconsole.model import AUTOMATIC_MARK, Certificate, ObjectId
 from hvconsole.monitor.status import MonitorSettings, MonitorState, VmKey
+from hvconsole.outages import CaptureState, Outage
 from hvconsole.profiles import new_profile, parse_url
+from hvconsole.settings import history_path
 
 QUICK = MonitorSettings(interval_s=0.3, timeout_s=0.2)
 
@@ -109,6 +113,43 @@ def test_a_saved_server_is_there_after_a_restart_and_files_are_private(tmp_path,
         modes = {path.name: path.stat().st_mode & 0o077 for path in Path(tmp_path).rglob("*") if path.is_file()}
         assert modes
         assert not any(modes.values()), modes
+
+
+def test_a_snapshot_that_a_killed_console_left_bare_gets_its_evidence(tmp_path, monkeypatch, lab):
+    monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path))
+    (server,) = lab.servers
+    monkeypatch.setenv("HVCONSOLE_PASSWORD", server.password)
+    ((host, port),) = parse_url(server.url).addresses
+    session = XenAPI.Session(f"https://{host}:{port}", ignore_ssl=True)
+    session.xenapi.login_with_password("root", server.password)
+    (ref,) = session.xenapi.VM.get_by_name_label("web-02")
+    bare = session.xenapi.VM.snapshot(ref, "Network_Down 2026-11-23 09:00:00Z")
+    console = Console()
+    profile = console.settings.resolve(server.url)
+    console.pins.accept(Certificate(host=host, port=port, sha256=server.sha256))
+    evidence = f"{AUTOMATIC_MARK}\nlost its network"
+    outage = Outage(
+        id="o1",
+        server_id=profile.id,
+        vm_id=ObjectId(session.xenapi.VM.get_uuid(ref)),
+        vm_name="web-02",
+        opened=console.clock.now(),
+        snapshot_name="Network_Down 2026-11-23 09:00:00Z",
+        state=CaptureState.SENT,
+        detail=evidence,
+    )
+    earlier = History(history_path(), console.hub, console.clock)
+    earlier.start()
+    OutageStore(earlier).record(outage)
+    assert earlier.close()
+    console.start([profile])
+    wait_until(lambda: session.xenapi.VM.get_name_description(bare) == evidence, "the description")
+    wait_until(lambda: the_vm(console, "web-02")[1].snapshots[0].automatic, "the mark")
+    assert len(session.xenapi.VM.get_snapshots(ref)) == 1
+    session.xenapi.session.logout()
+    session("close")()
+    console.begin()
+    wait_until(lambda: console.pending() == (), "every thread to end")
 
 
 def test_a_saved_server_without_password_asks_to_sign_in_and_names_what_is_not_watched(tmp_path, monkeypatch):

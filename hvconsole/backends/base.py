@@ -335,6 +335,11 @@ class Hypervisor(abc.ABC):
         """Delete a snapshot with its disks; ``children``: and everything that descends from it."""
         raise self._unsupported("snapshots")
 
+    def describe_snapshot(self, vm_id: ObjectId, snapshot_id: ObjectId, description: str) -> None:
+        """Write a snapshot's description again: a station that died between taking and describing it left it bare.
+        Harmless to repeat. Only platforms that need two calls for a described snapshot offer it."""
+        raise self._unsupported("describing snapshots")
+
     def find_snapshots(self, vm_id: ObjectId, name: str) -> SnapshotSearch:
         """Ask the server afresh, not the inventory: snapshots of that name, and whether one is running."""
         raise self._unsupported("snapshots")

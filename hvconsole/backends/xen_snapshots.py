@@ -71,6 +71,13 @@ class Snapshots:
             self._mark(made)
         return self._snapshot(made, vm)
 
+    def describe(self, vm_id: ObjectId, snapshot_id: ObjectId, description: str) -> None:
+        """Set description and, on an automatic snapshot, the mark."""
+        snapshot = self._snapshot_ref(vm_id, snapshot_id)
+        self._describe(snapshot, description)
+        if description.startswith(AUTOMATIC_MARK):
+            self._mark(snapshot)
+
     def revert(self, vm_id: ObjectId, snapshot_id: ObjectId, ctx: TaskContext) -> None:
         snapshot = self._snapshot_ref(vm_id, snapshot_id)
         self._tasks.run(ctx, "VM.revert", snapshot)

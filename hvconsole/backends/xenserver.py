@@ -251,6 +251,9 @@ class XenServer(Hypervisor):
     ) -> None:
         self._snapshots.delete(vm_id, snapshot_id, ctx, children=children)
 
+    def describe_snapshot(self, vm_id: ObjectId, snapshot_id: ObjectId, description: str) -> None:
+        self._snapshots.describe(vm_id, snapshot_id, description)
+
     def find_snapshots(self, vm_id: ObjectId, name: str) -> SnapshotSearch:
         return self._snapshots.find(vm_id, name)
 

@@ -22,7 +22,7 @@ from hvconsole.clock import Clock
 from hvconsole.errors import HvError, LocalError, Unreachable
 from hvconsole.events import Happened, Hub, JobState, Notice
 from hvconsole.jobs import Job
-from hvconsole.model import ObjectId, PowerState, ServerId, Verb
+from hvconsole.model import AUTOMATIC_MARK, ObjectId, PowerState, ServerId, Verb
 from hvconsole.monitor import capture, retention
 from hvconsole.monitor.capture import Do, Progress, Step
 from hvconsole.monitor.servers import Server, Servers
@@ -273,7 +273,22 @@ class SnapshotDesk:
         if isinstance(answer, HvError):
             self._follow(order, *capture.look_failed(order.progress, answer))
         else:
+            self._adopt(order, answer)
             self._follow(order, *capture.looked(order.progress, answer))
+
+    def _adopt(self, order: _Order, search: SnapshotSearch) -> None:
+        """A station that died between taking and describing left a snapshot without evidence and mark."""
+        server = self._server(order)
+        bare = next((s for s in search.found if not s.automatic), None)
+        if server is None or bare is None or not order.description.startswith(AUTOMATIC_MARK):
+            return
+
+        def described(answer: HvError | None) -> None:
+            if answer is not None:
+                log.warning("a snapshot that was found could not be described: %s", answer.user_text)
+
+        vm_id, description = order.key.vm_id, order.description
+        server.ask(lambda hypervisor: hypervisor.describe_snapshot(vm_id, bare.id, description), described)
 
     def _follow(self, order: _Order, progress: Progress, step: Step) -> None:
         order.progress = progress
