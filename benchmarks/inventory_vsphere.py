@@ -148,6 +148,8 @@ def changes(server: Server) -> tuple[float, float]:
     hv, other = log_in(server), log_in(server)
     inventory = hv.watch(60)
     assert inventory is not None
+    while not all(vm.disks for vm in inventory.vms.values()):
+        inventory = hv.watch(1) or inventory  # large servers: the hardware follows the tree in batches
     spent = []
     for vm in list(inventory.vms.values())[:CHANGES]:
         other.rename(vm.id, f"{vm.name} renamed", TaskContext())
