@@ -39,6 +39,11 @@ _NAMED = 6
 _DOT = "   ·   "
 
 
+def connection_word(state: ConnectionState) -> str:
+    """How a connection stands, in one or two words."""
+    return _CONNECTION[state][0]
+
+
 class Header:
     """``widget`` is the frame to place. ``show`` may be called as often as wanted; it changes what differs."""
 

@@ -105,6 +105,11 @@ def run_dialog(made: Any, parent: tk.Misc, focus: tk.Misc | None = None) -> Any:
     try:
         return made.activate(geometry="first" + centre(window, parent))
     finally:
+        top = parent.winfo_toplevel()
+        if window.winfo_exists() and top.winfo_exists():
+            # Tk keeps the last focus of a window that goes and may crash over it: take it away first
+            window.tk.call("focus", window)
+            top.focus_force()
         made.destroy()
 
 
@@ -270,7 +275,7 @@ def scrolled_text(theme: Theme, parent: tk.Misc, *, ground: str = "surface", **o
         parent,
         Scrollbar_pyclass=ttk.Scrollbar,
         borderframe=0,
-        hscrollmode="none",
+        hscrollmode="dynamic",  # with "none" Pmw takes the vertical bar for needed always: it compares "0.0" with "0"
         vscrollmode="dynamic",
         scrollmargin=0,
         **options,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hvconsole.ui import megawidgets
-from hvconsole.ui.megawidgets import dialog, run_dialog
+from hvconsole.ui.megawidgets import dialog, run_dialog, scrolled_text
 from hvconsole.ui.theme import Theme
 
 pytestmark = pytest.mark.display
@@ -159,3 +159,14 @@ def test_a_click_behind_a_dialog_gives_the_keyboard_back_to_it(root: tk.Tk, them
     root.after(300, click_behind)
     run_dialog(made, root, entry)
     assert seen == ["abc"]
+
+
+def test_a_short_text_has_no_scroll_bar_and_a_long_one_has(root: tk.Tk, theme: Theme, until: Until) -> None:
+    made = scrolled_text(theme, root, text_height=3, text_width=30, text_wrap="word")
+    made.component("hull").pack()
+    bar, text = made.component("vertscrollbar"), made.component("text")
+    text.insert("1.0", "one line")
+    until(lambda: text.winfo_width() > 100 and not bar.winfo_ismapped())
+    assert text.winfo_width() == made.component("hull").winfo_width()
+    text.insert("end", "\nmore" * 9)
+    until(lambda: bool(bar.winfo_ismapped()))

@@ -315,7 +315,7 @@ class _Trouble:
         sign.pack(side="left", anchor="n", padx=(px(10), px(8)), pady=px(9))
         words = tk.Frame(self.frame)
         theme.paint(words, background="bad_soft")
-        words.pack(side="left", fill="x", expand=True, pady=px(8))
+        words.pack(side="left", fill="x", expand=True, padx=(0, px(12)), pady=px(8))
         wrap = px(dialog.width - 56)
         self.text = tk.Label(words, justify="left", anchor="w", wraplength=wrap)
         theme.paint(self.text, background="bad_soft", foreground="text")

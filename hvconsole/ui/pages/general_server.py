@@ -25,6 +25,7 @@ from hvconsole.ui.asking import Asker
 from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea
 from hvconsole.ui.columns import natural_key
 from hvconsole.ui.dialogs.server import WORKS_IN_EMERGENCY, emergency_text
+from hvconsole.ui.header import connection_word
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell, Subject
 from hvconsole.ui.looks import PLATFORM_NAMES, runs
 from hvconsole.ui.pages.general_host import host_state, storage_row
@@ -119,13 +120,13 @@ class ServerView:
             meter.frame.pack(fill="x", pady=px(4))
         self.totals = Facts(self.theme, resources.body)
         self.totals.frame.pack(fill="x", pady=(px(6), 0))
-        hosts = Card(self.theme, body, "Hosts", "server")
+        hosts = self._hosts_card = Card(self.theme, body, "Hosts", "server")
         hosts.frame.grid(row=2, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(GAP)))
         self.hosts = MiniTable(
             self.theme, hosts.body, ("Host", "State", "Running VMs", "Free memory", "Address"), numeric=(2, 3)
         )
         self.hosts.frame.pack(fill="x")
-        storages = Card(self.theme, body, "Storage", "database")
+        storages = self._storages_card = Card(self.theme, body, "Storage", "database")
         storages.frame.grid(row=3, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(GAP)))
         self.storages = MiniTable(self.theme, storages.body, ("Name", "Kind", "Free", "Used"), numeric=(2,))
         self.storages.frame.pack(fill="x")
@@ -181,7 +182,13 @@ class ServerView:
         self._show_emergency(subject)
         if inventory is None:
             self.totals.show([(title, "—") for title in ("VMs", "Virtual CPUs", "Snapshots")])
+            self._show_memory([])
+            self._show_storage([])
+            for card in (self._hosts_card, self._storages_card):
+                card.frame.grid_remove()
             return
+        for card in (self._hosts_card, self._storages_card):
+            card.frame.grid()
         hosts, vms = hosts_of(inventory, pool), vms_of(inventory, pool)
         running: dict[ObjectId | None, int] = {}
         for vm in vms:
@@ -229,7 +236,7 @@ class ServerView:
         connection, pool = subject.connection, subject.pool
         inventory = connection.inventory
         rows: list[tuple[str, str]] = []
-        state = connection.state.value.capitalize()
+        state = connection_word(connection.state)
         if connection.error is not None and not connection.connected:
             state += f": {safe_text(connection.error.user_text, 200)}"
         age = connection.inventory_age_s

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hvconsole.ui.dialogs import WindowDialogs
+from hvconsole.ui.dialogs.window_dialogs import WindowDialogs
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.interfaces import AppServices
 from hvconsole.ui.theme import Theme

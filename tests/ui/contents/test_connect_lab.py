@@ -16,8 +16,8 @@ from hvconsole.errors import EmergencyMode
 from hvconsole.events import JobState
 from hvconsole.lab import Lab
 from hvconsole.model import ObjectId, Verb
-from hvconsole.ui.dialogs import WindowDialogs
 from hvconsole.ui.dialogs.connect import CHECK, ConnectDialog
+from hvconsole.ui.dialogs.window_dialogs import WindowDialogs
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.theme import Theme
 from tests.ui.contents.conftest import Driver, press_when_open, texts

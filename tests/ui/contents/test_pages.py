@@ -11,15 +11,16 @@ import pytest
 
 from hvconsole.backends.base import Capability
 from hvconsole.events import ConnectionChanged, InventoryChanged, MonitorChanged
-from hvconsole.model import Emergency, PowerState, Snapshot, Verb
+from hvconsole.model import Emergency, PowerState, ServerId, Snapshot, Verb, VmKind
 from hvconsole.monitor.status import VmKey
+from hvconsole.profiles import ServerProfile
 from hvconsole.ui.dialogs.server import emergency_text
-from hvconsole.ui.interfaces import ItemKind, Selection
+from hvconsole.ui.interfaces import AppServices, Item, ItemKind, Selection
 from hvconsole.ui.pages import PAGES
 from hvconsole.ui.pages.console import ConsolePage
 from hvconsole.ui.pages.general import GeneralPage
 from hvconsole.ui.pages.general_host import HostView
-from hvconsole.ui.pages.general_server import ServerView
+from hvconsole.ui.pages.general_server import ServerView, host_row, power_words
 from hvconsole.ui.pages.general_vm import VmView
 from hvconsole.ui.pages.network import NetworkPage
 from hvconsole.ui.pages.performance import PerformancePage
@@ -441,3 +442,37 @@ def test_dark_and_light_are_switched_while_a_page_is_open(cls: Any, place: Any, 
     shell.root.update()
     page.hide()
     page.show(selection)
+
+
+def test_a_server_that_was_never_seen_has_no_empty_cards(
+    root: tk.Tk, shell: StageShell, services: AppServices, until: Callable[..., None]
+) -> None:
+    never = ServerProfile(
+        id=ServerId("s9"), name="Never", platform="xenserver", addresses=(("10.9.9.9", 443),), user="root"
+    )
+    services.connections.add(never, None)
+    page = GeneralPage(shell, root)
+    page.widget.pack(fill="both", expand=True)
+    page.show(Selection((Item(ItemKind.SERVER, ServerId("s9")),)))
+    root.update()
+    shown = [text for text in texts(page.widget)]
+    view: Any = page._current
+    assert view.facts.value("Connection") == "Disconnected"
+    assert not view._hosts_card.frame.winfo_ismapped()
+    assert not view._storages_card.frame.winfo_ismapped()
+    page.show(Selection((item(ItemKind.SERVER),)))
+    until(lambda: bool(view._hosts_card.frame.winfo_ismapped()), "the hosts")
+    assert "Needs you" not in shown
+    page.hide()
+
+
+def test_a_host_that_does_not_answer_has_no_figures(services: AppServices, shell: StageShell) -> None:
+    inventory = sample_inventory()
+    host = inventory.hosts[oid("h1")]
+    silent = replace(host, live=False)
+    assert host_row(host, 3)[2:4] == ("3", "90.0 GiB")
+    assert host_row(silent, 3)[2:4] == ("—", "—")
+    there = replace(inventory, hosts={**inventory.hosts, host.id: silent})
+    vms = [v for v in there.vms.values() if v.kind is VmKind.VM]
+    assert "on hosts that don't answer" in power_words(vms, there)
+    assert "on hosts" not in power_words(vms, inventory)
