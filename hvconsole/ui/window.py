@@ -301,12 +301,17 @@ class MainWindow:
     def _connection_changed(self, event: ConnectionChanged) -> None:
         self.tree.refresh_servers()
         self._greet()
-        if event.server_id not in self._met and self.services.connections.get(event.server_id) is not None:
-            self._met.add(event.server_id)
-            self.select(Selection((Item(ItemKind.SERVER, event.server_id),)))
+        self._select_new()
         self.servers.show_failures()
         self.tabs.on_event(event)
         self._refresh_soon()
+
+    def _select_new(self) -> None:
+        """Select a server that was just added; of several at once, as at the start, none."""
+        new = [c.id for c in self.services.connections.all() if c.id not in self._met]
+        self._met.update(new)
+        if len(new) == 1 and len(self._met) > 1:
+            self.select(Selection((Item(ItemKind.SERVER, new[0]),)))
 
     def _monitor_changed(self, event: MonitorChanged) -> None:
         key = VmKey(event.server_id, event.vm_id)

@@ -706,6 +706,15 @@ def test_a_server_that_is_new_is_selected_and_one_signed_in_again_keeps_place_an
     until(lambda: stand.window.header.name.cget("text") == "web-frontend-02")
 
 
+def test_servers_that_come_together_leave_the_selection_alone(stand: Stand, until: Until) -> None:
+    stand.select("v2")
+    until(lambda: stand.window.selection.ids == ("v2",))
+    for number in range(2):
+        stand.window.services.connections.add(replace(other_profile(), id=ServerId(f"m{number}")), None)
+    until(lambda: len(stand.tree.get_children("")) == 3)
+    assert stand.window.selection.ids == ("v2",)
+
+
 def test_what_is_known_from_an_earlier_run_says_how_old_it_is(stand: Stand, until: Until) -> None:
     connections = stand.window.services.connections
     taken = stand.window.services.clock.now() - dt.timedelta(hours=3)
