@@ -5,7 +5,7 @@ PYTHON ?=
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types venv clean
+.PHONY: demo test lint types screenshots venv clean
 
 demo: $(VENV)/.installed
 	@sh scripts/demo.sh "$(BIN)"
@@ -32,6 +32,13 @@ lint: $(VENV)/.test-installed
 
 types: $(VENV)/.test-installed
 	$(BIN)/mypy
+
+# The pictures in the README, taken from the running program; needs a screen of at least 1280×800.
+screenshots: $(VENV)/.test-installed
+	$(BIN)/python -m tests.ui.gallery --out artifacts/gallery
+	cp artifacts/gallery/tab-general-vm-light-1x.png docs/screenshots/general-light.png
+	cp artifacts/gallery/tab-monitor-vm-dark-1x.png docs/screenshots/monitor-dark.png
+	cp artifacts/gallery/tab-snapshots-vm-light-1x.png docs/screenshots/snapshots-light.png
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .cache artifacts
