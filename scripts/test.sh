@@ -42,7 +42,8 @@ fi
 # VMware's simulator is built once, before the clock of the first test that needs it runs.
 "$bin/python" -m tests.peers.building </dev/null
 
-# The window's tests need one screen and one Tk for themselves; the others run beside them on the second core.
+# Two halves side by side, one per core: whatever needs the screen is in the first, whatever needs network namespaces
+# in the second.
 part() {
     name=$1
     shift
@@ -55,15 +56,15 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
-part window tests/ui >"$scratch/window.log" 2>&1 &
-window=$!
-rest_failed=0
-part rest --ignore=tests/ui || rest_failed=$?
-window_failed=0
-wait "$window" || window_failed=$?
-cat "$scratch/window.log"
-if [ "$rest_failed" != 0 ] || [ "$window_failed" != 0 ]; then
-    echo "Failed: the window's tests ended with $window_failed, the others with $rest_failed." >&2
+part first tests/ui tests/contract tests/lab >"$scratch/first.log" 2>&1 &
+first=$!
+second_failed=0
+part second --ignore=tests/ui --ignore=tests/contract --ignore=tests/lab || second_failed=$?
+first_failed=0
+wait "$first" || first_failed=$?
+cat "$scratch/first.log"
+if [ "$first_failed" != 0 ] || [ "$second_failed" != 0 ]; then
+    echo "Failed: the first half ended with $first_failed, the second with $second_failed." >&2
     exit 1
 fi
 
