@@ -109,7 +109,7 @@ def run_dialog(made: Any, parent: tk.Misc, focus: tk.Misc | None = None) -> Any:
         if window.winfo_exists() and top.winfo_exists():
             # Tk keeps the last focus of a window that goes and may crash over it: take it away first
             window.tk.call("focus", window)
-            top.focus_force()
+            take_keyboard(top)
         made.destroy()
 
 
@@ -118,7 +118,20 @@ def _take_focus(window: tk.Misc, focus: tk.Misc | None) -> None:
     if target is None and window.winfo_exists():
         target = window.tk_focusNext()
     if target is not None:
-        target.focus_force()
+        take_keyboard(target)
+
+
+def take_keyboard(widget: tk.Misc) -> None:
+    """Give ``widget`` the keyboard; while another program has it, give it when the window gets it back.
+
+    ``focus -force`` is never used without the focus: where the focus follows the pointer, Tk 8.6 keeps the address of
+    the widget that had it after the pointer left (``TkFocusFilterEvent`` on Leave), and ``-force`` reads what is there
+    even if that widget is gone. ``tests/ui/test_focus.py`` shows the crash.
+    """
+    if widget.tk.call("focus"):
+        widget.focus_force()
+    else:
+        widget.focus_set()
 
 
 def _guard_focus(window: tk.Misc, behind: tk.Misc) -> None:

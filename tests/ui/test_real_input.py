@@ -39,6 +39,8 @@ def stand(root: tk.Tk, theme: Theme, dispatcher: Dispatcher, until: Until) -> It
     made.tree.focus_force()
     yield made
     send("keyup", "Control_L", "keyup", "Shift_L", "mousemove", root.winfo_screenwidth() - 2, 2)
+    root.update()
+    root.focus_force()  # the pointer took the focus away: see take_keyboard
     close_stand(made, until)
 
 

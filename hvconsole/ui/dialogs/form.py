@@ -14,7 +14,7 @@ from typing import Any
 
 from hvconsole.ui.dialogs.fields import Choice, Field, Lines, TextField, Tick
 from hvconsole.ui.interfaces import Shell
-from hvconsole.ui.megawidgets import centre, dialog, run_dialog
+from hvconsole.ui.megawidgets import centre, dialog, run_dialog, take_keyboard
 from hvconsole.ui.theme import Theme
 
 CANCEL = "Cancel"
@@ -275,7 +275,7 @@ class FormDialog:
 
     def _ready(self) -> None:
         if not self.closed:
-            self._first().focus_force()
+            take_keyboard(self._first())
 
     def _pressed(self, name: str | None) -> None:
         if name is None or name == self._cancel:
