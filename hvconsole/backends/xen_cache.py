@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from hvconsole.backends import xen_build
+from hvconsole.backends import xen_fields as f
 from hvconsole.backends.xen_tables import Tables
 from hvconsole.model import (
     Host,
@@ -43,10 +44,10 @@ class Cache:
     def mismatched(self, counts: Mapping[str, Any]) -> list[tuple[str, int]]:
         """Event classes of which the server has another number of objects than we know: deletions were missed."""
         found = []
-        for name, count in counts.items():
-            known = self.tables.count(name)
-            if known is not None and isinstance(count, int | str) and str(count).isdecimal() and int(count) != known:
-                found.append((name, int(count)))
+        for name in counts:
+            known, count = self.tables.count(name), f.size(counts, name)
+            if known is not None and count is not None and count != known:
+                found.append((name, count))
         return found
 
     def inventory(self, now: dt.datetime) -> Inventory | None:

@@ -196,5 +196,5 @@ class Watch:
                 continue
             name = _LOWER[event_class]
             log.debug("%s objects were missed, reading the class again", name)
-            self._cache.tables.replace_class(name, self._bulk.read(name))
+            self._cache.tables.replace_class(name, self._read(name, ""))
             self._recounted[event_class] = (count, now)

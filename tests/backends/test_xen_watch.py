@@ -195,6 +195,27 @@ def test_woken_watch_looks_again() -> None:
     assert names(watch) == {"one", "two"}
 
 
+@pytest.mark.parametrize("count", ["9" * 5000, -1, 1e300, None, "²"])
+def test_a_count_that_is_no_number_is_ignored(count: Any) -> None:
+    session = FakeSession()
+    session.batches = [batch(vm=count)]
+    watch = watching(session)
+    watch.watch(1)
+    session.reads.clear()
+    watch.watch(0.1)
+    assert session.reads == []
+
+
+def test_a_class_that_may_not_be_read_is_no_mismatch() -> None:
+    session = FakeSession()
+    session.records["VDI"] = PermissionDenied("no", code="RBAC_PERMISSION_DENIED")
+    session.batches = [batch(add("vm2", "two"), vm=2, vdi=40)]
+    watch = watching(session)
+    watch.watch(1)
+    assert watch.watch(1) is not None
+    assert names(watch) == {"one", "two"}
+
+
 HOSTILE = st.recursive(
     st.none()
     | st.booleans()
