@@ -12,13 +12,14 @@ import json
 import logging
 from collections.abc import Mapping
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import XenAPI
 
-from hvconsole.backends.wire_calls import ACTION, INVENTORY
+from hvconsole.backends.wire_calls import ACTION, INVENTORY, READ
 from hvconsole.backends.xen_errors import code_of
 from hvconsole.backends.xen_session import ORIGINATOR, Line, XenSession
-from hvconsole.errors import BadReply, HvError, Unreachable
+from hvconsole.errors import BadReply, HvError, NotFound, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,29 @@ class BulkReader:
                 if self._json_proven:
                     raise
                 self._json_refused = True  # a server that knows no such path may do anything
-        return self._session.call(f"{class_name}.get_all_records", limits=INVENTORY)
+        try:
+            return self._session.call(f"{class_name}.get_all_records", limits=INVENTORY)
+        except BadReply as exc:
+            if not isinstance(exc.__cause__, ExpatError):
+                raise
+            return self._one_by_one(class_name, exc)
+
+    def _one_by_one(self, class_name: str, unreadable: BadReply) -> Records:
+        """The records that can be read: xapi doesn't escape the keys of maps, so one object's can spoil the list."""
+        records: dict[str, Mapping[str, Any]] = {}
+        with self._session.transport(INVENTORY):
+            refs = self._session.call(f"{class_name}.get_all", limits=READ)
+            for ref in refs if isinstance(refs, list) else []:
+                try:
+                    record = self._session.call(f"{class_name}.get_record", str(ref))
+                except (BadReply, NotFound) as exc:
+                    log.warning("%s %s is left out: %s", class_name, str(ref)[:80], exc.detail)
+                    continue
+                if isinstance(record, dict):
+                    records[str(ref)] = record
+        if not records:
+            raise unreadable
+        return records
 
     def _by_json(self, class_name: str) -> object:
         """The value, or None when the server has no JSON-RPC (XenServer before 7.3)."""
@@ -113,10 +136,9 @@ class BulkReader:
                 self._json_refused = True
                 return None
             answer = json.loads(body)
-            failure = answer.get("error")
+            failure = _failure(answer)
             if failure is None:
-                value: object = answer["result"]
-                return value
+                return _value(answer["result"])
             if isinstance(failure, dict):
                 data = failure.get("data")
                 failure = [failure.get("message"), *(data if isinstance(data, list) else [])]
@@ -136,4 +158,16 @@ def _result(body: bytearray) -> object:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return answer.get("result") if isinstance(answer, dict) and answer.get("error") is None else None
+    return _value(answer.get("result")) if isinstance(answer, dict) and _failure(answer) is None else None
+
+
+def _failure(answer: Mapping[str, Any]) -> object:
+    """What went wrong; None for a success. Servers before 7.3 may wrap the result as XML-RPC does."""
+    result = answer.get("result")
+    if isinstance(result, dict) and result.get("Status") == "Failure":
+        return result.get("ErrorDescription") or []
+    return answer.get("error")
+
+
+def _value(result: object) -> object:
+    return result.get("Value") if isinstance(result, dict) and result.get("Status") == "Success" else result

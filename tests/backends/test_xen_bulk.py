@@ -15,7 +15,7 @@ from hvconsole.backends.xen_bulk import BulkReader
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.errors import BadReply, HvError, PermissionDenied
 
-from .fake_xapi import PASSWORD, Drop, FakeXapi, Refuse, pins
+from .fake_xapi import PASSWORD, Drop, FakeXapi, Raw, Refuse, pins
 from .hostile import HostileServer, identity
 
 CLASSES = ["pool", "host", "VM"]
@@ -144,6 +144,59 @@ def test_old_style_failure_is_an_array(reading: tuple[JsonXapi, BulkReader]) -> 
     xapi.answers[("pool", 1)] = expired
     assert read_all(bulk) == good()
     assert xapi.logins == 2
+
+
+def test_reply_wrapped_as_in_xml_is_unwrapped(reading: tuple[JsonXapi, BulkReader]) -> None:
+    xapi, bulk = reading
+
+    def wrapped(name: str) -> bytes:
+        result = {"Status": "Success", "Value": {f"ref-{name}": {"uuid": name}}}
+        return json.dumps({"id": 1, "error": None, "result": result}).encode()
+
+    def expired() -> bytes:
+        xapi.valid = "OpaqueRef:session2"
+        result = {"Status": "Failure", "ErrorDescription": ["SESSION_INVALID", "x"]}
+        return json.dumps({"id": 1, "error": None, "result": result}).encode()
+
+    xapi.answers = {(name, n): (lambda name=name: wrapped(name)) for name in CLASSES for n in (1, 2)}  # type: ignore[misc]
+    xapi.answers[("pool", 1)] = expired
+    assert read_all(bulk) == good()
+    assert xapi.logins == 2
+
+
+def unescaped(records: str) -> bytes:
+    return (
+        "<?xml version='1.0'?><methodResponse><params><param><value><struct><member><name>Status</name>"
+        "<value>Success</value></member><member><name>Value</name><value><struct>"
+        f"{records}</struct></value></member></struct></value></param></params></methodResponse>"
+    ).encode()
+
+
+def test_class_with_an_unreadable_object_is_read_one_by_one(reading: tuple[JsonXapi, BulkReader]) -> None:
+    """xapi does not escape the keys of maps."""
+    xapi, bulk = reading
+    xapi.content_type = "text/xml"
+    bad = unescaped("<member><name>a&b</name><value>x</value></member>")
+
+    def record(_session: str, ref: str) -> dict[str, Any]:
+        if ref == "bad":
+            raise Raw(bad)
+        if ref == "gone":
+            raise Refuse("HANDLE_INVALID", "VM", ref)
+        return {"uuid": ref}
+
+    def all_records(_session: str) -> None:
+        raise Raw(bad)
+
+    xapi.methods |= {
+        "VM.get_all_records": all_records,
+        "VM.get_all": lambda _session: ["one", "bad", "gone", "two"],
+        "VM.get_record": record,
+    }
+    assert read_all(bulk)["VM"] == {"one": {"uuid": "one"}, "two": {"uuid": "two"}}
+    xapi.methods["VM.get_all"] = lambda _session: ["bad"]
+    with pytest.raises(BadReply):
+        bulk.read("VM")
 
 
 @pytest.mark.parametrize(
