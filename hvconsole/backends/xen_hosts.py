@@ -13,7 +13,17 @@ from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xen_tables import Tables
 from hvconsole.backends.xen_tasks import LONG_TASK_LIMIT_S, Tasks
-from hvconsole.errors import AuthError, BadPowerState, HvError, InvalidInput, NotFound, OutcomeUnknown, Refused
+from hvconsole.errors import (
+    AuthError,
+    BadPowerState,
+    BadReply,
+    HvError,
+    InvalidInput,
+    NotFound,
+    OperationError,
+    OutcomeUnknown,
+    Refused,
+)
 from hvconsole.model import HostDetails, HostNic, NetworkLink, NetworkMap, Nic, ObjectId
 from hvconsole.text import format_bytes, safe_text, unsendable
 
@@ -81,7 +91,11 @@ class Hosts:
     def _nics(self, host: str) -> list[tuple[str, HostNic]]:
         """(network, card) pairs of a host, in the order of their names."""
         pifs = self._session.call("PIF.get_all_records", limits=READ)
-        metrics = self._session.call("PIF_metrics.get_all_records", limits=READ)
+        try:
+            metrics = self._session.call("PIF_metrics.get_all_records", limits=READ)
+        except (OperationError, BadReply) as exc:
+            log.info("no speed and link of network cards: %s", exc.detail)
+            metrics = {}
         found = []
         for record in pifs.values() if isinstance(pifs, dict) else ():
             if isinstance(record, dict) and f.ref(record, "host") == host:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from hvconsole.backends.base import Capability, CreateVm, Secret, TaskContext
+from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xenserver import XenServer
 from hvconsole.errors import AuthError, HvError, InvalidInput, NotSupported, Refused
 from hvconsole.lab import Lab
@@ -241,3 +243,17 @@ def test_forty_snapshots_from_eight_threads(pool: PoolView) -> None:
     with pool.lab.world.lock:
         taken = [s.vm_id for s in pool.lab.world.snapshots.values() if s.name == "storm"]
     assert sorted(taken) == sorted(vm.id for vm in vms)
+
+
+def test_cards_of_a_host_whose_server_measures_none(pool: PoolView, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = XenSession.call
+
+    def call(session: XenSession, method: str, *params: Any, **options: Any) -> Any:
+        if method.startswith("PIF_metrics."):
+            raise NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
+        return real(session, method, *params, **options)
+
+    monkeypatch.setattr(XenSession, "call", call)
+    host = next(iter(pool.inventory.hosts))
+    assert pool.hv.host_info(host).nics
+    assert pool.hv.network_map(host).links
