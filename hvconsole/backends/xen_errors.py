@@ -171,6 +171,8 @@ def _connection_error(code: str, params: list[str], words: str) -> HvError | Non
         return errors.SessionLost("The server ended our session.", words)
     if code == "HOST_IS_SLAVE":
         address = params[0].strip() if params else ""
+        if address.startswith("[") and address.endswith("]"):
+            address = address[1:-1]
         if not _HOST.fullmatch(address):
             return errors.BadReply("The host names its pool master in a way that can't be an address.", words)
         return errors.HostIsSlave(
