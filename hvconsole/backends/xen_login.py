@@ -14,7 +14,7 @@ from hvconsole.backends.base import Secret, Target, Trust
 from hvconsole.backends.wire import Wire
 from hvconsole.backends.xen_errors import StillBooting
 from hvconsole.backends.xen_session import XenSession
-from hvconsole.errors import EmergencyMode, HostIsSlave, HvError, InvalidInput, OperationError, Unreachable
+from hvconsole.errors import BadReply, EmergencyMode, HostIsSlave, HvError, InvalidInput, OperationError, Unreachable
 from hvconsole.model import ServerInfo
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def identify(session: XenSession) -> tuple[ServerInfo, tuple[int, int] | None]:
         host = session.call("session.get_this_host", session.handle)
         answer = session.call("host.get_record", host)
         record = answer if isinstance(answer, dict) else {}
-    except OperationError as exc:
+    except (OperationError, BadReply) as exc:
         log.info("the server doesn't say which version it is: %s", exc.detail)
     software = f.texts(record, "software_version")
     major, minor = f.number(record, "API_version_major"), f.number(record, "API_version_minor")

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from hvconsole.backends import collector
 from hvconsole.backends.wire_calls import READ, Call
@@ -148,6 +149,14 @@ class Watch:
                 self._stale = True
                 return
             raise
+        except BadReply as exc:
+            if not isinstance(exc.__cause__, ExpatError):
+                raise
+            # xapi doesn't escape the keys of maps: as long as such an object changes, only reading tells
+            log.warning("the server's events can't be read, reading everything instead: %s", exc.detail)
+            self._clock.wait(self._wake, min(rest, POLL_S))
+            self._stale = True
+            return
         if self._session.generation != self._generation:
             self._stale = True  # tokens do not outlive the session they were given to
             return

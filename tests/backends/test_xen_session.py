@@ -59,6 +59,8 @@ class TestLogin:
             (["HOST_IS_SLAVE", "10.0.0.5/../evil@host"], BadReply),
             (["HOST_IS_SLAVE", "x" * 1_000_000], BadReply),
             (["HOST_IS_SLAVE"], BadReply),
+            (["HOST_IS_SLAVE", "[fd00::5]"], HostIsSlave),
+            (["HOST_IS_SLAVE", "fd00::5"], HostIsSlave),
             (["HOST_STILL_BOOTING"], Unreachable),
             (["HOST_HAS_NO_MANAGEMENT_IP"], EmergencyMode),
             (["HOST_MASTER_CANNOT_TALK_BACK", "10.0.0.5"], EmergencyMode),
@@ -122,6 +124,17 @@ class TestLogin:
                 open_hypervisor(target(server), Secret(password="cAnArY\x01"), pins(server), SystemClock())
             assert xapi.calls == []
             assert "cAnArY" not in str(caught.value)
+
+    def test_host_record_that_an_unescaped_key_spoils_is_no_refusal(self) -> None:
+        with fake_xapi() as (xapi, server):
+
+            def record(*_params: Any) -> str:
+                raise Raw(b"<methodResponse><params><param><value><struct><member><name>a&b</name>")
+
+            xapi.methods |= {"session.get_this_host": lambda *_params: "host", "host.get_record": record}
+            hv = open_hypervisor(target(server), Secret(password=PASSWORD), pins(server), SystemClock())
+            assert hv.info.product == "XenServer"
+            hv.close()
 
     def test_second_address_is_tried(self) -> None:
         with fake_xapi() as (xapi, server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import pytest
 from hypothesis import given, settings
@@ -125,6 +126,19 @@ def test_refused_token_means_reading_everything_again(code: str) -> None:
     watch.watch(1)
     session.records["VM"] = {"vm3": {"uuid": "u-vm3", "name_label": "three"}}
     session.batches = [Refused("lost", code=code)]
+    assert watch.watch(1) is not None
+    assert names(watch) == {"three"}
+
+
+def test_events_that_an_unescaped_key_spoils_are_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hvconsole.backends.xen_watch.POLL_S", 0.01)
+    session = FakeSession()
+    watch = watching(session)
+    watch.watch(1)
+    spoilt = BadReply("unreadable")
+    spoilt.__cause__ = ExpatError("not well-formed")
+    session.batches = [spoilt, spoilt]
+    session.records["VM"] = {"vm3": {"uuid": "u-vm3", "name_label": "three"}}
     assert watch.watch(1) is not None
     assert names(watch) == {"three"}
 
