@@ -61,7 +61,7 @@ class ServerDescription:
         """Plain data for JSON."""
         return {"platform": self.platform, "name": self.name, "url": self.url, "user": self.user,
                 "password": self.password, "sha256": self.sha256, "fingerprint": self.sha256,
-                "members": list(self.members)}
+                "members": list(self.members), "other_urls": list(self.other_urls)}
 
 
 class SiteServer(Protocol):

@@ -33,6 +33,14 @@ def test_the_description_is_all_a_client_needs(lab: Lab) -> None:
     assert len({member.split(":")[1] for member in server["members"]}) == 1
 
 
+def test_the_sealed_way_to_a_hyperv_host_is_told_too(lab_identity: Identity) -> None:
+    with Lab(kinds=("hyperv",), identity=lab_identity) as lab:
+        for server in lab.describe()["servers"]:
+            assert server["url"].startswith("hyperv://Administrator@127.0.0.1:")
+            (sealed,) = server["other_urls"]
+            assert sealed.startswith("hyperv+http://Administrator@127.0.0.1:")
+
+
 def make_fingerprint(pem: str) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
