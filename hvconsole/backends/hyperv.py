@@ -371,7 +371,5 @@ class HypervHost(Hypervisor):
 
     def _go_down(self, host_id: ObjectId, ctx: TaskContext, *, restart: bool, force: bool) -> None:
         self._this_host(host_id)
-        inventory = self._poller.inventory
-        running = list(inventory.vms.values()) if inventory is not None else []
-        self._host.go_down(running, ctx, restart=restart, force=force)
+        self._host.go_down(ctx, restart=restart, force=force)
 

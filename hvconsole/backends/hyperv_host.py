@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from hvconsole.backends import hyperv_facts as facts
+from hvconsole.backends import hyperv_model as model
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.hyperv_jobs import Jobs
 from hvconsole.backends.hyperv_model import HostFacts
@@ -21,7 +23,7 @@ from hvconsole.errors import (
     TaskTimeout,
     Unreachable,
 )
-from hvconsole.model import PowerState, Vm
+from hvconsole.model import PowerState
 from hvconsole.text import safe_text
 
 log = logging.getLogger(__name__)
@@ -73,19 +75,20 @@ class HostVerbs:
     """Restarting and switching off."""
 
     def __init__(self, reader: Reader, jobs: Jobs) -> None:
+        self._reader = reader
         self._client = reader.client
         self._jobs = jobs
 
-    def go_down(self, running: list[Vm], ctx: TaskContext, *, restart: bool, force: bool) -> None:
+    def go_down(self, ctx: TaskContext, *, restart: bool, force: bool) -> None:
         """Restart or switch off; refused while VMs run there, unless ``force``.
 
         Windows then does with them what each one's setting for that case says (save, shut down, turn off).
         """
-        busy = sorted(vm.name for vm in running if vm.power in (PowerState.RUNNING, PowerState.PAUSED))
-        if busy and not force:
+        busy = [] if force else self._running()
+        if busy:
             named = ", ".join(safe_text(name, 60) for name in busy[:_NAMED])
             more = f" and {len(busy) - _NAMED} more" if len(busy) > _NAMED else ""
-            raise Refused(f"VMs are running on this host: {named}{more}.", "\n".join(busy))
+            raise Refused(f"VMs are running on this host: {named}{more}.", ", ".join(busy) if more else "")
         rows = self._client.instances(CIMV2, "Win32_OperatingSystem", with_epr=True)
         if not rows or rows[0].epr is None:
             raise PermissionDenied("The host doesn't let this user restart it.")
@@ -100,6 +103,12 @@ class HostVerbs:
         if value:
             raise Refused("Windows refused to go down.", f"Win32Shutdown returned {value}", code=str(value))
         self._wait_until_down(rows[0].text("LastBootUpTime"), ctx)
+
+    def _running(self) -> list[str]:
+        """Names of the VMs that would be hit, as the host has them now."""
+        states = filter(None, map(facts.state_fact, self._reader.systems()))
+        return sorted(state.name for state in states
+                      if model.power_of(state, None) in (PowerState.RUNNING, PowerState.PAUSED))
 
     def _wait_until_down(self, booted: str, ctx: TaskContext) -> None:
         """Until the host is silent, or has started anew meanwhile. Raises ``TaskTimeout``."""

@@ -511,7 +511,13 @@ class TestHost:
             with pytest.raises(Refused) as caught:
                 verb(host, ctx)
             assert "zrh-web01" in caught.value.user_text
-            assert "zrh-test01" not in caught.value.detail
+            assert "zrh-test01" not in caught.value.user_text
+            assert not caught.value.detail
+
+    def test_running_vms_are_named_to_whoever_never_looked(self, hosts: HypervLab, ctx: TaskContext) -> None:
+        fresh = hosts.log_in()
+        with pytest.raises(Refused, match="zrh-web01"):
+            fresh.host_shutdown(ObjectId("HV-ZRH-1"), ctx)
 
     def test_forced_restart(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext) -> None:
         booted = hosts.server.host.booted
