@@ -489,6 +489,16 @@ def test_what_does_not_exist_or_cannot_be_sent_fails_unsent(server, run, words):
     assert not server.calls
 
 
+def test_what_cannot_be_done_at_all_says_so_before_names_are_looked_up(server, run):
+    one = ObjectId("vm-1")
+    stuck = replace(server.inventory.vms[one], refusals={Verb.MIGRATE: "Live migration is switched off."})
+    server.inventory = replace(server.inventory, vms={**server.inventory.vms, one: stuck})
+    said = run("run", "migrate", URL, "web1", "--host", "elsewhere")
+    assert said.code == 1
+    assert "switched off" in said.err
+    assert "elsewhere" not in said.err
+
+
 def test_an_unclear_disk_is_wrong_usage(server, run):
     said = run("run", "delete", URL, "web1", "--keep-disks", "nosuch")
     assert said.code == 2

@@ -141,9 +141,12 @@ def run(arguments: argparse.Namespace) -> int:
         if not recovery:
             refuse_emergency(inventory.emergency)
         chosen = choose(operation.scope, inventory, objects, profile.name)
-        work = [
-            (one, {**_values(operation, arguments, one, inventory, hypervisor), **passwords}) for one in chosen
-        ]
+        work = []
+        for one in chosen:
+            # What cannot be done at all needs no look-up of names, which would fail with a smaller reason.
+            refused = why_not(operation, inventory, one.id, hypervisor.capabilities) is not None
+            values = {} if refused else _values(operation, arguments, one, inventory, hypervisor)
+            work.append((one, {**values, **passwords}))
         return _do(servers, operation, hypervisor, inventory, work, as_json=arguments.json)
     finally:
         hypervisor.close()
