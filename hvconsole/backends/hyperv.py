@@ -107,8 +107,9 @@ def _trace(target: Target, clock: Clock, host: str) -> Trace | None:
     path = target.options.get("trace")
     if not path:
         return None
-    user = target.user.rpartition("\\")[2]
-    return Trace(Path(path), clock, words=(host, target.user, user))
+    domain, _, user = target.user.rpartition("\\")
+    name, _, realm = user.partition("@")
+    return Trace(Path(path), clock, words=(host, target.user, user, name, domain, realm))
 
 
 def _log_in(client: WsmanClient, target: Target, clock: Clock) -> HypervHost:

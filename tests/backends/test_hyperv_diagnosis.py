@@ -94,9 +94,34 @@ class TestTrace:
         assert "CreateSnapshot_INPUT" in text
         assert "GetSummaryInformation_OUTPUT" in text
         for word in (hosts.server.site.password, "127.0.0.1", "Administrator", hosts.server.host.serial,
-                     "Windows User", "00454-40000"):
+                     "Windows User", "00454-40000", "HV-ZRH-1", "hv-zrh-1"):
             assert word not in text
         assert re.search(r"<!-- \S+ answer HTTP 200 -->", text)
+
+    @pytest.mark.parametrize("body", [
+        "<x><p:SystemName>WIN-7Q2</p:SystemName><p:Parent>\\\\win-7q2\\root\\virtualization\\v2:X</p:Parent></x>",
+        "<x><w:Selector Name=\"SystemName\">WIN-7Q2</w:Selector></x>",
+        "<f:WSManFault Code=\"5\" Machine=\"win-7q2\"/>",
+        "<HostResource>\\\\WIN-7Q2\\root\\virtualization\\v2:Msvm_VirtualEthernetSwitch</HostResource>",
+    ])
+    @pytest.mark.parametrize("codec", ["utf-8", "utf-16"])
+    def test_a_host_is_not_named_wherever_it_names_itself(self, tmp_path: Path, body: str, codec: str) -> None:
+        trace = Trace(tmp_path / "t", SystemClock(), words=())
+        assert b"win-7q2" not in trace.redacted(body.encode(codec)).lower()
+        assert b"win-7q2" not in trace.redacted(b"<Description>WIN-7Q2, a host</Description>").lower()
+        trace.close()
+
+    def test_a_vm_may_keep_its_id(self, tmp_path: Path) -> None:
+        body = b"<p:SystemName>6A245782-6049-4284-A30E-A6ED265E9DED</p:SystemName>"
+        trace = Trace(tmp_path / "t", SystemClock(), words=())
+        assert trace.redacted(body) == body
+        trace.close()
+
+    def test_a_file_that_was_there_becomes_private(self, tmp_path: Path) -> None:
+        path = tmp_path / "t"
+        path.touch(0o644)
+        Trace(path, SystemClock(), words=()).close()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     def test_from_the_command_line(self, hosts: HypervLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                    capsys: pytest.CaptureFixture[str]) -> None:
