@@ -23,7 +23,7 @@ from hvconsole.cli.spec import add_spec_options, build_spec
 from hvconsole.errors import InvalidInput, Refused
 from hvconsole.events import Hub, JobChanged, JobState
 from hvconsole.jobs import Job, JobRunner
-from hvconsole.model import Inventory, Snapshot, Verb
+from hvconsole.model import Inventory, PowerState, Snapshot, Verb
 from hvconsole.operations import OPERATIONS, Argument, ArgumentKind, Operation, Scope, why_not
 from hvconsole.text import safe_text
 
@@ -152,6 +152,13 @@ def run(arguments: argparse.Namespace) -> int:
         hypervisor.close()
 
 
+_RESULTS: Mapping[Any, PowerState] = {
+    Verb.START: PowerState.RUNNING, Verb.UNPAUSE: PowerState.RUNNING, Verb.RESUME: PowerState.RUNNING,
+    Verb.SHUTDOWN: PowerState.HALTED, Verb.POWER_OFF: PowerState.HALTED, Verb.SUSPEND: PowerState.SUSPENDED,
+    Verb.PAUSE: PowerState.PAUSED,
+}  # fmt: skip
+
+
 def _passwords(operation: Operation, current: Secret) -> dict[str, Secret]:
     if not any(argument.kind is ArgumentKind.PASSWORD for argument in operation.arguments):
         return {}
@@ -228,7 +235,9 @@ def _work(
 ) -> Any:
     def work(ctx: Any) -> object:
         reason = why_not(operation, inventory, one.id, hypervisor.capabilities)
-        if reason is not None:
+        # A VM that is there already is left to the server's judgement: to some servers that is success.
+        there = one.vm is not None and _RESULTS.get(operation.verb) is one.vm.power
+        if reason is not None and not there:
             raise Refused(reason, code="not-now")
         return operation.run(hypervisor, one.id, values, ctx)
 
