@@ -137,7 +137,8 @@ class Station:
         if ask_tcp and self._hypervisors_answer():
             return False
         with self._lock:
-            fresh = self.offline_since is None
+            # A round judged late, begun before we were back, is void but no news of a second absence.
+            fresh = self.offline_since is None and start >= self._back_at
             if fresh:
                 self.offline_since = start
         if fresh:
