@@ -215,7 +215,7 @@ def test_a_lost_machine_turns_red_with_words(stand: Stand, until: Until) -> None
     assert left + width <= stand.tree.winfo_width() + 1
     assert "bad" in stand.tree.item(row, "tags")
     until(lambda: "1 monitored" in str(stand.window.statusbar._labels["monitored"].cget("text")))
-    assert "1 without" in str(stand.window.statusbar._labels["down"].cget("text"))
+    until(lambda: "1 without" in str(stand.window.statusbar._labels["down"].cget("text")))
 
 
 # ---- asking ------------------------------------------------------------------------------------------------
