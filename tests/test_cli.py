@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -439,6 +440,8 @@ def test_run_json_prints_one_object_per_vm(server, run):
     rows = [json.loads(line) for line in said.out.splitlines()]
     outcomes = [(row["name"], row["outcome"], row["error"]) for row in rows]
     assert outcomes == [("web1", "done", None), ("web2", "unknown", "Lost.")]
+    server.trouble["vm-2"] = OutcomeUnknown("Lost.")
+    assert json.loads(run("run", "--json", "shutdown", URL, "web2").out)["detail"] is None
     assert said.code == 1
 
 
@@ -623,3 +626,21 @@ def test_a_closed_pipe_ends_quietly(tmp_path, server):
     assert child.stderr.read() == b""
     child.stderr.close()
     assert child.wait(30) == 130
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_under_the_output_is_one_sentence(tmp_path, server):
+    import subprocess
+
+    code = (
+        "import sys; from hvconsole import cli; from hvconsole.cli import cmd_list, output\n"
+        "def run(a):\n    output.Printer().line('x')\n    return 0\n"
+        "cmd_list.run = run\nsys.exit(cli.main(['list', 'xenserver://h']))"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "The output can't be written."
+    assert len(done.stderr.splitlines()) == 2

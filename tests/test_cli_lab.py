@@ -265,6 +265,31 @@ def test_a_pulled_cable_makes_one_snapshot_and_its_story_as_lines(environment, r
     assert [s["name"] for s in automatic] == [taken["snapshot"]]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_under_its_output_does_not_end_the_monitor(environment, run, url, pin, lab):
+    before = vms(run, url, pin)["web-02"]
+    network = "{}:{}".format(*lab.network)
+    words = ["watch", url, "web-02", "--json", "--lab-network", network, "--preset", "classic-2012", *pin, *FAST]
+    with Path("/dev/full").open("w") as full:
+        watch = subprocess.Popen(
+            [sys.executable, "-m", "hvconsole", *words],
+            env=environment, stdout=full, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        assert watch.stderr.readline() == "The output can't be written.\n"
+        assert "No space left" in watch.stderr.readline()
+        assert watch.stderr.readline() == "Monitoring goes on.\n"
+        lab.pull_cable(before["uuid"])
+        end = SystemClock().monotonic() + LIMIT_S
+        while not vms(run, url, pin)["web-02"]["snapshots"]:
+            assert SystemClock().monotonic() < end
+            assert watch.poll() is None
+    finally:
+        watch.terminate()
+        errors = watch.communicate(timeout=LIMIT_S)[1]
+    assert (watch.returncode, errors) == (0, "")
+
+
 def test_killed_in_the_middle_of_an_outage_it_neither_loses_nor_repeats_the_snapshot(environment, run, url, pin, lab):
     network = "{}:{}".format(*lab.network)
     words = ["watch", url, "web-01", "--json", "--lab-network", network, *pin, *FAST]

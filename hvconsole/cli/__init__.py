@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
@@ -53,7 +52,16 @@ def _no_core_dumps() -> None:
 
 
 def _run_command(name: str, rest: list[str]) -> int:
-    from hvconsole.cli.output import INTERRUPTED, USAGE, UsageError, complaint, exit_code, prepare_streams
+    from hvconsole.cli.output import (
+        INTERRUPTED,
+        USAGE,
+        Printer,
+        UsageError,
+        complaint,
+        exit_code,
+        let_go_of_stdout,
+        prepare_streams,
+    )
     from hvconsole.errors import HvError
 
     command = importlib.import_module(f"hvconsole.cli.cmd_{name}")
@@ -63,17 +71,15 @@ def _run_command(name: str, rest: list[str]) -> int:
     try:
         return int(command.run(arguments))
     except UsageError as exc:
-        print(f"hvconsole {name}: {exc}", file=sys.stderr)
+        Printer().error(f"hvconsole {name}: {exc}")
         return USAGE
     except HvError as exc:
-        print(complaint(exc), file=sys.stderr)
+        Printer().error(complaint(exc))
         return exit_code(exc)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; keep the interpreter from complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return INTERRUPTED
+    except (KeyboardInterrupt, BrokenPipeError):
+        return INTERRUPTED  # a closed pipe: whoever read our output has seen enough
+    finally:
+        let_go_of_stdout()
 
 
 def _run_window(rest: list[str]) -> int:

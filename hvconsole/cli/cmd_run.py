@@ -257,7 +257,7 @@ def _report(printer: Printer, operation: Operation, one: Chosen, job: Job, *, as
                 "seconds": None if view.duration_s is None else round(view.duration_s, 3),
                 "result": str(result) if result is not None else None,
                 "error": view.error.user_text if view.error else None,
-                "detail": view.error.detail if view.error else None,
+                "detail": (view.error.detail or None) if view.error else None,
             }
         )
     name = safe_text(one.name or one.uuid, 80)

@@ -15,7 +15,7 @@ from typing import Any
 
 from hvconsole.backends.base import Secret
 from hvconsole.cli.objects import find_vm
-from hvconsole.cli.output import DONE, Printer, UsageError, complaint, utc
+from hvconsole.cli.output import DONE, OutputError, Printer, UsageError, complaint, utc
 from hvconsole.cli.recorded import recorded
 from hvconsole.cli.session import Servers, add_server_options, resolve
 from hvconsole.cli.signals import until_signalled
@@ -185,11 +185,16 @@ def _watch(
         try:
             for key in keys:
                 watcher.tick(key)
+            told = False
             while not stop.is_set():
                 try:
                     lines.tell(news.get(timeout=0.2))
                 except queue.Empty:
                     continue
+                except OutputError as exc:
+                    if not told:
+                        told = True
+                        Printer().error(f"{complaint(exc)}\nMonitoring goes on.")
         finally:
             watcher.stop()
             _wait_for(watcher.alive, servers)

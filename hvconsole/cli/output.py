@@ -5,13 +5,24 @@ Main thread, except ``Printer`` whose methods may be called from any thread.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import os
 import sys
 import threading
 from typing import Any, TextIO
 
-from hvconsole.errors import AuthError, CertificateError, ConnectError, HostIsSlave, HvError, SessionLost, ToolsMissing
+from hvconsole.errors import (
+    AuthError,
+    CertificateError,
+    ConnectError,
+    HostIsSlave,
+    HvError,
+    LocalError,
+    SessionLost,
+    ToolsMissing,
+)
 from hvconsole.text import safe_lines, safe_text
 from hvconsole.trust import format_fingerprint
 
@@ -19,6 +30,10 @@ DONE, FAILED, USAGE, CERTIFICATE, LOGIN, UNREACHABLE = range(6)
 """Exit codes: done, the operation failed, wrong usage, certificate, login, server not reachable."""
 INTERRUPTED = 130
 """Ended by Ctrl-C before it could finish, as shells count it."""
+
+
+class OutputError(LocalError):
+    """Nothing more can be written where the output goes, for example because a disk is full."""
 
 
 class UsageError(Exception):
@@ -77,23 +92,33 @@ class Printer:
         self._lock = threading.Lock()
 
     def json(self, value: Any) -> None:
-        """One JSON document on one line of stdout, flushed. Non-ASCII is escaped, so any terminal can take it."""
-        with self._lock:
-            print(json.dumps(value, ensure_ascii=True), file=self._out, flush=True)
+        """One JSON document on one line of stdout, flushed. Non-ASCII is escaped, so any terminal can take it.
+
+        Raises as ``line``.
+        """
+        self.line(json.dumps(value, ensure_ascii=True))
 
     def line(self, text: str) -> None:
-        """A line for people on stdout, flushed. The caller made it safe."""
+        """A line for people on stdout, flushed. The caller made it safe.
+
+        Raises ``BrokenPipeError`` and ``OutputError``.
+        """
         with self._lock:
-            print(text, file=self._out, flush=True)
+            try:
+                print(text, file=self._out, flush=True)
+            except BrokenPipeError:
+                raise
+            except OSError as exc:
+                raise OutputError("The output can't be written.", str(exc)) from exc
 
     def error(self, text: str) -> None:
-        """Lines for people on stderr."""
-        with self._lock:
+        """Lines for people on stderr; where nobody takes them they are lost."""
+        with self._lock, contextlib.suppress(OSError):
             print(text, file=self._err, flush=True)
 
     def redraw(self, text: str) -> None:
         """Replace the last line of a terminal's stderr; empty = take it away."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             print(f"\r\x1b[K{text}", end="", file=self._err, flush=True)
 
 
@@ -103,3 +128,12 @@ def prepare_streams() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def let_go_of_stdout() -> None:
+    """Keep the interpreter from complaining at its exit about output that nobody can take."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
