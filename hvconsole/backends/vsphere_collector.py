@@ -65,6 +65,8 @@ class Collector:
         self._clock = clock
         self._records: dict[str, Record] = {}
         self._removed: dict[str, str] = {}
+        self._changed: set[str] = set()
+        """What was noted and is in no inventory yet; an error on the way must not lose it."""
         self._inventory: Inventory | None = None
         self._collector: Any = None
         self._view: Any = None
@@ -147,16 +149,15 @@ class Collector:
         heal = self._read_at and self._clock.monotonic() - self._read_at >= HEAL_S
         if self._stale or heal or self._logins != self._session.logins:
             return self._read_everything()
-        updates = self._touched_updates()
+        self._apply(self._touched_updates())
         if self._unread:
-            updates += self._hardware_updates(self._unread)
-        if not updates or self._unread:
-            updates += self._wait(end, at_once=bool(self._unread))
-        changed = self._apply(updates)
-        if changed and 0 < len(self._unread) <= HARDWARE_AT_ONCE:
-            changed |= self._apply(self._hardware_updates(self._unread))
-        if changed or (before is not None and before.server != self._session.info):
-            return self._publish(changed)
+            self._apply(self._hardware_updates(self._unread))
+        if not self._changed or self._unread:
+            self._wait(end, at_once=bool(self._unread))
+        if self._changed and 0 < len(self._unread) <= HARDWARE_AT_ONCE:
+            self._apply(self._hardware_updates(self._unread))
+        if self._changed or (before is not None and before.server != self._session.info):
+            return self._publish()
         return None
 
     # ---- talking to the server -------------------------------------------------------------------------------
@@ -183,13 +184,11 @@ class Collector:
         fresh: dict[str, Record] = {}
         for page in self._pages(WAIT_S):
             merge(fresh, page.updates)
-        changed = self._replace_records(fresh)
+        self._replace_records(fresh)
         if len(self._unread) <= HARDWARE_AT_ONCE:
-            removed = self._removed
-            changed |= self._apply(self._hardware_updates(self._unread))
-            self._removed = removed
+            self._apply(self._hardware_updates(self._unread))
         self._read_at = self._clock.monotonic()
-        published = self._publish(changed) if self._inventory is None or changed else None
+        published = self._publish() if self._inventory is None or self._changed else None
         if published is None and asked and self._inventory is not None:
             # whoever pressed F5 sees that the server was asked
             published = self._inventory = replace(self._inventory, taken=self._clock.now())
@@ -224,12 +223,10 @@ class Collector:
                     self._poll, self._waiting = None, False
         return read_page(body)
 
-    def _wait(self, end: float, *, at_once: bool = False) -> list[Update]:
-        wait_s = 0.0 if at_once else min(WAIT_S, max(0.0, end - self._clock.monotonic()))
-        updates: list[Update] = []
-        for page in self._pages(wait_s):
-            updates.extend(page.updates)
-        return updates
+    def _wait(self, end: float, *, at_once: bool = False) -> None:
+        # Each page is noted at once: the server doesn't send it again when the next one is cancelled.
+        for page in self._pages(0.0 if at_once else min(WAIT_S, max(0.0, end - self._clock.monotonic()))):
+            self._apply(page.updates)
 
     def _touched_updates(self) -> list[Update]:
         with self._lock:
@@ -281,8 +278,8 @@ class Collector:
 
     # ---- records → model -------------------------------------------------------------------------------------
 
-    def _replace_records(self, fresh: dict[str, Record]) -> set[str]:
-        old, changed = self._records, set()
+    def _replace_records(self, fresh: dict[str, Record]) -> None:
+        old = self._records
         self._unread = {}
         for key, record in fresh.items():
             if record.kind == "VirtualMachine":
@@ -295,40 +292,45 @@ class Collector:
             if known is not None and known.values == record.values:
                 fresh[key] = known
             else:
-                changed.add(key)
-        changed.update(key for key in old if key not in fresh)
-        self._removed = {key: old[key].kind for key in old if key not in fresh}
+                self._changed.add(key)
+        gone = {key: record.kind for key, record in old.items() if key not in fresh}
+        self._changed.update(gone)
+        self._removed = {key: kind for key, kind in self._removed.items() if key not in fresh} | gone
         self._records = fresh
-        return changed
 
-    def _apply(self, updates: list[Update]) -> set[str]:
-        self._removed = {}
-        changed: set[str] = set()
+    def _apply(self, updates: list[Update]) -> None:
+        entered: set[str] = set()
         for update in updates:
             record = self._records.get(update.id)
             if update.op == "leave":
-                if record is not None:
+                if update.id in entered:
+                    # moved by removing and adding it: the order in which a server tells that says nothing
+                    with self._lock:
+                        self._touched.add((update.kind, update.id))
+                elif record is not None:
                     del self._records[update.id]
+                    self._unread.pop(update.id, None)
                     self._removed[update.id] = record.kind
-                    changed.add(update.id)
-                    changed.update(_task_subject(record))
+                    self._changed.add(update.id)
+                    self._changed.update(_task_subject(record))
                 continue
-            self._removed.pop(update.id, None)
             if record is None:
                 if DEVICES in update.values:
                     continue  # left while its devices were read
                 record = self._records[update.id] = Record(update.kind, update.id)
-                changed.add(update.id)
+                self._changed.add(update.id)
+            self._removed.pop(update.id, None)
+            if update.op == "enter":
+                entered.add(update.id)
             if update.kind == "VirtualMachine" and (update.op == "enter" or "config.changeVersion" in update.values):
                 self._unread[update.id] = None
             if set_values(record, update.values):
-                changed.add(update.id)
-                changed.update(_task_subject(record))
-        return changed
+                self._changed.add(update.id)
+                self._changed.update(_task_subject(record))
 
-    def _publish(self, changed: set[str]) -> Inventory | None:
+    def _publish(self) -> Inventory | None:
         """Build what changed; None if nothing that is shown differs."""
-        old = self._inventory
+        old, changed = self._inventory, self._changed
         records, vcenter = self._records, self._session.is_vcenter
         kinds = {records[key].kind if key in records else self._removed.get(key, "") for key in changed}
         everything = old is None or bool(kinds & _STRUCTURE) or self._host_moved(changed)
@@ -375,6 +377,7 @@ class Collector:
             for table in before:
                 if ObjectId(key) in before[table]:
                     after.setdefault(table, dict(before[table])).pop(ObjectId(key), None)
+        self._changed, self._removed = set(), {}
         info = self._session.info
         if old is not None and not after and old.server == info:
             return None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import ssl
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pyVim.connect import Disconnect, SmartConnect
+from pyVmomi import vim
 
 from hvconsole.backends.base import CreateVm, Hypervisor, TaskContext
-from hvconsole.backends.vsphere_collector import HEAL_S
+from hvconsole.backends.vsphere_collector import HEAL_S, Collector
+from hvconsole.backends.vsphere_records import Update
 from hvconsole.clock import SystemClock
 from hvconsole.errors import SessionLost, Unreachable
 from hvconsole.lab import hosts, lifecycle
@@ -40,6 +46,17 @@ def pair(peer: Vcsim) -> Iterator[tuple[Hypervisor, Hypervisor]]:
     yield hv, other
     hv.close()
     other.close()
+
+
+@contextlib.contextmanager
+def other_client(peer: Vcsim) -> Iterator[Any]:
+    """The content of vcsim as stock pyVmomi sees it, for what hvconsole has no verb for."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    instance = SmartConnect(host=peer.host, port=peer.port, user=peer.user, pwd=peer.password, sslContext=context)
+    yield instance.RetrieveContent()
+    Disconnect(instance)
 
 
 class ShiftedClock(SystemClock):
@@ -118,6 +135,51 @@ class TestOnVcsim:
         assert all(healed.vms[key] is before.vms[key] for key in untouched)
         hv.close()
         other.close()
+
+    def test_one_goes_while_another_comes(self, pair: tuple[Hypervisor, Hypervisor], ctx: TaskContext) -> None:
+        hv, other = pair
+        gone = named(first(hv), "DC0_H0_VM0")
+        other.power_off(gone.id, ctx)
+        until(hv, lambda i: i.vms[gone.id].power is PowerState.HALTED)
+        other.delete_vm(gone.id, ctx)
+        made = other.create_vm(CreateVm(name="in its place", memory_bytes=1 << 28), ctx)
+        shown = until(hv, lambda i: i if made in i.vms else None)
+        assert gone.id not in shown.vms
+
+    def test_moved_to_another_folder_by_another_client(self, peer: Vcsim, pair: tuple[Hypervisor, Hypervisor]) -> None:
+        hv, _ = pair
+        vm = named(first(hv), "DC0_H0_VM0")
+        with other_client(peer) as content:
+            datacenter = content.rootFolder.childEntity[0]
+            outer = datacenter.vmFolder.CreateFolder("outer")
+            inner = outer.CreateFolder("inner")
+            inner.MoveIntoFolder_Task([vim.VirtualMachine(vm.id, inner._stub)])
+            shown = until(hv, lambda i: i if i.vms[vm.id].folder_id == inner._moId else None)
+            assert shown.pools[inner._moId].parent_id == outer._moId
+            assert len(shown.vms) == 4
+
+    def test_an_error_on_the_way_loses_no_change(
+        self, pair: tuple[Hypervisor, Hypervisor], ctx: TaskContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hv, other = pair
+        gone = named(first(hv), "DC0_H0_VM0")
+        read = Collector._hardware_updates
+        failed: list[str] = []
+
+        def fails_once(self: Collector, unread: dict[str, None]) -> list[Update]:
+            if failed:
+                return read(self, unread)
+            failed.append("once")
+            raise vim.fault.NotAuthenticated
+
+        monkeypatch.setattr(Collector, "_hardware_updates", fails_once)
+        other.power_off(gone.id, ctx)
+        until(hv, lambda i: i.vms[gone.id].power is PowerState.HALTED)
+        other.delete_vm(gone.id, ctx)
+        made = other.create_vm(CreateVm(name="in its place", memory_bytes=1 << 28), ctx)
+        shown = until(hv, lambda i: i if made in i.vms else None)
+        assert failed
+        assert gone.id not in shown.vms
 
     def test_the_server_is_killed(self, peer: Vcsim) -> None:
         hv = log_in_to_vcsim(peer)
