@@ -11,6 +11,7 @@ from hvconsole.backends.vsphere_devices import disk_users, read_one, vm_devices
 from hvconsole.backends.vsphere_names import sent_name
 from hvconsole.backends.vsphere_places import compute_of, host_record, takes_vms, vm_folder
 from hvconsole.backends.vsphere_power import machine, power_off, require, start, vm_state
+from hvconsole.backends.vsphere_query import managed_kind
 from hvconsole.backends.vsphere_records import Reader, typed, word
 from hvconsole.backends.vsphere_refusals import NO_CLONE, NO_MIGRATE
 from hvconsole.backends.vsphere_session import Session
@@ -20,7 +21,7 @@ from hvconsole.errors import HostUnavailable, InvalidInput, NotFound, NotSupport
 from hvconsole.model import ObjectId, PowerState, Verb
 
 _PLACE: Mapping[str, Mapping[str, Reader]] = {
-    "VirtualMachine": {"parent": typed, "resourcePool": word, "runtime.host": word}
+    "VirtualMachine": {"parent": typed, "resourcePool": typed, "runtime.host": word}
 }
 NAME_CHARACTERS = 80
 """Longest name that every version accepts."""
@@ -54,16 +55,16 @@ def clone(
         raise NotSupported(NO_CLONE)
     sent = check_name(name)
     place = read_one(session, "VirtualMachine", vm_id, _PLACE)
-    pool_id = place.get("resourcePool", "")
+    pool_kind, pool_id = place.get("resourcePool", ("", ""))  # a vApp is a pool too
     if not pool_id or host_id is not None:
         # templates have no pool
-        pool_id = compute_of(session, host_id or place.get("runtime.host", "")).pool_id
+        pool_kind, pool_id = "ResourcePool", compute_of(session, host_id or place.get("runtime.host", "")).pool_id
     kind, folder_id = place.get("parent", ("", ""))
     if kind == "Folder":
         folder = session.object(vim.Folder, folder_id)
     else:
         folder = vm_folder(session, host_id or place.get("runtime.host", ""))
-    location = vim.vm.RelocateSpec(pool=session.object(vim.ResourcePool, pool_id))
+    location = vim.vm.RelocateSpec(pool=session.object(managed_kind(pool_kind), pool_id))
     if host_id is not None:
         location.host = session.object(vim.HostSystem, host_id)
     if storage_id is not None:
@@ -85,12 +86,16 @@ def delete(session: Session, vm_id: ObjectId, ctx: TaskContext, keep_disks: froz
     disks = [device for device in vm_devices(session, vm_id) if device.kind == "disk"]
     shared = disk_users(session, vm_id, {disk.file for disk in disks if disk.file})
     kept = [disk for disk in disks if disk.id in keep_disks or disk.file in shared]
-    if kept and tree(session, vm_id).snapshots:
+    snapshots = bool(kept) and bool(tree(session, vm_id).snapshots)
+    if snapshots and any(disk.id in keep_disks for disk in kept):
         raise InvalidInput("Disks can be kept only when the VM has no snapshots: delete those first.")
     vm = machine(session, vm_id)
     if state.power is PowerState.SUSPENDED:
         # servers refuse to delete a suspended VM; its memory image goes with it anyway
         power_off(session, vm_id, ctx)
+    if snapshots:
+        # as long as there are any, the disks of others can't be taken out
+        run_task(session, ctx, lambda: vm.RemoveAllSnapshots_Task(None), cancellable=False)
     if kept:
         edits = [
             vim.vm.device.VirtualDeviceSpec(operation="remove", device=vim.vm.device.VirtualDisk(key=disk.key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -21,8 +22,9 @@ from hvconsole.lab.faults import FaultRule
 from hvconsole.lab.objects import Power
 from hvconsole.lab.sites import Identity
 from hvconsole.model import Host, Inventory, PowerState, VmKind
+from tests.peers.vcsim import Vcsim
 
-from .vsphere_lab import VsphereLab, first, named, until, vsphere_lab
+from .vsphere_lab import VsphereLab, first, log_in_to_vcsim, named, until, vsphere_lab
 
 GIB = 1 << 30
 
@@ -159,6 +161,30 @@ class TestCopies:
     def test_a_host_that_cannot_see_the_disks(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
         with pytest.raises(HvError):
             hv.migrate(named(inventory, "edge-dns").id, host(inventory, "esx-zh-1.lab").id, ctx)
+
+
+class TestCopiesOnVcsim:
+    """Its clones use the disk files of what they were made of."""
+
+    def test_a_vm_in_a_vapp(self, ctx: TaskContext) -> None:
+        with Vcsim("vpx", vm=1, app=1) as peer, closing(log_in_to_vcsim(peer)) as hv:
+            inventory = first(hv)
+            vm = named(inventory, "DC0_C0_APP0_VM0")
+            assert vm.resource_pool_id is not None
+            made = hv.clone_vm(vm.id, "beside it", ctx)
+            seen = until(hv, lambda i: i.vms.get(made))
+            assert inventory.pools[vm.resource_pool_id].name == "DC0_C0_APP0"
+            assert seen.resource_pool_id == vm.resource_pool_id
+
+    def test_a_clone_with_snapshots_is_deleted_and_its_origin_keeps_its_disk(self, ctx: TaskContext) -> None:
+        with Vcsim("vpx", vm=1) as peer, closing(log_in_to_vcsim(peer)) as hv:
+            origin = named(first(hv), "DC0_H0_VM0")
+            made = hv.clone_vm(origin.id, "a clone", ctx)
+            hv.snapshot(made, "one", "", ctx)
+            until(hv, lambda i: made in i.vms and i.vms[made].snapshots)
+            hv.delete_vm(made, ctx)
+            seen = until(hv, lambda i: i if made not in i.vms else None)
+            assert seen.vms[origin.id].disks
 
 
 class TestSnapshots:
