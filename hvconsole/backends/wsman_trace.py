@@ -45,7 +45,7 @@ class Trace:
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             if stat.S_ISREG(os.fstat(self._file).st_mode):
-                os.chmod(path, 0o600)
+                Path(path).chmod(0o600)
         except OSError as exc:
             raise LocalError(f"The trace file {path} can't be written.", str(exc)) from exc
 
