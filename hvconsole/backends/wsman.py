@@ -32,7 +32,7 @@ from hvconsole.backends.wsman_transport import (
     login_error,
 )
 from hvconsole.clock import Clock
-from hvconsole.errors import BadReply, HvError, LocalError, OutcomeUnknown, SessionLost, Unreachable
+from hvconsole.errors import AuthError, BadReply, HvError, LocalError, OutcomeUnknown, SessionLost, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -297,6 +297,9 @@ class WsmanClient:
                 return self._once(transport, message, limits, write=write)
             except Unauthorized as exc:
                 raise login_error(exc, self.endpoint) from exc
+        except AuthError as exc:
+            exc.detail = "; ".join(filter(None, (exc.detail, transport.skew_note)))
+            raise
         finally:
             self._sessions.give(transport)
 

@@ -8,9 +8,12 @@ when two threads share it. One ``SealedTransport`` is therefore used by one thre
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
 import logging
 import select
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, cast
@@ -31,6 +34,8 @@ logging.getLogger("spnego").setLevel(logging.WARNING)
 SEALING = frozenset({"ntlm", "kerberos", "credssp"})
 """Ways to log in that can seal messages, and so may be used over plain http."""
 AUTH_METHODS = frozenset({*SEALING, "basic", "certificate"})
+SKEW_S = 300.0
+"""Kerberos refuses logins when clocks differ by more."""
 IDLE_S = 45.0
 """Connections idle for longer are made anew before something is written: http.sys drops them after 120 s or less."""
 _EXTRA = {"kerberos": "hvconsole[kerberos]", "credssp": "hvconsole[credssp]"}
@@ -95,6 +100,19 @@ class _Recorder:
         return self.sock
 
 
+class _Adapter(WireAdapter):
+    """Looks at the clock of whoever answers, also where the login libraries give up in the middle."""
+
+    def __init__(self, wire: Wire, compare_clocks: Callable[[str], None]) -> None:
+        self._compare_clocks = compare_clocks
+        super().__init__(wire)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        response = super().send(request, *args, **kwargs)
+        self._compare_clocks(response.headers.get("Date", ""))
+        return response
+
+
 class SealedTransport(Transport):  # type: ignore[misc, unused-ignore]  # pywinrm may be seen as untyped
     """One authenticated connection. Every use is inside ``Wire.call``; one thread at a time."""
 
@@ -104,6 +122,7 @@ class SealedTransport(Transport):  # type: ignore[misc, unused-ignore]  # pywinr
         self._clock = clock
         self._last_used = clock.monotonic()
         self._proven = False
+        self._skew_s = 0.0
         try:
             super().__init__(
                 endpoint=endpoint.url,
@@ -131,6 +150,13 @@ class SealedTransport(Transport):  # type: ignore[misc, unused-ignore]  # pywinr
     def proven(self) -> bool:
         """Whether this connection has had an answer, so that its login is known to work."""
         return self._proven
+
+    @property
+    def skew_note(self) -> str:
+        """That the host's clock is wrong, or nothing; known even where it lets nobody log in."""
+        if abs(self._skew_s) <= SKEW_S:
+            return ""
+        return f"the host's clock is {abs(self._skew_s):.0f} s {'ahead of' if self._skew_s > 0 else 'behind'} this one"
 
     # ---- pywinrm's hooks -----------------------------------------------------------------------------------
 
@@ -174,9 +200,16 @@ class SealedTransport(Transport):  # type: ignore[misc, unused-ignore]  # pywinr
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.headers["Accept-Encoding"] = "identity"
         if not isinstance(session.adapters.get("https://"), WireAdapter):
-            adapter = WireAdapter(cast(Wire, self._recorder))
+            adapter = _Adapter(cast(Wire, self._recorder), self._compare_clocks)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
+
+    def _compare_clocks(self, date: str) -> None:
+        try:
+            theirs = email.utils.parsedate_to_datetime(date)
+            self._skew_s = (theirs.replace(tzinfo=theirs.tzinfo or dt.UTC) - self._clock.now()).total_seconds()
+        except (TypeError, ValueError, OverflowError):
+            return
 
     # ---- our own way to send -------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime as dt
+import email.utils
 import socket
 import ssl
 import threading
@@ -163,6 +165,15 @@ class TestNothingInClear:
             client.close()
         assert rogue.clear == []
         assert not [request for request in rogue.received if b"Authorization: Basic" in request]
+
+    @pytest.mark.parametrize(("hours", "words"), [(-2, "behind this one"), (3, "ahead of this one"), (0, "")])
+    def test_a_wrong_clock_is_told_with_the_refusal(self, hours: int, words: str) -> None:
+        date = email.utils.format_datetime(SystemClock().now() + dt.timedelta(hours=hours))
+        refusal = UNAUTHORIZED.replace(b"\r\n", f"\r\nDate: {date}\r\n".encode(), 1)
+        with Rogue(lambda _request: refusal) as server, pytest.raises(AuthError) as caught:
+            server.client().identify()
+        assert words in caught.value.detail
+        assert ("clock" in caught.value.detail) is bool(words)
 
     def test_sealed_messages_are_not_readable_on_the_wire(self, hosts: HypervLab) -> None:
         with Relay(hosts.server.port("http")) as relay:
