@@ -15,6 +15,7 @@ from hvconsole.backends.wire_sockets import BoundedSocket, resolve, tcp_connect,
 from hvconsole.clock import Clock
 from hvconsole.errors import (
     AuthError,
+    Busy,
     CertificateError,
     ConnectError,
     EmergencyMode,
@@ -187,7 +188,7 @@ def _tcp_remedy(profile: ServerProfile, error: HvError) -> str:
 
 
 def _permission_remedy(profile: ServerProfile, error: HvError) -> str:
-    if isinstance(error, ConnectError | SessionLost):
+    if isinstance(error, ConnectError | SessionLost | Busy):
         return _login_remedy(profile, error)
     return _advice(profile, "permission")
 
@@ -205,4 +206,8 @@ def _login_remedy(profile: ServerProfile, error: HvError) -> str:
         return _advice(profile, "permission")
     if isinstance(error, NotAHypervisor):
         return _advice(profile, "role")
+    if isinstance(error, Busy):
+        return _advice(profile, "busy")
+    if profile.options.get("scheme") == "http":
+        return f"{_advice(profile, 'no-tls')} {_advice(profile, 'not-ready')}"
     return _advice(profile, "not-ready")

@@ -13,7 +13,7 @@ from hvconsole.backends import ADVICE
 from hvconsole.backends.base import Hypervisor, Secret, Step, VmDetails
 from hvconsole.clock import SystemClock
 from hvconsole.doctor import examine
-from hvconsole.errors import AuthError, EmergencyMode, HostIsSlave, PermissionDenied, Unreachable
+from hvconsole.errors import AuthError, Busy, EmergencyMode, HostIsSlave, PermissionDenied, Unreachable
 from hvconsole.model import Certificate, Emergency, Inventory, ServerInfo
 from hvconsole.profiles import new_profile
 from hvconsole.trust import FixedPins, PinStore
@@ -225,6 +225,20 @@ def test_missing_permission_is_the_last_step(tls_server, lab_identity, session):
     assert names(steps)[-1] == ("permission", False)
     assert "role" in steps[-1].remedy
     assert session.closed
+
+
+@pytest.mark.parametrize("session", [Busy("Too many."), Session(Busy("Too many.")), Session(extra=[Busy("Too many.")])])
+def test_a_busy_server_is_no_matter_of_rights(tls_server, lab_identity, session):
+    address, _ = tls_server
+    steps, _ = steps_for("{}:{}".format(*address), session, pinned(address, lab_identity), platform="hyperv")
+    assert "MaxConcurrentOperationsPerUser" in steps[-1].remedy
+    assert "Hyper-V Administrators" not in steps[-1].remedy
+
+
+def test_a_connection_that_breaks_without_tls_may_be_meant_for_the_other_port(tls_server):
+    address, _ = tls_server
+    steps, _ = steps_for("{}:{}".format(*address), Unreachable("Lost."), platform="hyperv", scheme="http")
+    assert "5986 speaks TLS" in steps[-1].remedy
 
 
 def test_a_local_login_says_whether_it_is_an_emergency(tls_server, lab_identity):

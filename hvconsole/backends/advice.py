@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 Advice = Mapping[str, str]
-"""About ("service", "no-tls", "fingerprint", "not-ready", "login", "emergency", "permission", "role") → what to
-do."""
+"""About ("service", "no-tls", "fingerprint", "not-ready", "login", "emergency", "permission", "role", "busy") → what
+to do."""
 
 NO_ADVICE: Advice = {
     "service": "Check that the server is on, that the port is right and that no firewall stands between.",
@@ -18,6 +18,7 @@ NO_ADVICE: Advice = {
     "emergency": "Log in to it locally (command line: --option emergency=yes).",
     "permission": "Log in as a user who may see the server's objects.",
     "role": "Check that address and port belong to such a server.",
+    "busy": "The server is busy. Try again in a minute.",
 }
 
 XENSERVER: Advice = {
@@ -72,8 +73,9 @@ HYPERV: Advice = {
     "role": "Is it a Hyper-V host, Windows Server 2012 R2 or newer? On a server: Install-WindowsFeature Hyper-V "
     "-IncludeManagementTools -Restart; on Windows 10 or 11: Enable-WindowsOptionalFeature -Online -FeatureName "
     "Microsoft-Hyper-V -All; then: Start-Service vmms.",
-    "not-ready": "On the host: Get-Service WinRM, vmms; Restart-Service WinRM. If too many operations are open: winrm "
-    "set winrm/config/service @{MaxConcurrentOperationsPerUser=\"1500\"}.",
+    "not-ready": "On the host: Get-Service WinRM, vmms; Restart-Service WinRM.",
+    "busy": "On the host: winrm set winrm/config/service '@{MaxConcurrentOperationsPerUser=\"1500\"}'; close other "
+    "consoles that use this account, or free what they left open: Restart-Service WinRM.",
 }
 
 ADVICE: Mapping[str, Advice] = {"xenserver": XENSERVER, "vsphere": VSPHERE, "hyperv": HYPERV}

@@ -130,7 +130,8 @@ def _identify(client: WsmanClient) -> Identity:
     try:
         return client.identify()
     except BadReply as exc:
-        raise NotAHypervisor("What answers there isn't Windows Remote Management.", exc.detail) from exc
+        said = exc.detail or exc.user_text
+        raise NotAHypervisor("What answers there isn't Windows Remote Management.", said) from exc
 
 
 def _version(identity: Identity) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hvconsole.backends.advice import HYPERV
 from hvconsole.backends.base import Step
 from hvconsole.backends.hyperv_read import IMAGES, SNAPSHOTS, Reader
 from hvconsole.backends.wsman_envelope import CIMV2
@@ -30,10 +31,7 @@ CIM_RIGHTS = (
     "Root\\virtualization\\v2."
 )
 CLOCK = "On the host: w32tm /resync (check with: w32tm /query /status)."
-QUOTA = (
-    "On the host: winrm set winrm/config/service @{MaxConcurrentOperationsPerUser=\"1500\"}; close other consoles that "
-    "use this account."
-)
+QUOTA = HYPERV["busy"]
 
 
 def checks(reader: Reader, clock: Clock, no_migration: str) -> Iterator[Step]:
