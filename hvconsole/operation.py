@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hvconsole.backends.base import Capability, Hypervisor, Secret, TaskContext
+from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret, TaskContext
 from hvconsole.errors import InvalidInput
 from hvconsole.model import ObjectId, Verb
 from hvconsole.text import unsendable
+
+MOST_AT_ONCE = 50
+"""VMs that can be created together."""
 
 
 class Scope(enum.StrEnum):
@@ -141,3 +144,12 @@ def secret_argument(arguments: Arguments, name: str) -> Secret:
     if isinstance(value, Secret):
         return value
     raise InvalidInput("Enter the password.")
+
+
+def numbered(spec: CreateVm, how_many: int) -> tuple[CreateVm, ...]:
+    """One spec per VM: "web-#" or "web" → web-01, web-02 …; a single VM keeps its name ("#" becomes 1)."""
+    if how_many == 1:
+        return (replace(spec, name=spec.name.replace("#", "1")),)
+    digits = max(2, len(str(how_many)))
+    pattern = spec.name if "#" in spec.name else f"{spec.name}-#"
+    return tuple(replace(spec, name=pattern.replace("#", f"{n:0{digits}}")) for n in range(1, how_many + 1))

@@ -377,6 +377,8 @@ def test_saved_servers_are_named_and_use_the_keyring(server, run, monkeypatch):
         ("run", "rename", URL, "web1", "web2", "--name", "x"),
         ("run", "create", URL, "--name", "x", "--memory", "lots"),
         ("run", "create", URL, "--name", "x", "--vcpus", "0"),
+        ("run", "create", URL, "--name", "x", "--count", "0"),
+        ("run", "create", URL, "--name", "x", "--count", "51"),
         ("watch", URL),
         ("lab", "--vms", "0"),
         ("lab", "--vms", "5", "--xapi-db", "x"),
@@ -472,6 +474,15 @@ def test_options_come_from_the_operations_table(server, run, words, call):
     assert said.err == ""
     assert said.code == 0
     assert server.calls == [call]
+
+
+def test_several_vms_are_created_with_a_counter_in_their_name(server, run):
+    said = run("run", "create", URL, "--name", "web-#.lab", "--count", "3", "--vcpus", "1", "--json")
+    assert said.code == 0
+    assert sorted(spec.name for _verb, _server, spec in server.calls) == ["web-01.lab", "web-02.lab", "web-03.lab"]
+    assert [json.loads(line)["name"] for line in said.out.splitlines()] == ["web-01.lab", "web-02.lab", "web-03.lab"]
+    assert run("run", "create", URL, "--name", "c#").code == 0
+    assert server.calls[-1][2].name == "c#"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret, Ta
 from hvconsole.clock import SystemClock
 from hvconsole.errors import InvalidInput, NotFound
 from hvconsole.model import Host, Inventory, ObjectId, Pool, ServerInfo, Snapshot, Verb, Vm, VmKind
+from hvconsole.operation import numbered
 from hvconsole.operations import (
     OPERATIONS,
     SERVER_OBJECT,
@@ -175,3 +176,10 @@ def test_hosts_are_found_and_told_apart_from_vms():
     assert why_not(operation(Verb.HOST_REBOOT), here, host.id, ALL) == "VMs run there."
     assert why_not(operation(Verb.START), here, host.id, ALL) == "It no longer exists on the server."
     assert subject_name(here, operation(Verb.HOST_REBOOT), host.id) == "node"
+
+
+def test_several_vms_get_a_counter_in_their_name():
+    names = [spec.name for spec in numbered(CreateVm(name="web-#-prod"), 3)]
+    assert names == ["web-01-prod", "web-02-prod", "web-03-prod"]
+    assert [s.name for s in numbered(CreateVm(name="web"), 2)] == ["web-01", "web-02"]
+    assert [s.name for s in numbered(CreateVm(name="web"), 1)] == ["web"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hvconsole.backends.base import Capability, Hypervisor, Secret
+from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret
 from hvconsole.cli.objects import Chosen, choose, find_host, find_snapshot, find_storage
 from hvconsole.cli.output import DONE, FAILED, Printer, UsageError, complaint
 from hvconsole.cli.recorded import recorded
@@ -24,6 +24,7 @@ from hvconsole.errors import InvalidInput, Refused
 from hvconsole.events import Hub, JobChanged, JobState
 from hvconsole.jobs import Job, JobRunner
 from hvconsole.model import Inventory, PowerState, Snapshot, Verb
+from hvconsole.operation import numbered
 from hvconsole.operations import OPERATIONS, Argument, ArgumentKind, Operation, Scope, why_not
 from hvconsole.text import safe_text
 
@@ -141,12 +142,12 @@ def run(arguments: argparse.Namespace) -> int:
         if not recovery:
             refuse_emergency(inventory.emergency)
         chosen = choose(operation.scope, inventory, objects, profile.name)
-        work = []
+        work: list[tuple[Chosen, dict[str, Any]]] = []
         for one in chosen:
             # What cannot be done at all needs no look-up of names, which would fail with a smaller reason.
             refused = why_not(operation, inventory, one.id, hypervisor.capabilities) is not None
             values = {} if refused else _values(operation, arguments, one, inventory, hypervisor)
-            work.append((one, {**values, **passwords}))
+            work.extend((each, {**own, **passwords}) for each, own in _each(one, values, arguments))
         return _do(servers, operation, hypervisor, inventory, work, as_json=arguments.json)
     finally:
         hypervisor.close()
@@ -157,6 +158,18 @@ _RESULTS: Mapping[Any, PowerState] = {
     Verb.SHUTDOWN: PowerState.HALTED, Verb.POWER_OFF: PowerState.HALTED, Verb.SUSPEND: PowerState.SUSPENDED,
     Verb.PAUSE: PowerState.PAUSED,
 }  # fmt: skip
+
+
+def _each(
+    one: Chosen, values: dict[str, Any], given: argparse.Namespace
+) -> Iterator[tuple[Chosen, dict[str, Any]]]:
+    """One piece of work, or one for each of several VMs that are to be created."""
+    spec = values.get("spec")
+    if not isinstance(spec, CreateVm) or given.count == 1:
+        yield one, values
+        return
+    for each in numbered(spec, given.count):
+        yield replace(one, name=each.name), {**values, "spec": each}
 
 
 def _passwords(operation: Operation, current: Secret) -> dict[str, Secret]:

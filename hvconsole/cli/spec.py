@@ -9,6 +9,7 @@ from hvconsole.backends.base import CreateVm
 from hvconsole.cli.objects import find_host, find_network, find_storage, find_vm
 from hvconsole.cli.output import UsageError
 from hvconsole.model import Inventory
+from hvconsole.operation import MOST_AT_ONCE
 
 _SIZE = re.compile(r"(\d+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -31,6 +32,9 @@ def add_spec_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--host", metavar="HOST")
     made.add_argument("--generation", metavar="N", type=int)
     made.add_argument("--iso", metavar="ISO", default="")
+    made.add_argument(
+        "--count", metavar="N", type=int, default=1, help="create several: web-# becomes web-01, web-02 and so on"
+    )
     made.add_argument("--start", action="store_true", help="start it at once")
 
 
@@ -46,6 +50,8 @@ def build_spec(given: argparse.Namespace, inventory: Inventory) -> CreateVm:
     """What the options mean on this server. Raises ``UsageError``."""
     if given.vcpus is not None and given.vcpus < 1:
         raise UsageError("A VM needs at least one virtual CPU.")
+    if not 1 <= given.count <= MOST_AT_ONCE:
+        raise UsageError(f"--count takes a number from 1 to {MOST_AT_ONCE}.")
     return CreateVm(
         name=given.name,
         description=given.description,

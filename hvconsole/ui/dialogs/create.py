@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from tkinter import ttk
 
 from hvconsole.backends.base import CreateVm, CreationChoices
 from hvconsole.errors import HvError
 from hvconsole.model import Inventory, ObjectId, VmKind
+from hvconsole.operation import MOST_AT_ONCE, numbered
 from hvconsole.text import safe_text
 from hvconsole.ui.asking import Asker
 from hvconsole.ui.columns import natural_key
@@ -20,7 +20,6 @@ from hvconsole.ui.dialogs.snapshot import check_name, check_text
 from hvconsole.ui.interfaces import Shell, Subject
 
 GIB = 1024**3
-MOST_AT_ONCE = 50
 
 
 def parse_gib(text: str) -> int | None:
@@ -52,15 +51,6 @@ def check_count(text: str, most: int) -> str | None:
     if not (text.strip().isascii() and text.strip().isdigit() and 1 <= int(text) <= most):
         return f"Enter a number from 1 to {most}."
     return None
-
-
-def numbered(spec: CreateVm, how_many: int) -> tuple[CreateVm, ...]:
-    """One spec per VM: "web-#" or "web" → web-01, web-02 …; a single VM keeps its name ("#" becomes 1)."""
-    if how_many == 1:
-        return (replace(spec, name=spec.name.replace("#", "1")),)
-    digits = max(2, len(str(how_many)))
-    pattern = spec.name if "#" in spec.name else f"{spec.name}-#"
-    return tuple(replace(spec, name=pattern.replace("#", f"{n:0{digits}}")) for n in range(1, how_many + 1))
 
 
 def template_options(inventory: Inventory) -> list[tuple[str, str]]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from hvconsole.backends.base import Capability, CreateVm, Secret
+from hvconsole.backends.base import Capability, Secret
 from hvconsole.errors import CertificateError, ToolsMissing
 from hvconsole.model import Certificate, Emergency, PowerState, Verb
 from hvconsole.operations import operation
 from hvconsole.ui.dialogs.certificate import CertificateDialog, fingerprint_lines, rows, validity_warning
 from hvconsole.ui.dialogs.confirm import ConfirmDialog, running_text, wording
-from hvconsole.ui.dialogs.create import CreateDialog, check_size, numbered, parse_gib
+from hvconsole.ui.dialogs.create import CreateDialog, check_size, parse_gib
 from hvconsole.ui.dialogs.delete import DeleteDialog, disk_rows, what_goes
 from hvconsole.ui.dialogs.error import ErrorDialog, ReasonsDialog
 from hvconsole.ui.dialogs.files import check_path, file_name
@@ -468,13 +468,6 @@ def test_sizes_are_read_as_people_type_them() -> None:
     assert check_size("", 1) is None
     assert check_size("lots", 1)
     assert check_size("0.001", gib) == "That is too small."
-
-
-def test_several_vms_get_a_counter_in_their_name() -> None:
-    names = [spec.name for spec in numbered(CreateVm(name="web-#-prod"), 3)]
-    assert names == ["web-01-prod", "web-02-prod", "web-03-prod"]
-    assert [s.name for s in numbered(CreateVm(name="web"), 2)] == ["web-01", "web-02"]
-    assert [s.name for s in numbered(CreateVm(name="web"), 1)] == ["web"]
 
 
 def test_a_vm_is_described_with_the_fields_that_the_server_understands(
