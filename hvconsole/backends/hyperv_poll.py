@@ -41,8 +41,10 @@ SETTINGS_S, GUESTS_S, SLOW_S = 4.0, 5.0, 60.0
 """How old settings, addresses, and hardware with everything else may get without a sign of change."""
 PART_COST = 40.0
 """They may get older, so many times as old as reading them takes."""
-MANY_VMS = 200
+MANY_VMS = 250
 """More VMs than this do not fit into one summary: their states come as columns, their summaries in pieces."""
+MOST_PIECES = 2
+"""A full refresh asks for so many pieces at most: they cost what the columns would, and tell far more."""
 FEW_UNKNOWN = 60
 """So many VMs' hardware is read within the round that finds them; more of them in the next."""
 NAMED_AT_ONCE = 15
@@ -180,7 +182,7 @@ class Poller:
         return self._assemble(force=everything)
 
     def _read(self, everything: bool, touched: set[str]) -> None:
-        slow_now = self._slow_due and not self._first
+        slow_now = self._slow_due and not self._first and not everything
         if everything:
             self._read_at.clear()
             self._slow_due = True
@@ -188,8 +190,9 @@ class Poller:
             self._read_settings()
         before = self._states
         begun = self._clock.monotonic()
-        self._read_states(piecewise=not everything)
-        self._state_costs.append(self._clock.monotonic() - begun)
+        if not slow_now or touched or begun - self._last_round >= FRESH_S:
+            self._read_states(piecewise=not everything)
+            self._state_costs.append(self._clock.monotonic() - begun)
         self._react(before, touched)
         if self._due("guests", GUESTS_S):
             self._read_guests()
@@ -231,16 +234,26 @@ class Poller:
         self._mark("settings", begun)
 
     def _read_states(self, *, piecewise: bool) -> None:
-        if len(self._settings) <= self._at_once:
+        guids = sorted(self._settings)
+        pieces = -(-len(guids) // self._at_once) if self._at_once else len(guids)
+        if pieces <= 1 or (pieces <= MOST_PIECES and not piecewise):
             try:
-                self._take(self._reader.summaries(), whole=True)
+                self._take(self._summaries(guids, pieces), whole=True)
                 return
             except _REFUSED as exc:
-                log.info("the summary of all VMs isn't to be had at once: %s", exc.detail)
-                self._at_once = len(self._settings) // 2
+                log.info("the summary of %d VMs isn't to be had in %d pieces: %s", len(guids), pieces, exc.detail)
+                self._at_once = len(guids) // max(1, pieces) // 2
         self._take(self._reader.systems(), whole=True)
         if piecewise and not self._first:
             self._read_piece()
+
+    def _summaries(self, guids: list[str], pieces: int) -> list[Record]:
+        """Summaries of all VMs, in pieces of the same size."""
+        if pieces <= 1:
+            return self._reader.summaries()
+        size = -(-len(guids) // pieces)
+        return [record for start in range(0, len(guids), size)
+                for record in self._reader.summaries(guids[start : start + size])]
 
     def _read_piece(self) -> None:
         """Summaries of the next few VMs: those never read first, then round and round."""

@@ -33,7 +33,7 @@ _HARDWARE = ("InstanceID", "ElementName", "ResourceType", "ResourceSubType", "Vi
 _HARDWARE_CLASSES = ("Msvm_ProcessorSettingData", "Msvm_MemorySettingData", "Msvm_SyntheticEthernetPortSettingData",
                      "Msvm_EmulatedEthernetPortSettingData", "Msvm_EthernetPortAllocationSettingData",
                      "Msvm_StorageAllocationSettingData")
-_SUMMARY = (0, 1, 3, 4, 100, 101, 103, 104, 105, 106, 109, 110, 121)
+_SUMMARY = (0, 1, 4, 100, 101, 103, 104, 105, 106, 109, 110, 121)
 _SUMMARY_NEWER = (*_SUMMARY, 132)
 MANAGEMENT = "Msvm_VirtualSystemManagementService"
 SNAPSHOTS = "Msvm_VirtualSystemSnapshotService"

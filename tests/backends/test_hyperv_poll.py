@@ -192,6 +192,14 @@ class TestManyVms:
         assert sum(vm.power is PowerState.RUNNING for vm in inventory.vms.values()) == 400
         assert named(inventory, "vm00000").addresses
         assert named(inventory, "vm00000").snapshots
+        assert all(vm.vcpus for vm in inventory.vms.values())
+        assert all(vm.memory_bytes and vm.started for vm in inventory.vms.values() if vm.power is PowerState.RUNNING)
+        assert named(inventory, "vm00498").os
+        assert named(inventory, "vm00498").tools is ToolsState.RUNNING
+        asked = hv.requests
+        hv.refresh()
+        first(hv)
+        assert hv.requests - asked <= 6
         inventory = until(hv, inventory, lambda i: all(vm.memory_bytes and vm.vcpus for vm in i.vms.values()))
         until(hv, inventory, lambda i: named(i, "vm00499").os is None and named(i, "vm00498").os)
 
