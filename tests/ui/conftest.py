@@ -21,6 +21,7 @@ import pytest
 from hvconsole.clock import SystemClock
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.theme import Theme
+from tests.ui.shell_stage import Stand, close_stand, open_stand
 
 SCREEN = "1600x1000x24"
 Until = Callable[..., None]
@@ -207,3 +208,11 @@ def nothing_swallowed(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
         assert not logged, f"errors were logged: {logged}"
     left = [thread.name for thread in late if thread.is_alive()]
     assert not left, f"threads left running: {left}"
+
+
+@pytest.fixture
+def stand(root: tk.Tk, theme: Theme, dispatcher: Dispatcher, until: Until) -> Iterator[Stand]:
+    """The whole window on a server in memory."""
+    made = open_stand(root, theme, dispatcher, until)
+    yield made
+    close_stand(made, until)
