@@ -14,6 +14,8 @@ from hvconsole.backends.wsman_reply import Record
 from hvconsole.model import ObjectId, PowerState
 
 REALIZED = "microsoft:hyper-v:system:realized"
+PLANNED = "microsoft:hyper-v:system:planned"
+"""A VM that somebody is importing or moving here: there is nothing to start yet."""
 CHECKPOINT_PREFIX = "microsoft:hyper-v:snapshot:"
 
 POWER: dict[int, PowerState] = {

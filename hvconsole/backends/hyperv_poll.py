@@ -84,6 +84,7 @@ class Poller:
         self._uptimes: dict[str, int | None] = {}
         self._guests: dict[str, GuestFact] = {}
         self._settings: dict[str, SettingsFact] = {}
+        self._planned: set[str] = set()
         self._checkpoints: dict[str, tuple[SettingsFact, ...]] = {}
         self._addresses: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {}
         self._hardware: dict[str, HardwareFact] = {}
@@ -224,9 +225,12 @@ class Poller:
         begun = self._clock.monotonic()
         settings: dict[str, SettingsFact] = {}
         checkpoints: dict[str, list[SettingsFact]] = {}
+        self._planned = set()
         for fact in filter(None, map(facts.settings_fact, self._reader.settings())):
             if fact.is_realized:
                 settings[fact.vm_guid] = fact
+            elif fact.kind.lower() == facts.PLANNED:
+                self._planned.add(fact.vm_guid)
             elif fact.is_checkpoint:
                 checkpoints.setdefault(fact.vm_guid, []).append(fact)
         self._settings = settings
@@ -279,7 +283,7 @@ class Poller:
         load, memory = 0, 0
         for record in records:
             state = facts.state_fact(record)
-            if state is None:
+            if state is None or (state.guid in self._planned and state.guid not in self._settings):
                 continue
             states[state.guid] = state
             summary = record.class_name.startswith("SummaryInformation") or bool(record.text("NumberOfProcessors"))

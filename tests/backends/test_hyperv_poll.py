@@ -10,6 +10,8 @@ import pytest
 
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.hyperv import HypervHost
+from hvconsole.backends.hyperv_read import Reader
+from hvconsole.backends.wsman_reply import Record
 from hvconsole.errors import AuthError, HvError, NotAHypervisor, PermissionDenied
 from hvconsole.lab import Lab, power, snapshots
 from hvconsole.lab.faults import Effect, FaultRule
@@ -80,6 +82,23 @@ class TestWhatIsSeen:
         assert named(inventory, "zrh-web01").current_snapshot_id
         with pytest.raises(HvError):
             hv.reboot(named(inventory, "zrh-dc01").id, TaskContext())
+
+    def test_planned_vms_are_left_out_where_a_host_lists_them(
+        self, hosts: HypervLab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = Reader.settings
+
+        def settings(reader: Reader, vm_guid: str = "") -> list[Record]:
+            rows = asked(reader, vm_guid)
+            for row in rows:
+                if row.text("ElementName") == "zrh-test02":
+                    row.elements("VirtualSystemType")[0].text = "Microsoft:Hyper-V:System:Planned"
+            return rows
+
+        monkeypatch.setattr(Reader, "settings", settings)
+        names = {vm.name for vm in first(hosts.log_in()).vms.values()}
+        assert "zrh-test01" in names
+        assert "zrh-test02" not in names
 
     def test_transitions_keep_the_state_they_come_from(self, hosts: HypervLab) -> None:
         hv = hosts.log_in()
