@@ -15,7 +15,14 @@ from hvconsole.backends.hyperv_life import windows_path
 from hvconsole.backends.hyperv_read import MANAGEMENT, MIGRATION, Reader
 from hvconsole.backends.wmi_instance import Instance, Value
 from hvconsole.backends.wsman_envelope import CIMV2, V2, Epr, Parameter, wmi_uri
-from hvconsole.errors import HvError, InvalidInput, NotFound, NotSupported, OutcomeUnknown, PermissionDenied
+from hvconsole.errors import (
+    HvError,
+    InvalidInput,
+    NotSupported,
+    OperationError,
+    OutcomeUnknown,
+    PermissionDenied,
+)
 from hvconsole.model import ObjectId
 from hvconsole.text import unsendable
 
@@ -91,7 +98,8 @@ class MoveVerbs:
         try:
             files = self._client.associated(folder, assoc_class="CIM_DirectoryContainsFile",
                                             result_class="CIM_DataFile")
-        except NotFound:
+        except OperationError as exc:
+            log.info("the host doesn't list the folder: %s", exc.detail)
             files = []
         found = [record.text("Name") for record in files if record.text("Name").lower().endswith((".vmcx", ".xml"))]
         if len(found) != 1:
