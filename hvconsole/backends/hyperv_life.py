@@ -53,6 +53,7 @@ _MERGING = 32772
 _MERGE_S = 3600.0
 _WINDOWS_PATH = re.compile(r"(?:[A-Za-z]:\\|\\\\[^\\/:*?\"<>|]+\\[^\\/:*?\"<>|]+)[^/:*?\"<>|\x00-\x1f]*")
 _NOT_IN_FILES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_DOUBT = "kept: the host doesn't tell whether disks of other VMs build on it"
 _DELETE_RESULTS = {2: "access denied", 15: "in use", 17: "the right is missing"}
 
 
@@ -144,8 +145,7 @@ class LifeVerbs:
         disk = windows_path(spec.existing_disk, "An existing disk") if spec.existing_disk else ""
         if not disk and spec.disk_bytes is not None:
             ctx.progress(0.3, "Creating the disk")
-            disk = self._new_disk(guid, spec, ctx)
-            made.append(disk)
+            disk = self._new_disk(guid, spec, made, ctx)
         slot = 0
         controller = self._controller(guid, spec.generation or 2, ctx) if disk or spec.iso else ""
         if disk:
@@ -165,15 +165,21 @@ class LifeVerbs:
         self._jobs.run(self._management, "ModifyResourceSettings", {"ResourceSettings": [instance]}, ctx,
                        "setting up the VM")
 
-    def _new_disk(self, guid: str, spec: CreateVm, ctx: TaskContext) -> str:
+    def _new_disk(self, guid: str, spec: CreateVm, made: list[str], ctx: TaskContext) -> str:
         folder = self._disk_folder(spec.storage_id)
         stem = _NOT_IN_FILES.sub("_", spec.name).strip(" .")[:60] or "disk"
         path = f"{folder}\\{stem}_{guid[:8]}.vhdx"
         kind = _DYNAMIC if spec.disk_thin else _FIXED
         settings = Instance("Msvm_VirtualHardDiskSettingData", {
             "Type": kind, "Format": _VHDX, "Path": path, "MaxInternalSize": spec.disk_bytes or 0})
-        self._jobs.run(self._reader.service(IMAGES), "CreateVirtualHardDisk", {"VirtualDiskSettingData": settings},
-                       ctx, "creating the disk")
+        try:
+            self._jobs.run(self._reader.service(IMAGES), "CreateVirtualHardDisk", {"VirtualDiskSettingData": settings},
+                           ctx, "creating the disk")
+        except OutcomeUnknown:
+            # It may be there; the name is the new VM's own, so that nobody else's file can be meant.
+            made.append(path)
+            raise
+        made.append(path)
         return path
 
     def _disk_folder(self, storage_id: ObjectId | None) -> str:
@@ -256,14 +262,14 @@ class LifeVerbs:
             raise BadPowerState(whynot.wrong_state(Verb.DELETE, power, legal))
         self._delete_checkpoints(guid, ctx)
         disks = self.disks(guid)
-        shared = self._used_elsewhere(guid, disks.values())
+        shared, doubtful = self._used_elsewhere(guid, disks.values())
         ctx.progress(0.6, "Deleting the VM")
         self._jobs.run(self._management, "DestroySystem", {"AffectedSystem": vm_epr(guid)}, ctx, "deleting the VM")
         left: list[str] = []
         for disk_id, path in disks.items():
             if disk_id in keep or path.lower() in shared:
                 continue
-            problem = self._delete_file(path)
+            problem = self._delete_file(path) if not doubtful else _DOUBT
             if problem:
                 left.append(f"{path} ({problem})")
         if left:
@@ -274,7 +280,7 @@ class LifeVerbs:
         return {
             ObjectId(row.text("InstanceID")): row.text("HostResource")
             for row in self._reader.devices("Msvm_StorageAllocationSettingData", guid)
-            if row.text("ResourceSubType") == HARD_DISK and row.text("HostResource")
+            if row.text("ResourceSubType").lower() == HARD_DISK.lower() and row.text("HostResource")
         }
 
     def used_by(self, guid: str) -> dict[str, list[str]]:
@@ -288,33 +294,43 @@ class LifeVerbs:
                 found.setdefault(row.text("HostResource").lower(), []).append(owner)
         return found
 
-    def _used_elsewhere(self, guid: str, disks: Iterable[str]) -> frozenset[str]:
-        """Files in lower case that must stay: used by others, or the parent of a differencing disk of others."""
+    def _used_elsewhere(self, guid: str, disks: Iterable[str]) -> tuple[frozenset[str], bool]:
+        """(files in lower case that must stay, whether there may be more of them).
+
+        Used by others, or the parent of a differencing disk of others; in doubt where the host doesn't tell about one.
+        """
         used = set(self.used_by(guid))
         wanted = {path.lower() for path in disks} - used
-        todo = [path for path in used if path.endswith((".vhdx", ".avhdx", ".vhd", ".avhd"))]
+        todo = [path for path in used if path.endswith((".vhdx", ".avhdx", ".vhd", ".avhd", ".vhds"))]
         asked = 0
         while todo and wanted - used:
             if asked == _MOST_DISKS:
                 log.warning("too many disks on the host to see which of them need those of the VM; its files stay")
-                return frozenset(used | wanted)
+                return frozenset(used), True
             asked += 1
             parent = self._parent(todo.pop())
+            if parent is None:
+                return frozenset(used), True
             if parent and parent not in used:
                 used.add(parent)
                 todo.append(parent)
-        return frozenset(used)
+        return frozenset(used), False
 
-    def _parent(self, path: str) -> str:
-        """The file that a differencing disk builds on, in lower case; nothing for other disks and unreadable ones."""
+    def _parent(self, path: str) -> str | None:
+        """The file that a differencing disk builds on, in lower case; nothing for other disks and missing files.
+
+        None where the host doesn't say.
+        """
         try:
             value, output = self._client.call(
                 self._reader.service(IMAGES), "GetVirtualHardDiskSettingData", {"Path": path})
             check_return(value)
             _class, values = wmi_instance.read(output.text("SettingData"))
-        except (OperationError, BadReply) as exc:
-            log.info("the host doesn't tell about the disk %s: %s", path, exc.detail)
+        except NotFound:
             return ""
+        except (OperationError, BadReply) as exc:
+            log.warning("the host doesn't tell about the disk %s: %s", path, exc.detail)
+            return None
         return next(iter(values.get("parentpath", ())), "").lower()
 
     def _checkpoints(self, guid: str) -> list[facts.SettingsFact]:

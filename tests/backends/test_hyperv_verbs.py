@@ -113,6 +113,17 @@ class TestCreate:
         with hosts.world.lock:
             assert (set(hosts.world.vms), set(hosts.world.disks)) == before
 
+    def test_a_disk_whose_answer_was_lost_is_taken_away_too(self, hosts: HypervLab, hv: HypervHost, ctx: TaskContext
+                                                            ) -> None:
+        with hosts.world.lock:
+            before = set(hosts.world.vms), set(hosts.world.disks)
+        rule = hosts.world.faults.add(FaultRule(method="*.CreateVirtualHardDisk", effect=Effect.DROP_AFTER))
+        with pytest.raises(OutcomeUnknown):
+            hv.create_vm(CreateVm(name="x", disk_bytes=1 << 30), ctx)
+        assert rule.seen == 1
+        with hosts.world.lock:
+            assert (set(hosts.world.vms), set(hosts.world.disks)) == before
+
     @pytest.mark.parametrize(
         "spec",
         [CreateVm(name=" "), CreateVm(name="a\x07"), CreateVm(name="x", memory_bytes=(1 << 30) + 1),
@@ -176,6 +187,26 @@ class TestDelete:
         hv.delete_vm(named(inventory, "zrh-test01").id, ctx)
         with hosts.world.lock:
             assert path in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
+
+    @pytest.mark.parametrize("code", ["0x80041001", "4096", "32769"])
+    def test_in_doubt_about_the_disks_of_others_files_stay(self, hosts: HypervLab, hv: HypervHost,
+                                                           inventory: Inventory, ctx: TaskContext, code: str) -> None:
+        hosts.world.faults.add(FaultRule(method="*.GetVirtualHardDiskSettingData", effect=Effect.FAULT, code=code))
+        vm = named(inventory, "zrh-test01")
+        with pytest.raises(Refused) as caught:
+            hv.delete_vm(vm.id, ctx)
+        assert f"{vm.disks[0].name} (kept" in caught.value.detail
+        with hosts.world.lock:
+            assert vm.disks[0].name in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
+        assert vm.id not in hosts.world.vms
+
+    def test_a_missing_file_of_others_is_no_doubt(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
+                                                  ctx: TaskContext) -> None:
+        hosts.world.faults.add(FaultRule(method="*.GetVirtualHardDiskSettingData", effect=Effect.FAULT, code="32779"))
+        vm = named(inventory, "zrh-test01")
+        hv.delete_vm(vm.id, ctx)
+        with hosts.world.lock:
+            assert vm.disks[0].name not in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
 
     def test_files_that_cannot_go_are_named(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
                                             ctx: TaskContext) -> None:
@@ -451,6 +482,11 @@ class TestMove:
             hv.import_vm(Path("D:\\Exports\\zrh-test01"), ctx)
         assert set(hosts.world.vms) == before
 
+    def test_import_where_folders_are_not_shown(self, hosts: HypervLab, hv: HypervHost, ctx: TaskContext) -> None:
+        hosts.world.faults.add(FaultRule(method="Enumerate", effect=Effect.FAULT, code="0x8033801A"))
+        with pytest.raises(InvalidInput, match=r"path of its \.vmcx"):
+            hv.import_vm(Path("D:\\Exports\\zrh-test01"), ctx)
+
     def test_local_paths_are_refused_with_a_word(self, hv: HypervHost, inventory: Inventory, ctx: TaskContext) -> None:
         for path in (PurePosixPath("/home/me/x"), Path("x")):
             with pytest.raises(InvalidInput, match="path on the Hyper-V host"):
@@ -533,6 +569,16 @@ class TestHost:
     def test_another_host_is_not_found(self, hv: HypervHost, ctx: TaskContext) -> None:
         with pytest.raises(NotFound):
             hv.host_info(ObjectId("HV-ZRH-2"))
+
+    def test_details_without_what_the_guest_says(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+        def component(_reader: Reader, _class_name: str, _guid: str) -> None:
+            raise Refused("The provider failed.")
+
+        monkeypatch.setattr(Reader, "component", component)
+        details = hv.details(named(inventory, "zrh-web01").id)
+        assert details.disks
+        assert details.facts
 
     def test_screenshot_is_a_picture(self, hv: HypervHost, inventory: Inventory) -> None:
         assert hv.screenshot(named(inventory, "zrh-dc01").id).startswith(b"\x89PNG")
