@@ -13,6 +13,7 @@ import pytest
 
 from hvconsole import __version__, cli
 from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret, Step, VmDetails
+from hvconsole.cli.recorded import recorded
 from hvconsole.clock import SystemClock
 from hvconsole.errors import (
     AuthError,
@@ -27,6 +28,7 @@ from hvconsole.errors import (
     ToolsMissing,
     Unreachable,
 )
+from hvconsole.events import Hub, Notice
 from hvconsole.history import History
 from hvconsole.model import (
     AUTOMATIC_MARK,
@@ -562,6 +564,15 @@ def test_what_was_done_is_in_the_history(server, run):
     assert {(row.subject, row.outcome, row.server) for row in rows} == {
         ("web1", "done", "pool.example"), ("web2", "failed", "pool.example"),
     }  # fmt: skip
+
+
+def test_trouble_that_repeats_is_said_once_until_it_is_over(server, capsys):
+    hub = Hub()
+    with recorded(hub, SystemClock(), str):
+        for text in ("Full.", "Full.", "", "Full.", "Fuller.", "Fuller."):
+            hub.emit(Notice("disk", text))
+        hub.emit(Notice("ping", "Full."))
+    assert capsys.readouterr().err.split() == ["Full.", "Full.", "Fuller.", "Full."]
 
 
 def test_ctrl_c_cancels_and_waits_for_the_outcome(server, run, monkeypatch):

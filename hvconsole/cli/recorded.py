@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import threading
 from collections.abc import Callable, Iterator
 
+from hvconsole.cli.output import Printer
 from hvconsole.clock import Clock
 from hvconsole.events import Hub, Notice
 from hvconsole.history import History
 from hvconsole.model import ServerId
 from hvconsole.settings import history_path
+from hvconsole.text import safe_lines
 
 CLOSE_LIMIT_S = 10.0
 
 
 @contextlib.contextmanager
 def recorded(hub: Hub, clock: Clock, server_name: Callable[[ServerId], str]) -> Iterator[History]:
-    """A running history that listens to ``hub``; trouble with it is said on stderr and stops nothing."""
+    """A running history that listens to ``hub``; trouble with it is said on stderr, once, and stops nothing."""
+    printer = Printer()
+    lock = threading.Lock()
+    said: dict[str, str] = {}
 
     def say(notice: Notice) -> None:
-        if notice.text:
-            print(notice.text, file=sys.stderr)
+        with lock:
+            news = notice.text and said.get(notice.key) != notice.text
+            said[notice.key] = notice.text
+        if news:
+            printer.error(safe_lines(notice.text))
 
     history = History(history_path(), hub, clock)
     ends = [hub.subscribe(Notice, say), history.subscribe(hub, server_name)]
