@@ -187,7 +187,7 @@ class IcmpEngine:
             except OSError as exc:
                 log.warning("the ICMP engine could not be started: %s", exc)
                 worked = False
-                self._tell(LocalError("The ping engine can't be started on this computer.", str(exc)))
+                self._tell(LocalError(f"The ping engine can't be started on this computer: {exc}.", str(exc)))
             if self._stop.is_set():
                 break
             failures = 0 if worked else failures + 1

@@ -227,7 +227,7 @@ def test_an_engine_that_cannot_be_started_is_said(engine: Start, waiter: Waiter)
     running = engine(command=("/nonexistent/python",))
     waiter.until(lambda: running.trouble is not None, "the trouble")
     assert running.trouble is not None
-    assert "can't be started" in running.trouble.user_text
+    assert "can't be started on this computer: [Errno 2] No such file" in running.trouble.user_text
 
 
 # ---- real ICMP -------------------------------------------------------------------------------------------------
