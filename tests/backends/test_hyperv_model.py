@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hvconsole.backends import hyperv_facts as facts
@@ -191,6 +191,7 @@ class TestHardware:
 TEXT = st.text(max_size=30)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy computer is no fault of the readers
 @given(st.dictionaries(st.sampled_from(
     ["InstanceID", "Name", "EnabledState", "OperationalStatus", "Parent", "HostResource", "ResourceType", "Notes",
      "VirtualSystemIdentifier", "IPAddresses", "CreationTime", "VirtualQuantity"]), st.one_of(TEXT, st.lists(TEXT))))
