@@ -39,6 +39,12 @@ def disk_rows(vms: Sequence[Vm]) -> tuple[DiskRow, ...]:
     return tuple(rows.values())
 
 
+def path_end(name: str, limit: int) -> str:
+    """The end of a long path: that is where the files of one folder differ."""
+    text = safe_text(name, 400)
+    return text if len(text) <= limit or not any(c in text for c in "/\\") else f"…{text[1 - limit :]}"
+
+
 def what_goes(vms: Sequence[Vm], rows: Sequence[DiskRow], kept: frozenset[ObjectId]) -> str:
     """"2 disks (80 GiB) and 4 snapshots go for good." for the present ticks."""
     going = [row.disk for row in rows if not row.why_kept and row.disk.id not in kept]
@@ -94,27 +100,24 @@ class DeleteDialog(FormDialog):
 
     def _add_table(self, several: bool) -> None:
         self.add_text("Disks to delete. Untick those to keep." if len(self.rows) > 1 else "Untick it to keep the disk.")
-        of_vm = (ListColumn("vm", "VM", 130),) if several else ()
+        # Columns that nothing is known for would only take room from the names of files.
+        columns = [
+            (ListColumn("vm", "VM", 130), [safe_text(row.vm.name, 60) if several else "" for row in self.rows]),
+            (ListColumn("size", "Size", 74, numeric=True),
+             [format_bytes(row.disk.size_bytes) if row.disk.size_bytes else "" for row in self.rows]),
+            (ListColumn("storage", "Storage", 120), [safe_text(row.disk.storage, 60) for row in self.rows]),
+            (ListColumn("note", "", 190, stretch=True), [row.why_kept for row in self.rows]),
+        ]  # fmt: skip
+        shown = [(column, cells) for column, cells in columns if any(cells)]
+        room = 470 - sum(column.width for column, _cells in shown)
+        disk = ListColumn("disk", "Disk", max(210, room), stretch=not any(column.stretch for column, _cells in shown))
         listing = Listing(
-            self.theme,
-            self.body,
-            (
-                ListColumn("disk", "Disk", 210),
-                *of_vm,
-                ListColumn("size", "Size", 74, numeric=True),
-                ListColumn("storage", "Storage", 120),
-                ListColumn("note", "", 190, stretch=True),
-            ),
-            rows=min(8, len(self.rows)),
-            edge=True,
+            self.theme, self.body, (disk, *(column for column, _cells in shown)), rows=min(8, len(self.rows)), edge=True
         )
         self.table = listing.tree
         for number, row in enumerate(self.rows):
-            values = [format_bytes(row.disk.size_bytes), safe_text(row.disk.storage, 60), row.why_kept]
-            if several:
-                values.insert(0, safe_text(row.vm.name, 60))
-            name = safe_text(row.disk.name or row.disk.device or "disk", 80)
-            listing.insert(str(number), name, values, image=self._image(row))
+            name = path_end(row.disk.name or row.disk.device or "disk", disk.width // 8)
+            listing.insert(str(number), name, [cells[number] for _column, cells in shown], image=self._image(row))
         self.table.bind("<Button-1>", self._clicked)
         self.table.bind("<space>", self._spaced)
         self.add_wide(listing.frame)

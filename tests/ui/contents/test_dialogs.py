@@ -10,12 +10,12 @@ import pytest
 
 from hvconsole.backends.base import Capability, Secret
 from hvconsole.errors import CertificateError, ToolsMissing
-from hvconsole.model import Certificate, Emergency, PowerState, Verb
+from hvconsole.model import Certificate, Disk, Emergency, PowerState, Verb
 from hvconsole.operations import operation
 from hvconsole.ui.dialogs.certificate import CertificateDialog, fingerprint_lines, rows, validity_warning
 from hvconsole.ui.dialogs.confirm import ConfirmDialog, running_text, wording
 from hvconsole.ui.dialogs.create import CreateDialog, check_size, parse_gib
-from hvconsole.ui.dialogs.delete import DeleteDialog, disk_rows, what_goes
+from hvconsole.ui.dialogs.delete import DeleteDialog, disk_rows, path_end, what_goes
 from hvconsole.ui.dialogs.error import ErrorDialog, ReasonsDialog
 from hvconsole.ui.dialogs.files import check_path, file_name
 from hvconsole.ui.dialogs.form import FormDialog
@@ -343,6 +343,18 @@ def test_the_sentence_counts_what_goes() -> None:
     assert what_goes([vm("x", "x")], disk_rows([vm("x", "x")]), frozenset({oid("xd0"), oid("xd1")})) == (
         "No disks and no snapshots are deleted with it."
     )
+
+
+def test_files_of_one_folder_can_be_told_apart(shell: StageShell, opened: Any) -> None:
+    folder = "D:\\Hyper-V\\Virtual Hard Disks of the second cluster\\Accounting and payroll\\"
+    disks = tuple(Disk(id=oid(f"d{n}"), name=f"{folder}ledger-{n}.vhdx") for n in range(2))
+    (subject,) = of_vms(shell, "v5")
+    dialog = opened(DeleteDialog(shell, [replace(subject, vm=vm("x", "x", disks=disks))]))
+    assert [dialog.table.item(row, "text")[-13:] for row in dialog.table.get_children()] == [
+        "ledger-0.vhdx", "ledger-1.vhdx"]
+    assert dialog.table.column("#0", "width") > 300
+    assert path_end("a" * 100, 20) == "a" * 100
+    assert path_end("C:\\" + "b" * 30, 20) == "…" + "b" * 19
 
 
 def test_an_unticked_disk_is_kept(shell: StageShell, opened: Any, driver: Driver) -> None:
