@@ -83,6 +83,8 @@ class VmFacts:
     booting: bool
     host_id: ObjectId
     no_migration: str
+    shared: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(file in lower case, names of other VMs that use it) of disks."""
 
 
 def power_of(state: StateFact, before: PowerState | None) -> PowerState:
@@ -163,7 +165,7 @@ def build_vm(facts: VmFacts) -> Vm:
         home_id=facts.host_id,
         addresses=_in_order(nics) if running else (),
         nics=nics,
-        disks=_disks(hardware),
+        disks=_disks(hardware, dict(facts.shared)),
         os=guest.os or None,
         tools=tools,
         tools_text=_SERVICES.get(guest.services or 0, "") if tools is ToolsState.RUNNING else "",
@@ -220,10 +222,20 @@ def _nics(facts: VmFacts, running: bool) -> tuple[Nic, ...]:
     return tuple(found)
 
 
-def _disks(hardware: HardwareFact) -> tuple[Disk, ...]:
+def _disks(hardware: HardwareFact, shared: Mapping[str, tuple[str, ...]]) -> tuple[Disk, ...]:
     return tuple(Disk(id=ObjectId(disk.instance_id), name=disk.path, is_cd=disk.is_cd, read_only=disk.is_cd,
+                      shared_with=() if disk.is_cd else shared.get(disk.path.lower(), ()),
                       storage_id=ObjectId(disk.path[:2].upper()) if disk.path[1:2] == ":" else None)
                  for disk in hardware.disks)
+
+
+def shared_files(hardware: Mapping[str, HardwareFact]) -> dict[str, tuple[str, ...]]:
+    """File in lower case → GUIDs of the VMs that use it, of virtual hard disks with more than one user."""
+    users: dict[str, list[str]] = {}
+    for guid, fact in hardware.items():
+        for path in {disk.path.lower() for disk in fact.disks if not disk.is_cd}:
+            users.setdefault(path, []).append(guid)
+    return {path: tuple(guids) for path, guids in users.items() if len(guids) > 1}
 
 
 def _sorted(addresses: tuple[str, ...]) -> tuple[str, ...]:

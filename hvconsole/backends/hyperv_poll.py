@@ -379,9 +379,15 @@ class Poller:
         vms: dict[ObjectId, Vm] = {}
         built: dict[str, tuple[VmFacts, Vm]] = {}
         changed = before is None
+        shared: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for path, users in model.shared_files(self._hardware).items():
+            for guid in users:
+                others = tuple(self._states[user].name for user in users if user != guid and user in self._states)
+                shared.setdefault(guid, []).append((path, others))
         for guid, state in self._states.items():
             old = self._built.get(guid)
-            wanted = self._facts(guid, state, old[0] if old is not None else None, now)
+            wanted = self._facts(guid, state, old[0] if old is not None else None, now,
+                                 tuple(sorted(shared.get(guid, ()))))
             if old is not None and old[0] == wanted:
                 built[guid] = old
             else:
@@ -406,7 +412,8 @@ class Poller:
         self.inventory = inventory
         return inventory
 
-    def _facts(self, guid: str, state: StateFact, old: VmFacts | None, now: dt.datetime) -> VmFacts:
+    def _facts(self, guid: str, state: StateFact, old: VmFacts | None, now: dt.datetime,
+               shared: tuple[tuple[str, tuple[str, ...]], ...]) -> VmFacts:
         power = model.power_of(state, old.power if old is not None else None)
         running = power in (PowerState.RUNNING, PowerState.PAUSED)
         uptime = self._uptimes.get(guid) if running else None
@@ -419,7 +426,8 @@ class Poller:
             checkpoints=self._checkpoints.get(guid, ()), hardware=hardware,
             addresses=self._addresses.get(guid, ()),
             started=model.started_at(uptime, now, old.started if old is not None else None),
-            booting=model.is_booting(uptime), host_id=self._host_id, no_migration=self._no_migration)
+            booting=model.is_booting(uptime), host_id=self._host_id, no_migration=self._no_migration,
+            shared=shared)
 
 
 def _same(old: _T | None, new: _T) -> _T:

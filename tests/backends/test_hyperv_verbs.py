@@ -102,6 +102,8 @@ class TestCreate:
         shown = seen(hv, made)
         assert [(d.name, d.is_cd) for d in shown.disks] == [(path, False), (iso, True)]
         assert hv.details(made).disks[0].shared_with == ("zrh-test01",)
+        assert shown.disks[0].shared_with == ("zrh-test01",)
+        assert seen(hv, ObjectId(vm.id)).disks[0].shared_with == ("old",)
 
     def test_a_half_made_vm_is_taken_away(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
                                           ctx: TaskContext) -> None:
