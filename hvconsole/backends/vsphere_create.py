@@ -163,7 +163,7 @@ def _template_card(session: Session, spec: CreateVm) -> Any:
 
 def _new(session: Session, spec: CreateVm, ctx: TaskContext) -> ObjectId:
     sent = check_name(spec.name)
-    host_id = spec.host_id or best_host(session)
+    host_id = spec.host_id or best_host(session, spec.storage_id, spec.network_id)
     host = host_record(session, host_id)
     store = best_store(session, host, spec.storage_id, spec.disk_bytes or 0)
     compute = compute_of(session, host_id)

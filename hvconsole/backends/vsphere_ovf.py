@@ -360,7 +360,7 @@ def import_vm(
         ctx.progress(min(0.2, 0.2 * done / total), "Checking the digests")
 
     check_digests(package, checking)
-    where = host_id or best_host(session)
+    where = host_id or best_host(session, storage_id, network_id)
     result = _import_spec(session, package, sent, where, storage_id, network_id)
     pool = session.object(vim.ResourcePool, compute_of(session, where).pool_id)
     folder = vm_folder(session, where)

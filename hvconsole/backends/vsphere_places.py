@@ -120,11 +120,20 @@ def list_kind(session: Session, kind: str, readers: Mapping[str, Mapping[str, Re
         session.read(view.DestroyView)
 
 
-def best_host(session: Session) -> ObjectId:
-    """A host for something new: connected, not in maintenance, with the most free memory."""
+def best_host(session: Session, storage_id: str | None = None, network_id: str | None = None) -> ObjectId:
+    """A host for something new: connected, not in maintenance, with the most free memory.
+
+    It sees the datastore and the network that were chosen. Raises ``HostUnavailable``.
+    """
     fit = [host for host in list_kind(session, "HostSystem", _HOST) if takes_vms(host)]
     if not fit:
         raise HostUnavailable("No host accepts VMs now.")
+    if storage_id is not None:
+        fit = [host for host in fit if storage_id in host.get("datastore", ())]
+    if network_id is not None:
+        fit = [host for host in fit if any(one == network_id for _kind, one in host.get("network", ()))]
+    if not fit:
+        raise HostUnavailable("No host that accepts VMs now has both the chosen datastore and the chosen network.")
     return ObjectId(max(fit, key=free_memory).id)
 
 

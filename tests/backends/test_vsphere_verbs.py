@@ -107,6 +107,17 @@ class TestCreate:
         with lab.world.lock:
             assert set(lab.world.vms) == before
 
+    def test_the_host_is_one_that_sees_the_chosen_datastore(
+        self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        store = next(s for s in inventory.storages.values() if s.name == "esx-edge-local")
+        made = hv.create_vm(CreateVm(name="at the edge", storage_id=store.id), ctx)
+        seen = until(hv, lambda i: i.vms.get(made))
+        assert seen.home_id == host(inventory, "esx-edge.lab").id
+        stranger = next(n for n in inventory.networks.values() if seen.home_id not in n.host_ids)
+        with pytest.raises(HostUnavailable, match="datastore"):
+            hv.create_vm(CreateVm(name="nowhere", storage_id=store.id, network_id=stranger.id), ctx)
+
     def test_a_name_that_is_taken(self, hv: Hypervisor, ctx: TaskContext) -> None:
         hv.create_vm(CreateVm(name="twice"), ctx)
         with pytest.raises(InvalidInput):
