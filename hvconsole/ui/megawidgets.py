@@ -88,6 +88,7 @@ def dialog(
     hull.bind("<Map>", align, add=True)
     align()
     window = made.component("hull")
+    window.bind("<Configure>", lambda event: _stay_on_screen(event.widget) if event.widget is window else None)
     window.bind("<Escape>", lambda _event: made.invoke(box.numbuttons() - 1) and None)
     window.bind("<Control-w>", lambda _event: made.invoke(box.numbuttons() - 1) and None)
     return made
@@ -173,6 +174,18 @@ def centre(window: tk.Misc, parent: tk.Misc) -> str:
     x = max(0, min(x, window.winfo_screenwidth() - width))
     y = max(0, min(y, window.winfo_screenheight() - height))
     return f"+{x}+{y}"
+
+
+def _stay_on_screen(window: Any) -> None:
+    """Move a dialog that grew after it was placed, so that its buttons can be reached."""
+    if not window.winfo_viewable():
+        return
+    x, y = window.winfo_rootx(), window.winfo_rooty()
+    left = max(0, min(x, window.winfo_screenwidth() - window.winfo_width()))
+    upper = max(0, min(y, window.winfo_screenheight() - window.winfo_height()))
+    if (left, upper) != (x, y):
+        # not here: while a change of size is being told Tk drops the new place
+        window.after_idle(lambda: window.winfo_exists() and window.geometry(f"+{left}+{upper}"))
 
 
 def balloon(theme: Theme, root: tk.Misc, status: Callable[[str], None] | None = None) -> Any:

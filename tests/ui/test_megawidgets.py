@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import tkinter as tk
@@ -67,6 +68,31 @@ def test_a_dialog_sits_on_its_parent_with_its_buttons_at_the_right(root: tk.Tk, 
     assert root.winfo_rootx() <= x <= root.winfo_rootx() + root.winfo_width() - width
     assert buttons[0] > width / 2
     assert buttons[0] < buttons[1]
+
+
+def test_a_dialog_that_grows_stays_on_the_screen(root: tk.Tk, theme: Theme, until: Until) -> None:
+    root.geometry(f"400x300+100+{root.winfo_screenheight() - 320}")
+    made = megawidgets.dialog(theme, root, "New VM", ("Create", "Cancel"))
+    content = tk.Frame(made.interior(), width=200, height=40)
+    content.pack()
+    window = made.component("hull")
+    height = window.winfo_screenheight() - 300
+    seen: list[tuple[int, int]] = []
+
+    def act() -> None:
+        root.update()
+        content.configure(height=height)
+        with contextlib.suppress(pytest.fail.Exception):
+            until(lambda: window.winfo_height() > height)
+            until(lambda: window.winfo_rooty() + window.winfo_height() <= window.winfo_screenheight())
+        seen.append((window.winfo_rooty(), window.winfo_rooty() + window.winfo_height()))
+        made.invoke(1)
+
+    press_soon(root, act)
+    megawidgets.run_dialog(made, root)
+    ((upper, lower),) = seen
+    assert lower - upper > height
+    assert 0 <= upper < lower <= root.winfo_screenheight()
 
 
 def test_a_field_shows_wrong_input(root: tk.Tk, theme: Theme) -> None:
