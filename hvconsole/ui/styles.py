@@ -206,6 +206,9 @@ class Styles:
         text = _part("Combobox.padding", _part("Combobox.textarea"))
         arrow = _part("hv.downarrow", side="right", sticky="ns")
         self.style.layout(f"{prefix}TCombobox", [_part(field, arrow, text)])
+        # Tk's own file dialog has two of these
+        text = _part("Menubutton.padding", _part("Menubutton.label", side="left"))
+        self.style.layout(f"{prefix}TMenubutton", [_part(field, arrow, text)])
         text = _part("Spinbox.padding", _part("Spinbox.textarea"))
         up = _part("hv.spin.uparrow", side="top", sticky="e")
         down = _part("hv.spin.downarrow", side="bottom", sticky="e")
@@ -451,6 +454,8 @@ class Styles:
                 selectbackground=[("!focus", c.selection_idle)],
                 selectforeground=[("!focus", c.text)],
             )
+        configure(f"{prefix}TMenubutton", background=ground, foreground=c.text, padding=0)
+        map_(f"{prefix}TMenubutton", foreground=[("disabled", c.faint)], background=[])
         for choice in ("TCheckbutton", "TRadiobutton"):
             configure(f"{prefix}{choice}", background=ground, foreground=c.text, padding=px(2))
             map_(f"{prefix}{choice}", foreground=[("disabled", c.faint)], background=[])
