@@ -10,6 +10,7 @@ from hvconsole.backends.vsphere_api import FAULTS, vim
 from hvconsole.backends.vsphere_devices import network_names, read_one, vm_devices
 from hvconsole.backends.vsphere_errors import translate
 from hvconsole.backends.vsphere_life import check_name, clone
+from hvconsole.backends.vsphere_outcome import looked_for, vm_exists
 from hvconsole.backends.vsphere_places import best_host, best_store, compute_of, host_record, vm_folder
 from hvconsole.backends.vsphere_power import start, vm_state
 from hvconsole.backends.vsphere_records import NS, child_text, number_or, text
@@ -183,7 +184,8 @@ def _new(session: Session, spec: CreateVm, ctx: TaskContext) -> ObjectId:
     folder = vm_folder(session, host_id)
     pool = session.object(vim.ResourcePool, compute.pool_id)
     where = session.object(vim.HostSystem, host_id)
-    return ObjectId(run_task(session, ctx, lambda: folder.CreateVM_Task(config, pool, where)))
+    with looked_for(spec.name, "VM", lambda: vm_exists(session, spec.name)):
+        return ObjectId(run_task(session, ctx, lambda: folder.CreateVM_Task(config, pool, where)))
 
 
 def _devices(session: Session, spec: CreateVm, path: str, controller: str, networks: Networks) -> list[Any]:

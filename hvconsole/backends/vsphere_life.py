@@ -9,13 +9,14 @@ from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_devices import disk_users, read_one, vm_devices
 from hvconsole.backends.vsphere_names import sent_name
+from hvconsole.backends.vsphere_outcome import looked_for, vm_exists
 from hvconsole.backends.vsphere_places import compute_of, host_record, takes_vms, vm_folder
 from hvconsole.backends.vsphere_power import machine, power_off, require, start, vm_state
 from hvconsole.backends.vsphere_query import managed_kind
 from hvconsole.backends.vsphere_records import Reader, typed, word
 from hvconsole.backends.vsphere_refusals import NO_CLONE, NO_MIGRATE
 from hvconsole.backends.vsphere_session import Session
-from hvconsole.backends.vsphere_snapshots import tree
+from hvconsole.backends.vsphere_snapshots import tree, under_way
 from hvconsole.backends.vsphere_tasks import run_task
 from hvconsole.errors import HostUnavailable, InvalidInput, NotFound, NotSupported
 from hvconsole.model import ObjectId, PowerState, Verb
@@ -75,7 +76,14 @@ def clone(
             raise NotFound("The snapshot no longer exists on the server.")
         spec.snapshot = session.object(vim.vm.Snapshot, snapshot_id)
     vm = machine(session, vm_id)
-    return ObjectId(run_task(session, ctx, lambda: vm.CloneVM_Task(folder, sent, spec)))
+
+    def look() -> bool | None:
+        if under_way(session, vm_id, "clone"):
+            return None
+        return vm_exists(session, name)
+
+    with looked_for(name, "VM", look):
+        return ObjectId(run_task(session, ctx, lambda: vm.CloneVM_Task(folder, sent, spec)))
 
 
 def delete(session: Session, vm_id: ObjectId, ctx: TaskContext, keep_disks: frozenset[ObjectId]) -> None:

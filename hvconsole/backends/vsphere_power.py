@@ -10,7 +10,7 @@ from hvconsole import whynot
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_model import tools_state
-from hvconsole.backends.vsphere_records import Reader, flag, moment, word
+from hvconsole.backends.vsphere_records import Reader, Record, flag, moment, word
 from hvconsole.backends.vsphere_refusals import LEGAL, TOOLS_NAME
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_tasks import read_records, run_task, wait_for_guest
@@ -20,7 +20,7 @@ from hvconsole.model import ObjectId, PowerState, ToolsState, Verb
 REACTION_S = 20.0
 """How long a sign of a guest's reboot or standby is waited for; the server has no word for its end."""
 
-_STATE: dict[str, dict[str, Reader]] = {
+STATE: dict[str, dict[str, Reader]] = {
     "VirtualMachine": {
         "runtime.powerState": word,
         "runtime.bootTime": moment,
@@ -46,10 +46,14 @@ class VmState:
 
 def vm_state(session: Session, vm_id: ObjectId) -> VmState:
     """Ask the server. Raises ``NotFound`` when the VM is gone."""
-    records = read_records(session, [("VirtualMachine", vm_id)], _STATE)
+    records = read_records(session, [("VirtualMachine", vm_id)], STATE)
     if not records:
         raise NotFound("It no longer exists on the server.")
-    record = records[0]
+    return state_of(records[0])
+
+
+def state_of(record: Record) -> VmState:
+    """The state out of a record that has the properties of ``STATE``."""
     return VmState(
         power=_POWER.get(record.get("runtime.powerState", ""), PowerState.UNKNOWN),
         tools=tools_state(record),

@@ -8,7 +8,9 @@ from __future__ import annotations
 from hvconsole import whynot
 from hvconsole.backends.base import SnapshotSearch, TaskContext
 from hvconsole.backends.vsphere_api import vim, vmodl
-from hvconsole.backends.vsphere_power import machine, vm_state
+from hvconsole.backends.vsphere_devices import read_one
+from hvconsole.backends.vsphere_outcome import looked_for
+from hvconsole.backends.vsphere_power import STATE, machine, state_of, vm_state
 from hvconsole.backends.vsphere_records import Readers, Record, SnapshotTree, snapshot_tree, word
 from hvconsole.backends.vsphere_refusals import TOOLS_NAME
 from hvconsole.backends.vsphere_session import Session
@@ -17,6 +19,7 @@ from hvconsole.errors import BadPowerState, BadReply, NotFound, Refused, ToolsMi
 from hvconsole.model import ObjectId, PowerState, Snapshot, ToolsState, Verb
 
 _TREE: Readers = {"VirtualMachine": {"snapshot": snapshot_tree}}
+_BEFORE: Readers = {"VirtualMachine": {**STATE["VirtualMachine"], **_TREE["VirtualMachine"]}}
 _TASKS: Readers = {"Task": {"info.entity": word, "info.state": word, "info.descriptionId": word}}
 
 
@@ -28,7 +31,9 @@ def take(
     The server silently ignores ``memory`` of a VM that is off and ``quiesce`` without running tools; here both are
     refused instead, so that nobody believes in a snapshot that was not made.
     """
-    state = vm_state(session, vm_id)
+    record = read_one(session, "VirtualMachine", vm_id, _BEFORE)
+    state = state_of(record)
+    before = _ids(record.get("snapshot"))
     if state.template:
         raise Refused(whynot.kind(Verb.SNAPSHOT, "a template"), code="template")
     if memory and state.power is PowerState.HALTED:
@@ -41,13 +46,25 @@ def take(
         # with both set the server keeps the memory and skips the quiescing
         raise Refused("A snapshot holds either the memory or quieted file systems, not both: choose one.")
     vm = machine(session, vm_id)
-    made = run_task(session, ctx, lambda: vm.CreateSnapshot_Task(name, description, memory, quiesce))
+
+    def look() -> bool | None:
+        search = find(session, vm_id, name)
+        if any(snapshot.id not in before for snapshot in search.found):
+            return True
+        return None if search.running else False
+
+    with looked_for(name, "snapshot", look):
+        made = run_task(session, ctx, lambda: vm.CreateSnapshot_Task(name, description, memory, quiesce))
     for snapshot in tree(session, vm_id).snapshots:
         if snapshot.id == made:
             if quiesce and snapshot.quiesced is False:
                 ctx.progress(1.0, "Taken, but the server did not quiesce the guest.")
             return snapshot
     raise BadReply("The snapshot was taken, but the server doesn't list it.", made)
+
+
+def _ids(found: SnapshotTree | None) -> frozenset[str]:
+    return frozenset() if found is None else frozenset(snapshot.id for snapshot in found.snapshots)
 
 
 def tree(session: Session, vm_id: ObjectId) -> SnapshotTree:
@@ -65,14 +82,19 @@ def find(session: Session, vm_id: ObjectId, name: str) -> SnapshotSearch:
     The tasks are looked at before the tree, so one that ends meanwhile is found in one or the other.
     """
     vm_state(session, vm_id)
-    running = any(
-        task.get("info.entity") == vm_id
-        and task.get("info.state") in ("running", "queued")
-        and "createsnapshot" in task.get("info.descriptionId", "").lower()
-        for task in _recent_tasks(session, vm_id)
-    )
+    running = under_way(session, vm_id, "createsnapshot")
     found = tuple(snapshot for snapshot in tree(session, vm_id).snapshots if snapshot.name == name)
     return SnapshotSearch(found=found, running=running)
+
+
+def under_way(session: Session, vm_id: ObjectId, word: str) -> bool:
+    """Whether a task whose kind has ``word`` in its name waits or runs on a VM."""
+    return any(
+        task.get("info.entity") == vm_id
+        and task.get("info.state") in ("running", "queued")
+        and word in task.get("info.descriptionId", "").lower()
+        for task in _recent_tasks(session, vm_id)
+    )
 
 
 def _recent_tasks(session: Session, vm_id: ObjectId) -> list[Record]:
