@@ -116,7 +116,7 @@ class DeleteDialog(FormDialog):
         )
         self.table = listing.tree
         for number, row in enumerate(self.rows):
-            name = path_end(row.disk.name or row.disk.device or "disk", disk.width // 8)
+            name = path_end(row.disk.name or row.disk.device or "disk", disk.width // 9)
             listing.insert(str(number), name, [cells[number] for _column, cells in shown], image=self._image(row))
         self.table.bind("<Button-1>", self._clicked)
         self.table.bind("<space>", self._spaced)
