@@ -5,6 +5,7 @@ Any worker thread; every function blocks until the host says that it is done.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from hvconsole import whynot
@@ -17,8 +18,19 @@ from hvconsole.backends.hyperv_read import Reader
 from hvconsole.backends.wsman_faults import INVALID_STATE, FaultError, check_return
 from hvconsole.backends.wsman_reply import Record
 from hvconsole.clock import Clock
-from hvconsole.errors import BadPowerState, BadReply, Busy, NotFound, TaskTimeout, ToolsMissing
+from hvconsole.errors import (
+    BadPowerState,
+    BadReply,
+    Busy,
+    HvError,
+    NotFound,
+    OutcomeUnknown,
+    TaskTimeout,
+    ToolsMissing,
+)
 from hvconsole.model import PowerState, Verb
+
+log = logging.getLogger(__name__)
 
 GUEST_SHUTDOWN_S = 600.0
 """How long a guest may take to shut down: Windows installs its updates on the way."""
@@ -77,8 +89,21 @@ class PowerVerbs:
                 raise Busy("The VM is busy with something else.", exc.detail, code=exc.code) from exc
             self._check(verb, power)
             raise BadPowerState(whynot.not_offered(verb), exc.detail, code=exc.code) from exc
+        except OutcomeUnknown as exc:
+            self._look_again(guid, exc)
+            raise
         if verb in _RESULT:
             self._settled(guid, _RESULT[verb], ctx)
+
+    def _look_again(self, guid: str, unknown: OutcomeUnknown) -> None:
+        """Add how the VM is now to an outcome that is not known."""
+        try:
+            power, changing = self.state(guid)
+        except HvError as exc:
+            log.info("a VM could not be looked at again: %s", exc.detail or exc.user_text)
+            return
+        more = " and changing" if changing else ""
+        unknown.user_text = f"{unknown.user_text} The VM is {whynot.STATE_WORDS[power]}{more} now."
 
     @staticmethod
     def _reached(verb: Verb, power: PowerState) -> bool:

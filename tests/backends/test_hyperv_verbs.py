@@ -338,8 +338,16 @@ class TestJobs:
     def test_a_job_that_is_gone_has_an_unknown_outcome(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
                                                        ctx: TaskContext) -> None:
         hosts.server.jobs.kept_s = -1.0
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknown, match="forgotten"):
             hv.start(named(inventory, "zrh-test01").id, ctx)
+
+    def test_after_a_lost_answer_the_vm_is_looked_at_again(self, hosts: HypervLab, hv: HypervHost,
+                                                           inventory: Inventory, ctx: TaskContext) -> None:
+        rule = hosts.world.faults.add(FaultRule(method="*.RequestStateChange", effect=Effect.DROP_AFTER))
+        with pytest.raises(OutcomeUnknown) as caught:
+            hv.pause(named(inventory, "zrh-web01").id, ctx)
+        assert rule.seen == 1
+        assert caught.value.user_text.endswith("The VM is paused now.")
 
     def test_a_host_that_is_away_for_a_moment(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
                                               ctx: TaskContext) -> None:
