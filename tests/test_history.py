@@ -19,7 +19,8 @@ import pytest
 from hvconsole.clock import SystemClock
 from hvconsole.errors import InvalidInput, LocalError, Refused
 from hvconsole.events import Happened, Hub, JobChanged, JobState, Notice
-from hvconsole.history import MEMORY_ROWS, History, OutageStore, inert, local_user
+from hvconsole.history import MEMORY_ROWS, History, OutageStore
+from hvconsole.history_rows import inert, local_user
 from hvconsole.jobs import JobId, JobView
 from hvconsole.model import ObjectId, ServerId
 from hvconsole.outages import CaptureState, Outage

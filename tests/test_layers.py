@@ -13,7 +13,8 @@ LAYERS = (
     {"model", "errors", "clock", "text", "events", "outages", "private_files"},
     {"backends"},
     {"profiles", "trust", "whynot", "operation"},
-    {"jobs", "operations", "connection", "doctor", "store", "history", "credentials", "inventory_cache"},
+    {"jobs", "operations", "connection", "doctor", "credentials", "inventory_cache"}
+    | {"store", "history", "history_rows"},
     {"monitor"},
     {"settings"},
     {"ui"},

@@ -28,7 +28,7 @@ from hvconsole.connection import Connections
 from hvconsole.credentials import Credentials
 from hvconsole.errors import SessionLost
 from hvconsole.events import Hub
-from hvconsole.history import HistoryRow
+from hvconsole.history_rows import HistoryRow
 from hvconsole.model import (
     AUTOMATIC_MARK,
     ConsoleAddress,

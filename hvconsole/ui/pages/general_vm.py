@@ -10,7 +10,7 @@ from PIL import ImageTk
 from hvconsole.backends.base import Capability
 from hvconsole.errors import HvError
 from hvconsole.events import ConnectionState
-from hvconsole.history import HistoryRow
+from hvconsole.history_rows import HistoryRow
 from hvconsole.model import Disk, Metrics, PowerState, Vm, VmDetails, VmKind
 from hvconsole.monitor.status import Round, VmKey
 from hvconsole.text import format_bytes, safe_lines, safe_text

@@ -13,7 +13,7 @@ from tkinter import filedialog, ttk
 
 from hvconsole.errors import HvError
 from hvconsole.events import Happened, JobChanged
-from hvconsole.history import HistoryRow, local_user
+from hvconsole.history_rows import HistoryRow, local_user
 from hvconsole.model import ObjectId, Verb
 from hvconsole.operations import BY_VERB
 from hvconsole.text import safe_lines, safe_text

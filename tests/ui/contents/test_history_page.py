@@ -14,7 +14,7 @@ import pytest
 
 from hvconsole.errors import LocalError
 from hvconsole.events import Happened
-from hvconsole.history import HistoryRow, local_user
+from hvconsole.history_rows import HistoryRow, local_user
 from hvconsole.ui.pages.history import (
     PAGE_ROWS,
     WHATS,
