@@ -42,8 +42,9 @@ READING = CallLimits(total_s=60, stall_s=20, reply_bytes=4 << 20, elements=200_0
 INVOKING = CallLimits(total_s=65, stall_s=65, reply_bytes=4 << 20, elements=200_000)
 LISTING = CallLimits(total_s=180, stall_s=20, reply_bytes=4 << 20, elements=200_000)
 """All pages of one enumeration."""
-MAX_PAGES, MAX_LIST_BYTES = 2_000, 64 << 20
-"""Most pages and bytes of one enumeration; a host that never says that it is done is cut off here."""
+MAX_PAGES, MAX_LIST_BYTES, MAX_EMPTY_PAGES = 2_000, 64 << 20, 20
+"""Most pages and bytes of one enumeration, and most pages in a row that bring nothing; a host that never says that it
+is done is cut off here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,17 +215,18 @@ class WsmanClient:
         doing = "listing objects"
         records: list[Record] = []
         context = ""
-        pages = size = 0
+        pages = size = empty = 0
         try:
             with self._call(LISTING):
                 while pages == 0 or context:
-                    if pages >= MAX_PAGES or size > MAX_LIST_BYTES:
+                    if pages >= MAX_PAGES or size > MAX_LIST_BYTES or empty > MAX_EMPTY_PAGES:
                         raise BadReply("The host sends a list without end.")
                     body, length = self._read_sized(
                         envelope.pull_request(uri, context) if pages else request, doing, READING, repeat=pages == 0)
                     page = wsman_reply.read_page(body)
                     records.extend(page.records)
                     context = page.context
+                    empty = 0 if page.records else empty + 1
                     begun.set()
                     pages += 1
                     size += length

@@ -9,6 +9,7 @@ import email.utils
 import socket
 import ssl
 import threading
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -481,6 +482,20 @@ class TestLists:
         with pytest.raises(BadReply, match="without end"):
             client.instances(V2, "Msvm_ComputerSystem")
         assert hosts.server.service.open_enumerations == 0
+
+    def test_a_list_of_nothing_without_end(self, hosts: HypervLab, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = hosts.client("https")
+        asked: list[object] = []
+        page = "<Body><PullResponse><EnumerationContext>x</EnumerationContext></PullResponse></Body>"
+
+        def read(*_arguments: object, **_options: object) -> tuple[ET.Element, int]:
+            asked.append(None)
+            return ET.fromstring(page), len(page)
+
+        monkeypatch.setattr(client, "_read_sized", read)
+        with pytest.raises(BadReply, match="without end"):
+            client.instances(V2, "Msvm_ComputerSystem")
+        assert len(asked) < 30
 
     def test_too_many_operations(self, hosts: HypervLab) -> None:
         hosts.server.service.limits.max_operations = 0
