@@ -242,7 +242,7 @@ class Poller:
         pieces = -(-len(guids) // self._at_once) if self._at_once else len(guids)
         if pieces <= 1 or (pieces <= MOST_PIECES and not piecewise):
             try:
-                self._take(self._summaries(guids, pieces), whole=True)
+                self._take(self._completed(self._summaries(guids, pieces)), whole=True)
                 return
             except _REFUSED as exc:
                 log.info("the summary of %d VMs isn't to be had in %d pieces: %s", len(guids), pieces, exc.detail)
@@ -258,6 +258,14 @@ class Poller:
         size = -(-len(guids) // pieces)
         return [record for start in range(0, len(guids), size)
                 for record in self._reader.summaries(guids[start : start + size])]
+
+    def _completed(self, summaries: list[Record]) -> list[Record]:
+        """The summaries, and plain states of the VMs that they leave out or say too little about."""
+        told = {state.guid for state in filter(None, map(facts.state_fact, summaries))}
+        if told.issuperset(self._settings):
+            return summaries
+        rows = [(facts.state_fact(record), record) for record in self._reader.systems()]
+        return summaries + [record for state, record in rows if state is not None and state.guid not in told]
 
     def _read_piece(self) -> None:
         """Summaries of the next few VMs: those never read first, then round and round."""

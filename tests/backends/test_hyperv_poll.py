@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -99,6 +99,25 @@ class TestWhatIsSeen:
         names = {vm.name for vm in first(hosts.log_in()).vms.values()}
         assert "zrh-test01" in names
         assert "zrh-test02" not in names
+
+    @pytest.mark.parametrize("name", ["zrh-dc01", "zrh-test01"])
+    def test_vms_that_the_summary_leaves_out_or_tells_no_state_of(
+        self, hosts: HypervLab, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        asked = Reader.summaries
+
+        def summaries(reader: Reader, guids: Iterable[str] = ()) -> list[Record]:
+            rows = asked(reader, guids)
+            for row in rows:
+                if row.text("ElementName") == name:
+                    row.elements("EnabledState")[0].text = ""
+            return [row for row in rows if row.text("ElementName") != "zrh-web01"]
+
+        monkeypatch.setattr(Reader, "summaries", summaries)
+        inventory = first(hosts.log_in())
+        assert len(inventory.vms) == 9
+        assert named(inventory, "zrh-web01").power is PowerState.RUNNING
+        assert named(inventory, name).power in (PowerState.RUNNING, PowerState.HALTED)
 
     def test_transitions_keep_the_state_they_come_from(self, hosts: HypervLab) -> None:
         hv = hosts.log_in()
