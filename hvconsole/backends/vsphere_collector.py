@@ -29,6 +29,7 @@ from hvconsole.backends.vsphere_query import (
     HARDWARE,
     PAGE_OBJECTS,
     filter_spec,
+    leave_out,
     merge,
     retrieve,
     set_values,
@@ -176,8 +177,14 @@ class Collector:
             manager = vim.view.ViewManager(content.viewManager._moId, stub)
             root = vim.Folder(content.rootFolder._moId, stub)
             view = manager.CreateContainerView(root, view_kinds(), True)
-            collector.CreateFilter(filter_spec(view, content.taskManager), False)
-            return collector, view
+            spec = filter_spec(view, content.taskManager)
+            while True:
+                try:
+                    collector.CreateFilter(spec, False)
+                    return collector, view
+                except vmodl.query.InvalidProperty as fault:
+                    if not leave_out(spec, fault):
+                        raise
 
         self._collector, self._view = self._session.read(prepare)
         self._version = ""

@@ -5,6 +5,7 @@ Faults leave these functions untranslated: their callers live on them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from hvconsole.backends.vsphere_records import READERS, Readers, Record, Update,
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_soap import WireStub
 from hvconsole.errors import NotSupported
+from hvconsole.text import safe_text
+
+log = logging.getLogger(__name__)
 
 PAGE_OBJECTS = 500
 """Objects asked for at once, so that the interpreter is free between two pages."""
@@ -89,7 +93,13 @@ def retrieve_spec(session: Session, spec: Any, readers: Readers, stub: WireStub 
     through = stub or session.stub
     collector = query(session.content.propertyCollector._moId, through)
     options = query.RetrieveOptions(maxObjects=PAGE_OBJECTS)
-    page = read_page(session.raw(through, collector, "RetrievePropertiesEx", [[spec], options]), readers)
+    while True:
+        try:
+            page = read_page(session.raw(through, collector, "RetrievePropertiesEx", [[spec], options]), readers)
+            break
+        except vmodl.query.InvalidProperty as fault:
+            if not leave_out(spec, fault):
+                raise
     updates = page.updates
     while page.token:
         page = read_page(session.raw(through, collector, "ContinueRetrievePropertiesEx", [page.token]), readers)
@@ -97,6 +107,19 @@ def retrieve_spec(session: Session, spec: Any, readers: Readers, stub: WireStub 
     records: dict[str, Record] = {}
     merge(records, updates)
     return list(records.values())
+
+
+def leave_out(spec: Any, fault: Any) -> bool:
+    """Take the property that a server doesn't know out of a filter; False if the filter doesn't ask for it."""
+    unknown = str(fault.name or "")
+    found = False
+    for one in spec.propSet:
+        known = [path for path in one.pathSet if path != unknown]
+        found |= len(known) < len(one.pathSet)
+        one.pathSet = known
+    if found:
+        log.info("the server doesn't know the property %s", safe_text(unknown, 100))
+    return found
 
 
 def managed_kind(name: str) -> Any:

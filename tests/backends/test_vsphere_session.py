@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,8 @@ from hvconsole.errors import (
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.sites import Identity
 from hvconsole.lab.tasks import Timing
+from hvconsole.lab.vsphere import methods
+from hvconsole.lab.vsphere.faults import SoapFault
 from hvconsole.model import PowerState, Verb
 from hvconsole.operations import operation, why_not
 from hvconsole.trust import FixedPins, PinStore
@@ -188,6 +191,27 @@ def test_every_release_is_spoken(lab_identity: Identity, release: str, version: 
         hv.start(off.id, TaskContext())
         until(hv, lambda i: i.vms[off.id].power is PowerState.RUNNING)
         assert hv.creation_choices().guest_oses
+
+
+def test_properties_that_a_server_refuses_to_know_are_left_out(
+    lab: VsphereLab, ctx: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    understood = methods.parse_spec
+
+    def refuses(element: Any) -> Any:
+        spec = understood(element)
+        for unknown in ("guest.toolsVersion", "config.firmware", "summary.multipleHostAccess"):
+            if any(unknown in (paths or ()) for _kind, paths in spec.paths):
+                raise SoapFault("InvalidProperty", "", name=unknown)
+        return spec
+
+    monkeypatch.setattr(methods, "parse_spec", refuses)
+    hv = lab.log_in()
+    vm = named(first(hv), "shop-01")
+    assert vm.addresses
+    assert dict(hv.details(vm.id).facts)["Guest host name"]
+    hv.rename(vm.id, "renamed", ctx)
+    until(hv, lambda i: i.vms[vm.id].name == "renamed")
 
 
 def test_views_and_filters_are_made_anew_after_a_new_login(lab: VsphereLab, ctx: TaskContext) -> None:
