@@ -97,7 +97,9 @@ def drip(connection: socket.socket) -> None:
     connection.recv(65536)
     for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"<" * 20:
         connection.sendall(bytes([byte]))
-        time.sleep(0.7)
+        connection.settimeout(0.7)
+        with contextlib.suppress(TimeoutError):  # the client says nothing more: this paces the bytes
+            connection.recv(1)
 
 
 def versions_only(connection: socket.socket) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hvconsole.errors import HvError
 from hvconsole.lab import hosts, power
 from hvconsole.lab.estate import HOSTILE_NAMES, add_hostile_vms
+from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.sites import Identity
 from hvconsole.lab.vsphere import VsphereSite, build_scaled
 from hvconsole.lab.world import World
@@ -103,6 +104,25 @@ def test_it_stops_within_a_second_while_clients_wait(lab_identity: Identity) -> 
     silent.close()
     hv.close()
     assert not [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("lab-")]
+
+
+def test_it_stops_while_an_answer_takes_its_time(lab: VsphereLab) -> None:
+    hv = lab.log_in()
+    host_id = next(iter(first(hv).hosts))
+    slow = lab.world.faults.add(FaultRule(method="RetrievePropertiesEx", effect=Effect.DELAY, delay_s=60.0))
+
+    def ask() -> None:
+        with contextlib.suppress(HvError):
+            hv.host_info(host_id)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not slow.fired:
+        threading.Event().wait(0.02)
+    begun = time.monotonic()
+    lab.server.stop()
+    assert time.monotonic() - begun < 1.5
+    asking.join(10)
 
 
 def test_an_esxi_host_that_is_down_says_nothing(lab_identity: Identity) -> None:

@@ -52,7 +52,7 @@ def _login(service: Service, call: Call, session: Session) -> str:
     site = service.site
     given = call.text("password").encode("utf-8", "replace")
     if call.text("userName").lower() != site.user.lower() or not hmac.compare_digest(given, site.password.encode()):
-        time.sleep(service.world.timing.login_refused)
+        service.ended.wait(service.world.timing.login_refused)
         raise SoapFault("InvalidLogin", "Cannot complete login due to an incorrect user name or password.")
     opened = service.sessions.new(site.user)
     call.element.set("session", opened.key)  # the server makes the cookie of it

@@ -13,7 +13,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 import urllib.parse
 from typing import Any
 
@@ -67,6 +66,7 @@ class VsphereSite:
 
     def start(self) -> None:
         """Bind and begin to accept."""
+        self.service.ended.clear()
         self._server = _Listener((self._address, int(self._site.extra.get("listen_port", 0))), self)
         self._site.extra["port"] = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1},
@@ -80,6 +80,7 @@ class VsphereSite:
             return
         server.shutdown()
         server.refuse()
+        self.service.ended.set()
         self.service.sessions.expire_all()
         self._world.poke()
         server.cut_all()
@@ -234,7 +235,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         session = service.sessions.get(found.group(1)) if found else None
         rule = self.server.site._world.faults.decide(service.site.id, call.method, service.concerned(call))
         if rule is not None:
-            time.sleep(rule.delay_s)
+            service.ended.wait(rule.delay_s)
             if rule.effect is Effect.DROP_BEFORE:
                 raise Dropped
             if rule.effect is Effect.GARBAGE:
@@ -275,7 +276,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             if pause:
                 self.wfile.flush()
-                time.sleep(pause)
+                self._service.ended.wait(pause)
         self.wfile.write(b"0\r\n\r\n")
 
     def _upload(self, path: str) -> None:
@@ -296,7 +297,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             digest.update(piece)
             left -= len(piece)
             if pause:
-                time.sleep(pause)
+                self._service.ended.wait(pause)
         file.received, file.received_bytes = digest.hexdigest(), int(length)
         self._send(200, b"", "text/plain")
 

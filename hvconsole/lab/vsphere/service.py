@@ -6,6 +6,7 @@ Methods live in ``session_methods``, ``collector_methods``, ``vm_methods``, ``ho
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -43,6 +44,8 @@ class Service:
         self.leases = Leases()
         self.certificate = identity.certificate_pem
         self.managers = managers.Managers(self)
+        self.ended = threading.Event()
+        """Set while the server is stopped; answers that are to take their time wait for it."""
         self._methods: dict[str, Method] = METHODS
 
     # ---- calls -------------------------------------------------------------------------------------------
