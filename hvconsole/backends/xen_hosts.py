@@ -181,7 +181,8 @@ class Hosts:
             row = self._tables.vm.get(str(ref))
             code = str(why[0]) if isinstance(why, list) and why else ""
             reasons.append(f"{safe_text(row.name if row else str(ref), 40)} ({safe_text(code, 60)})")
-        raise Refused(f"{len(stuck)} VMs can't be moved away: {', '.join(reasons)}.")
+        count = "1 VM" if len(stuck) == 1 else f"{len(stuck)} VMs"
+        raise Refused(f"{count} can't be moved away: {', '.join(reasons)}.")
 
     def _enable_again(self, host: str) -> None:
         try:
