@@ -15,7 +15,7 @@ from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_rows import vm_row
 from hvconsole.backends.xen_session import ORIGINATOR, XenSession
 from hvconsole.backends.xen_tables import Tables
-from hvconsole.backends.xen_tasks import Tasks
+from hvconsole.backends.xen_tasks import TaskForgotten, Tasks
 from hvconsole.errors import (
     BadReply,
     HvError,
@@ -62,7 +62,14 @@ class Snapshots:
             raise InvalidInput("A snapshot either holds the memory or is quiesced, not both.")
         vm = self._objects.vm(vm_id)
         operation = "checkpoint" if memory else "snapshot_with_quiesce" if quiesce else "snapshot"
-        made = self._tasks.run(ctx, f"VM.{operation}", vm, name)
+        before = frozenset(self._tables.snapshots_of.get(vm, ()))
+        try:
+            made = self._tasks.run(ctx, f"VM.{operation}", vm, name)
+        except TaskForgotten as exc:
+            made = self._made_since(before, vm, name)
+            if made is None:
+                raise
+            log.info("the task of a finished snapshot was forgotten: %s", exc.detail)
         if not isinstance(made, str):
             raise OutcomeUnknown("The snapshot was taken, but the server didn't say which one it is.")
         # without it, xapi leaves the VM's own description on the snapshot
@@ -70,6 +77,15 @@ class Snapshots:
         if description.startswith(AUTOMATIC_MARK):
             self._mark(made)
         return self._snapshot(made, vm)
+
+    def _made_since(self, before: frozenset[str], vm: str, name: str) -> str | None:
+        """The one snapshot of that name that was not there before; None if there is not exactly one."""
+        try:
+            new = [ref for ref, _record in self._records_named(vm, name) if ref not in before]
+        except HvError:
+            log.debug("the snapshot can't be looked for", exc_info=True)
+            return None
+        return new[0] if len(new) == 1 else None
 
     def describe(self, vm_id: ObjectId, snapshot_id: ObjectId, description: str) -> None:
         """Set description and, on an automatic snapshot, the mark."""
@@ -134,6 +150,11 @@ class Snapshots:
     # ---- details -------------------------------------------------------------------------------------------
 
     def _named(self, vm: str, name: str) -> list[Snapshot]:
+        return [
+            build_snapshot(ref, vm_row(record), self._parent(record)) for ref, record in self._records_named(vm, name)
+        ]
+
+    def _records_named(self, vm: str, name: str) -> list[tuple[str, Mapping[str, Any]]]:
         if unsendable(name):
             raise InvalidInput(unsendable(name) or "")
         refs = self._session.call("VM.get_by_name_label", name)
@@ -146,7 +167,7 @@ class Snapshots:
             except NotFound:
                 continue
             if f.flag(record, "is_a_snapshot") and f.ref(record, "snapshot_of") == vm:
-                found.append(build_snapshot(str(ref), vm_row(record), self._parent(record)))
+                found.append((str(ref), record))
         return found
 
     def _is_running(self, vm: str) -> bool:

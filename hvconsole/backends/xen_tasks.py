@@ -43,6 +43,10 @@ _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 0.5
 
 
+class TaskForgotten(OutcomeUnknown):
+    """The task is gone: its server restarted its toolstack, or removed it after its end."""
+
+
 class Tasks:
     """Runs asynchronous calls of one session."""
 
@@ -149,8 +153,7 @@ class Tasks:
                     "The server's word about its task can't be read. It may have happened.", exc.detail
                 ) from exc
             except NotFound as exc:
-                # a restart of the toolstack forgets all tasks
-                raise OutcomeUnknown("The server forgot the task. It may have happened.", exc.detail) from exc
+                raise TaskForgotten("The server forgot the task. It may have happened.", exc.detail) from exc
             except SessionLost as exc:
                 if self._closed.is_set():
                     raise

@@ -12,7 +12,7 @@ import pytest
 from hvconsole.backends.base import Capability, CreateVm, Secret, TaskContext
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xenserver import XenServer
-from hvconsole.errors import AuthError, HvError, InvalidInput, NotSupported, Refused
+from hvconsole.errors import AuthError, HvError, InvalidInput, NotSupported, OutcomeUnknown, Refused
 from hvconsole.lab import Lab
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.model import Inventory, ObjectId, PowerState, Verb, Vm, VmKind
@@ -257,3 +257,47 @@ def test_cards_of_a_host_whose_server_measures_none(pool: PoolView, monkeypatch:
     host = next(iter(pool.inventory.hosts))
     assert pool.hv.host_info(host).nics
     assert pool.hv.network_map(host).links
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_snapshot_whose_task_was_collected_is_looked_for(
+    pool: PoolView, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    """A busy pool removes finished tasks before everybody has read them."""
+    vm = pool.vm("web-02")
+    old = pool.hv.snapshot(vm.id, "twice", "", TaskContext())
+    pool.until(vm.id, lambda vm: [s.name for s in vm.snapshots] == ["twice"])
+    real = XenSession.call
+    collected: list[str] = []
+
+    def call(session: XenSession, method: str, *params: Any, **options: Any) -> Any:
+        if method == "Async.VM.snapshot":
+            collected.append("")
+            if made:
+                real(session, "VM.snapshot", *params, **options)
+            return "OpaqueRef:collected"
+        return real(session, method, *params, **options)
+
+    monkeypatch.setattr(XenSession, "call", call)
+    if made:
+        new = pool.hv.snapshot(vm.id, "twice", "what for", TaskContext())
+        assert (new.name, new.description) == ("twice", "what for")
+        assert new.id != old.id
+    else:
+        with pytest.raises(OutcomeUnknown):
+            pool.hv.snapshot(vm.id, "twice", "what for", TaskContext())
+    assert len(collected) == 1
+
+
+def test_who_cannot_be_moved_away_is_counted_right(pool: PoolView, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = XenSession.call
+
+    def call(session: XenSession, method: str, *params: Any, **options: Any) -> Any:
+        if method == "host.get_vms_which_prevent_evacuation":
+            return {"OpaqueRef:x": ["VM_REQUIRES_SR"]}
+        return real(session, method, *params, **options)
+
+    monkeypatch.setattr(XenSession, "call", call)
+    host = next(host for host in pool.inventory.hosts.values() if not host.is_master)
+    with pytest.raises(Refused, match=r"^1 VM can't be moved away: "):
+        pool.hv.enter_maintenance(host.id, TaskContext())
