@@ -18,6 +18,7 @@ from PIL import ImageTk
 from hvconsole.errors import LocalError
 from hvconsole.events import (
     ConnectionChanged,
+    ConnectionState,
     Happened,
     InventoryChanged,
     JobChanged,
@@ -289,14 +290,16 @@ class MainWindow:
         self._refresh_soon()
 
     def _greet(self) -> None:
-        """Once, when the first server shows itself: select it if the user has not selected anything."""
+        """Once, when a server shows itself: select the uppermost that is or may come, if the user selected nothing."""
         if self._greeted:
             return
-        known = [c for c in self.services.connections.all() if c.inventory is not None or c.emergency is not None]
-        if known:
+        servers = self.services.connections.all()
+        if any(c.inventory is not None or c.emergency is not None for c in servers):
             self._greeted = True
+            coming = (ConnectionState.CONNECTING, ConnectionState.CONNECTED, ConnectionState.EMERGENCY)
+            first = next((c for c in servers if c.state in coming), servers[0])
             if not self._selection.items:
-                self.select(Selection((Item(ItemKind.SERVER, known[0].id),)))
+                self.select(Selection((Item(ItemKind.SERVER, first.id),)))
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
         self.tree.refresh_servers()

@@ -235,9 +235,13 @@ def open_stand(
     inventory: Inventory | None = None,
     lab: bool = False,
     prepare: Callable[[Any], None] | None = None,
+    answering: bool = True,
 ) -> Stand:
-    """The window, connected and drawn. ``prepare`` gets the services before the window is made."""
+    """The window, connected and drawn. ``prepare`` gets the services before the window is made; a server that is not
+    ``answering`` is still to be waited for."""
     hypervisor = MemoryHypervisor(inventory or sample_inventory())
+    if not answering:
+        hypervisor.changed.clear()
     watcher, dialogs, shutdown = MemoryWatcher(), RecordingDialogs(), EndedShutdown()
     memory_lab: MemoryLab | None = MemoryLab() if lab else None
     controller: LabController | None = memory_lab
@@ -256,7 +260,8 @@ def open_stand(
     stand.pages = window.tabs._pages  # type: ignore[assignment]
     connection = services.connections.get(SERVER)
     assert connection is not None
-    until(lambda: connection.connected and bool(window.tree.forest.vm_count()), "the first inventory")
+    if answering:
+        until(lambda: connection.connected and bool(window.tree.forest.vm_count()), "the first inventory")
     until(lambda: window._greeted, "the first selection")
     return stand
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import tkinter as tk
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hvconsole.events import ConnectionState, MonitorChanged
 from hvconsole.model import ServerId
 from hvconsole.profiles import ServerProfile
+from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.interfaces import Item, ItemKind
-from tests.ui.shell_stage import Stand, key_of
+from hvconsole.ui.theme import Theme
+from tests.ui.shell_stage import Stand, close_stand, key_of, open_stand
 from tests.ui.stage import SERVER, oid, sample_inventory
 
 pytestmark = pytest.mark.display
@@ -163,3 +167,14 @@ def test_names_get_the_room_of_round_trip_times_where_nothing_is_watched(stand: 
     stand.watcher.untick(key_of("v1"))
     stand.window.services.hub.emit(MonitorChanged(SERVER, oid("v1")))
     until(lambda: columns() == ())
+
+
+def test_the_uppermost_server_is_shown_first_even_if_another_answers_sooner(
+    root: tk.Tk, theme: Theme, dispatcher: Dispatcher, until: Until
+) -> None:
+    def another(services: Any) -> None:
+        services.connections.add(other_profile(), None, cached=sample_inventory())
+
+    stand = open_stand(root, theme, dispatcher, until, prepare=another, answering=False)
+    assert stand.window.selection.items == (Item(ItemKind.SERVER, SERVER),)
+    close_stand(stand, until)
