@@ -438,6 +438,17 @@ def test_missing_tools_name_the_hard_variant(server, run):
     assert "power-off" in said.err
 
 
+def test_a_hard_variant_that_cannot_help_is_not_named(server, run):
+    server.trouble["vm-1"] = ToolsMissing("The guest has no tools.")
+    assert "variant" not in run("run", "snapshot", URL, "web1", "--name", "x", "--quiesce").err
+    off = {Verb.SHUTDOWN: "It is shut down.", Verb.POWER_OFF: "It is shut down."}
+    vms = {key: replace(one, refusals=off) for key, one in server.inventory.vms.items()}
+    server.inventory = replace(server.inventory, vms=vms)
+    said = run("run", "shutdown", URL, "web1")
+    assert said.code == 1
+    assert said.err == "web1: It is shut down.\n"
+
+
 def test_run_json_prints_one_object_per_vm(server, run):
     server.trouble["vm-2"] = OutcomeUnknown("Lost.", "cut")
     said = run("run", "--json", "shutdown", URL, "web1", "web2")

@@ -25,7 +25,7 @@ from hvconsole.events import Hub, JobChanged, JobState
 from hvconsole.jobs import Job, JobRunner
 from hvconsole.model import Inventory, PowerState, Snapshot, Verb
 from hvconsole.operation import numbered
-from hvconsole.operations import OPERATIONS, Argument, ArgumentKind, Operation, Scope, why_not
+from hvconsole.operations import BY_VERB, OPERATIONS, Argument, ArgumentKind, Operation, Scope, why_not
 from hvconsole.text import safe_text
 
 INVENTORY_S = 60.0
@@ -238,7 +238,10 @@ def _do(
                     break
         if progress is not None:
             progress.clear()
-        codes = [_report(printer, operation, one, job, as_json=as_json) for one, job in jobs]
+        codes = [
+            _report(printer, operation, one, job, _hard_variant(operation, hypervisor, inventory, one), as_json=as_json)
+            for one, job in jobs
+        ]
         runner.stop()
     return max(codes)
 
@@ -257,7 +260,16 @@ def _work(
     return work
 
 
-def _report(printer: Printer, operation: Operation, one: Chosen, job: Job, *, as_json: bool) -> int:
+def _hard_variant(operation: Operation, hypervisor: Hypervisor, inventory: Inventory, one: Chosen) -> Verb | None:
+    """What would do without the guest's help, where the VM's state allows it."""
+    if operation.hard is None or why_not(BY_VERB[operation.hard], inventory, one.id, hypervisor.capabilities):
+        return None
+    return operation.hard
+
+
+def _report(
+    printer: Printer, operation: Operation, one: Chosen, job: Job, hard: Verb | None, *, as_json: bool
+) -> int:
     view = job.view
     result = job.result.id if isinstance(job.result, Snapshot) else job.result
     if as_json:
@@ -283,8 +295,8 @@ def _report(printer: Printer, operation: Operation, one: Chosen, job: Job, *, as
         printer.error(f"{name}: {operation.verb} {view.state.value}")
     else:
         printer.error(f"{name}: {complaint(view.error)}")
-        if operation.hard is not None and not isinstance(view.error, InvalidInput):
-            printer.error(f"  The hard variant is: hvconsole run {operation.hard}")
+        if hard is not None and not isinstance(view.error, InvalidInput):
+            printer.error(f"  The hard variant is: hvconsole run {hard}")
     return FAILED
 
 

@@ -21,7 +21,6 @@ from hvconsole.errors import (
     HvError,
     LocalError,
     SessionLost,
-    ToolsMissing,
 )
 from hvconsole.text import safe_lines, safe_text
 from hvconsole.trust import format_fingerprint
@@ -70,8 +69,6 @@ def complaint(error: HvError) -> str:
             lines.append(f"  If it is the right one: --fingerprint {shown.sha256}")
     if isinstance(error, HostIsSlave):
         lines.append(f"  The pool's master is {safe_text(error.master_address)}; it is not followed by itself.")
-    if isinstance(error, ToolsMissing):
-        lines.append("  Without guest tools only the hard variant works.")
     return "\n".join(lines)
 
 
