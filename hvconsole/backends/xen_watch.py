@@ -111,10 +111,10 @@ class Watch:
 
     def _start_token(self) -> str:
         """A token of now, without having everything sent; an empty one where the server has no events."""
-        pools = self._session.call("pool.get_all")
-        if not isinstance(pools, list) or not pools:
-            raise BadReply("The server has no pool.")
         try:
+            pools = self._session.call("pool.get_all")
+            if not isinstance(pools, list) or not pools:
+                raise BadReply("The server has no pool.")
             token = self._session.call("event.inject", "pool", str(pools[0]), write=False)
             if isinstance(token, str) and token:
                 self._polling = False

@@ -37,6 +37,7 @@ class FakeSession:
         self.batches: list[Any] = []
         self.reads: list[str] = []
         self.tokens: list[str] = []
+        self.pools: Any = ["pool1"]
         self.inject: Any = "token-0"
 
     def close(self) -> None:
@@ -51,8 +52,8 @@ class FakeSession:
 
     def call(self, method: str, *params: Any, **_options: Any) -> Any:
         if method == "pool.get_all":
-            return ["pool1"]
-        if method == "event.inject":
+            value = self.pools
+        elif method == "event.inject":
             value = self.inject
         else:
             self.tokens.append(params[1])
@@ -159,6 +160,16 @@ def test_new_login_means_reading_everything_again() -> None:
 def test_server_without_inject_gives_its_token_by_event_from() -> None:
     session = FakeSession()
     session.inject = NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
+    session.batches = [batch(token="from"), batch(add("vm2", "two"), vm=2)]
+    watch = watching(session)
+    watch.watch(1)
+    assert watch.watch(1) is not None
+    assert session.tokens == ["", "from"]
+
+
+def test_server_that_does_not_name_its_pool_gives_its_token_by_event_from() -> None:
+    session = FakeSession()
+    session.pools = NotSupported("no", code="MESSAGE_METHOD_UNKNOWN")
     session.batches = [batch(token="from"), batch(add("vm2", "two"), vm=2)]
     watch = watching(session)
     watch.watch(1)
