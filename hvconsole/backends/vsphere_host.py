@@ -147,7 +147,7 @@ def host_info(session: Session, host_id: ObjectId, now: dt.datetime) -> HostDeta
         host_id=host_id,
         nics=cards,
         storages=tuple(ObjectId(store) for store in record.get("datastore", ())),
-        licence=licence_names(session),
+        licence=host_licence(session, host_id) or licence_names(session),
         facts=_facts(record, now),
     )
 
@@ -187,6 +187,25 @@ def _facts(record: Record, now: dt.datetime) -> tuple[tuple[str, str], ...]:
 _LICENCES: Mapping[str, Mapping[str, Reader]] = {
     "LicenseManager": {"licenses": lambda element: tuple(dict.fromkeys(child_text(one, "name") for one in element))}
 }
+_ASSIGNMENTS: Mapping[str, Mapping[str, Reader]] = {"LicenseManager": {"licenseAssignmentManager": word}}
+
+
+def host_licence(session: Session, host_id: ObjectId) -> str:
+    """Name of the licence that a vCenter gave a host; empty where it can't be asked."""
+    manager = session.content.licenseManager
+    if manager is None or not session.is_vcenter:
+        return ""
+    try:
+        record = read_one(session, "LicenseManager", manager._moId, _ASSIGNMENTS)
+        moid = record.get("licenseAssignmentManager", "")
+        if not moid:
+            return ""
+        assignments = session.object(vim.LicenseAssignmentManager, moid)
+        given = session.read(lambda: assignments.QueryAssignedLicenses(host_id))
+    except HvError:
+        return ""
+    names = (str(one.assignedLicense.name or "") for one in given or () if one.assignedLicense is not None)
+    return ", ".join(dict.fromkeys(name for name in names if name))
 
 
 def licence_names(session: Session) -> str:

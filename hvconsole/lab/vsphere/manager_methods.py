@@ -161,6 +161,15 @@ def _has_privilege(service: Service, call: Call, session: Session) -> str:
     return field("returnval", array("boolean", (one.text not in denied for one in call.all("privId"))))
 
 
+def _assigned_licences(service: Service, call: Call, session: Session) -> str:
+    entity = call.text("entityId")
+    with service.world.lock:
+        known = any(host.id == entity for host in service.tree.hosts())
+    given = service.managers.licences()[:1] if known else ()
+    return field("returnval", array("LicenseAssignmentManagerLicenseAssignment", (
+        Data("LicenseAssignmentManagerLicenseAssignment", entityId=entity, assignedLicense=one) for one in given)))
+
+
 MANAGER_METHODS: dict[str, Method] = {
     "CancelTask": _cancel_task,
     "CreateCollectorForEvents": _create_reader,
@@ -177,5 +186,6 @@ MANAGER_METHODS: dict[str, Method] = {
     "QueryPerfProviderSummary": _provider,
     "QueryAvailablePerfMetric": _available,
     "FindByUuid": _find_by_uuid,
+    "QueryAssignedLicenses": _assigned_licences,
     "HasPrivilegeOnEntity": _has_privilege,
 }

@@ -75,14 +75,16 @@ class Managers:
         if ref.id == "PerformanceManager":
             return {"perfCounter": lambda: array("PerfCounterInfo", map(_counter, COUNTERS))}
         if ref.id == "LicenseManager":
-            return {"licenses": lambda: array("LicenseManagerLicenseInfo", (self._licence(),)),
+            manager = Ref("LicenseAssignmentManager", "LicenseAssignmentManager") if tree.vcenter else None
+            return {"licenses": lambda: array("LicenseManagerLicenseInfo", self.licences()),
+                    "licenseAssignmentManager": lambda: manager,
                     "licensedEdition": lambda: "esx.enterprisePlus.cpuPackage"}
         if ref.id == "SessionManager":
             return {"currentSession": lambda: self.session(session), "message": lambda: "",
                     "defaultLocale": lambda: "en"}
         if ref.id == "EventManager":
             return {"latestEvent": lambda: self._events[-1] if self._events else None, "maxCollector": lambda: 32}
-        if ref.id in SINGLETONS.values() or ref.id == "propertyCollector":
+        if ref.id in SINGLETONS.values() or ref.id in ("propertyCollector", "LicenseAssignmentManager"):
             return {}
         if ref.id.startswith("envbrowser-"):
             return {}
@@ -97,11 +99,15 @@ class Managers:
                     lastActiveTime=now, locale="en", messageLocale="en", extensionSession=False, ipAddress="127.0.0.1",
                     userAgent="", callCount=0)
 
-    def _licence(self) -> Data:
-        site = self._service.site
-        name = str(site.extra.get("licence", "VMware vSphere 8 Enterprise Plus"))
-        return Data("LicenseManagerLicenseInfo", licenseKey="00000-00000-00000-00000-00000",
-                    editionKey="esx.enterprisePlus.cpuPackage", name=name, total=16, used=2, costUnit="cpuPackage")
+    def licences(self) -> tuple[Data, ...]:
+        """What the server is licensed for: that of the hosts first, then a vCenter's own."""
+        name = str(self._service.site.extra.get("licence", "VMware vSphere 8 Enterprise Plus"))
+        hosts = Data("LicenseManagerLicenseInfo", licenseKey="00000-00000-00000-00000-00000",
+                     editionKey="esx.enterprisePlus.cpuPackage", name=name, total=16, used=2, costUnit="cpuPackage")
+        own = Data("LicenseManagerLicenseInfo", licenseKey="00000-00000-00000-00000-00001",
+                   editionKey="vc.standard.instance", name="VMware vCenter Server 8 Standard", total=1, used=1,
+                   costUnit="server")
+        return (hosts, own) if self._service.tree.vcenter else (hosts,)
 
     # ---- events ------------------------------------------------------------------------------------------
 
