@@ -246,7 +246,9 @@ class Poller:
                 return
             except _REFUSED as exc:
                 log.info("the summary of %d VMs isn't to be had in %d pieces: %s", len(guids), pieces, exc.detail)
-                self._at_once = len(guids) // max(1, pieces) // 2
+                if pieces <= 1 or not isinstance(exc, NotFound | InvalidInput):
+                    # Where VMs are named, one that was deleted meanwhile says nothing about the size.
+                    self._at_once = len(guids) // max(1, pieces) // 2
         self._take(self._reader.systems(), whole=True)
         if piecewise and not self._first:
             self._read_piece()

@@ -12,7 +12,7 @@ from hvconsole.backends.base import TaskContext
 from hvconsole.backends.hyperv import HypervHost
 from hvconsole.backends.hyperv_read import Reader
 from hvconsole.backends.wsman_reply import Record
-from hvconsole.errors import AuthError, HvError, NotAHypervisor, PermissionDenied
+from hvconsole.errors import AuthError, HvError, NotAHypervisor, NotFound, PermissionDenied
 from hvconsole.lab import Lab, power, snapshots
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.hyperv import HypervServer, build_scaled
@@ -240,6 +240,21 @@ class TestManyVms:
         assert hv.requests - asked <= 6
         inventory = until(hv, inventory, lambda i: all(vm.memory_bytes and vm.vcpus for vm in i.vms.values()))
         until(hv, inventory, lambda i: named(i, "vm00499").os is None and named(i, "vm00498").os)
+
+    def test_a_vm_that_is_deleted_meanwhile_costs_no_summaries_later(
+        self, big: HypervLab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hv = big.log_in()
+        with monkeypatch.context() as patched:
+            def summaries(_reader: Reader, _guids: Iterable[str] = ()) -> list[Record]:
+                raise NotFound("Gone.")
+
+            patched.setattr(Reader, "summaries", summaries)
+            assert named(first(hv), "vm00498").os is None
+        hv.refresh()
+        inventory = first(hv)
+        assert all(vm.vcpus for vm in inventory.vms.values())
+        assert named(inventory, "vm00498").os
 
     def test_a_stricter_host(self, big: HypervLab) -> None:
         server = big.server
