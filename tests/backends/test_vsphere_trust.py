@@ -21,7 +21,7 @@ from hvconsole.trust import PinStore
 
 from .vsphere_lab import VsphereLab, first, named, vsphere_lab
 
-HOSTS = ["127.0.0.1", "127.0.0.2", "localhost"]
+HOSTS = ["127.0.0.1", "127.0.0.2", "localhost", "::1"]
 
 
 @pytest.fixture(scope="module")

@@ -93,8 +93,9 @@ class VsphereSite:
         """How clients reach it."""
         user = urllib.parse.quote(self._site.user, safe="")
         port = self._site.extra["port"]
+        address = f"[{self._address}]" if ":" in self._address else self._address
         return ServerDescription(platform="vsphere", name=self._site.name, user=self._site.user,
-                                 password=self._site.password, url=f"vsphere://{user}@{self._address}:{port}",
+                                 password=self._site.password, url=f"vsphere://{user}@{address}:{port}",
                                  sha256=self._identity.sha256, members=())
 
 
@@ -106,6 +107,7 @@ class _Listener(http.server.ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], site: VsphereSite) -> None:
         self.site = site
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._open: set[socket.socket] = set()
         self._workers: set[threading.Thread] = set()
         self._lock = threading.Lock()
