@@ -8,6 +8,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -584,6 +585,17 @@ def test_trouble_that_repeats_is_said_once_until_it_is_over(server, capsys):
             hub.emit(Notice("disk", text))
         hub.emit(Notice("ping", "Full."))
     assert capsys.readouterr().err.split() == ["Full.", "Full.", "Fuller.", "Full."]
+
+
+@pytest.mark.parametrize("words", [("list", URL), (URL,)])
+def test_ctrl_c_before_anything_is_done_ends_quietly(run, monkeypatch, words):
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hvconsole.app.open_window", interrupted)
+    monkeypatch.setattr(cli, "importlib", SimpleNamespace(import_module=interrupted))
+    said = run(*words)
+    assert (said.code, said.err) == (130, "")
 
 
 def test_ctrl_c_cancels_and_waits_for_the_outcome(server, run, monkeypatch):

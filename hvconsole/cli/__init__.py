@@ -13,6 +13,9 @@ from collections.abc import Sequence
 
 from hvconsole import __version__
 
+INTERRUPTED = 130
+"""Exit code when Ctrl-C ended it before it could finish, as shells count it."""
+
 COMMANDS = {
     "list": "list VMs",
     "run": "do something to VMs, hosts or a server",
@@ -37,9 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code. Argument errors leave by ``SystemExit(2)``, as argparse does it."""
     _no_core_dumps()
     arguments = [*sys.argv[1:]] if argv is None else [*argv]
-    if arguments and arguments[0] in COMMANDS:
-        return _run_command(arguments[0], arguments[1:])
-    return _run_window(arguments)
+    try:
+        if arguments and arguments[0] in COMMANDS:
+            return _run_command(arguments[0], arguments[1:])
+        return _run_window(arguments)
+    except KeyboardInterrupt:  # also while the modules of the command are being imported
+        return INTERRUPTED
 
 
 def _no_core_dumps() -> None:
@@ -53,7 +59,6 @@ def _no_core_dumps() -> None:
 
 def _run_command(name: str, rest: list[str]) -> int:
     from hvconsole.cli.output import (
-        INTERRUPTED,
         USAGE,
         Printer,
         UsageError,
@@ -76,8 +81,8 @@ def _run_command(name: str, rest: list[str]) -> int:
     except HvError as exc:
         Printer().error(complaint(exc))
         return exit_code(exc)
-    except (KeyboardInterrupt, BrokenPipeError):
-        return INTERRUPTED  # a closed pipe: whoever read our output has seen enough
+    except BrokenPipeError:
+        return INTERRUPTED  # whoever read our output has seen enough
     finally:
         let_go_of_stdout()
 

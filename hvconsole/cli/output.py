@@ -27,8 +27,6 @@ from hvconsole.trust import format_fingerprint
 
 DONE, FAILED, USAGE, CERTIFICATE, LOGIN, UNREACHABLE = range(6)
 """Exit codes: done, the operation failed, wrong usage, certificate, login, server not reachable."""
-INTERRUPTED = 130
-"""Ended by Ctrl-C before it could finish, as shells count it."""
 
 
 class OutputError(LocalError):
