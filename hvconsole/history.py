@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from hvconsole.clock import Clock
 from hvconsole.errors import HvError, LocalError
 from hvconsole.events import Happened, Hub, JobChanged, Notice
+from hvconsole.file_lock import FileLock
 from hvconsole.history_rows import (
     HistoryRow,
     as_csv,
@@ -41,7 +42,7 @@ from hvconsole.private_files import write_private
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from hvconsole.store import Database, FileLock
+    from hvconsole.store import Database
 
 log = logging.getLogger(__name__)
 
@@ -245,7 +246,7 @@ class History:
 
     def _claim(self) -> None:
         """Show other instances that this one lives, and clear away what dead ones left."""
-        from hvconsole.store import BUSY_LIMIT_S, FileLock
+        from hvconsole.store import BUSY_LIMIT_S
 
         if self._owner_lock is not None:
             return
@@ -264,8 +265,6 @@ class History:
 
     def _owned_by_other(self, owner: str) -> bool:
         """Whether another hvconsole, alive now, deals with an outage."""
-        from hvconsole.store import FileLock
-
         path = self._owner_path(owner)
         if owner == self._owner or not path.exists():
             return False

@@ -1,7 +1,8 @@
 """What the user chose, in one readable JSON file: appearance, window, servers, monitored VMs. Never a secret.
 
 ``Settings`` is frozen; ``SettingsStore`` swaps it as a whole, so any thread may read and change. Changes are written
-by a short-lived thread a moment later (a slow disk never holds up the window); ``flush`` writes at once.
+by a short-lived thread a moment later (a slow disk never holds up the window); ``flush`` writes at once. Two consoles
+of one user may share the file: each writes what it changed itself, on top of what the other wrote.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from hvconsole.clock import Clock, SystemClock
 from hvconsole.errors import InvalidInput, LocalError
+from hvconsole.file_lock import FileLock
 from hvconsole.model import ObjectId, ServerId
 from hvconsole.monitor.status import MonitorSettings
-from hvconsole.private_files import write_private
+from hvconsole.private_files import private_folder, write_private
 from hvconsole.profiles import ServerProfile, is_url, parse_url
+from hvconsole.settings_merge import merged
 from hvconsole.text import safe_text
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,8 @@ VERSION = 1
 HOME_VARIABLE = "HVCONSOLE_HOME"
 WRITE_DELAY_S = 0.3
 """Changes within this time are written together (dragging a sash makes dozens)."""
+LOCK_LIMIT_S = 5.0
+"""How long another hvconsole may keep the settings file to itself."""
 
 
 def config_folder() -> Path:
@@ -167,6 +172,8 @@ class SettingsStore:
         self._hurry = threading.Event()
         self._writer: threading.Thread | None = None
         self._settings = self._load(path) if path is not None and path.exists() else Settings()
+        self._base = self._settings.model_dump(mode="json")
+        """Our settings when the file was last read or written here."""
 
     @property
     def current(self) -> Settings:
@@ -345,8 +352,34 @@ class SettingsStore:
                 dirty, self._dirty = self._dirty, False
                 settings = self._settings
             if dirty and self.path is not None:
-                text = json.dumps(settings.model_dump(mode="json"), indent=2, ensure_ascii=True)
-                write_private(self.path, text.encode() + b"\n")
+                ours = settings.model_dump(mode="json")
+                private_folder(self.path.parent)
+                lock = FileLock(self.path.with_name(self.path.name + ".lock"), "The settings file")
+                try:
+                    with lock.held(LOCK_LIMIT_S):
+                        values = self._with_changes_of_others(self.path, ours)
+                        data = json.dumps(values, indent=2, ensure_ascii=True).encode() + b"\n"
+                        write_private(self.path, data)
+                except OSError as exc:
+                    raise LocalError(f"The file {self.path} can't be written.", str(exc)) from exc
+                finally:
+                    lock.close()
+                self._base = ours
+
+    def _with_changes_of_others(self, path: Path, ours: dict[str, Any]) -> dict[str, Any]:
+        """What to write: ours, and what another hvconsole of this user changed in the file meanwhile."""
+        if not path.exists():
+            return ours
+        data = path.read_bytes()
+        try:
+            theirs = json.loads(data)
+            Settings.model_validate(theirs)
+            values = merged(self._base, ours, theirs)
+            Settings.model_validate(values)
+        except (ValueError, RecursionError) as exc:
+            self._keep_aside(path, data, f"can't be read ({exc})", "What this hvconsole knows replaces it.")
+            return ours
+        return values
 
     def _load(self, path: Path) -> Settings:
         try:

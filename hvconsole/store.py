@@ -16,7 +16,6 @@ import datetime as dt
 import logging
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from hvconsole.errors import LocalError
+from hvconsole.file_lock import FileLock
 from hvconsole.private_files import private_folder
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Database:
         self.path = path
         self._at_step = at_step or (lambda step: None)
         self._engine: Engine | None = None
-        self.gate = FileLock(path.with_name(path.name + ".lock"))
+        self.gate = FileLock(path.with_name(path.name + ".lock"), "The history")
 
     def open(self) -> None:
         """Create or check the file and keep a writing connection.
@@ -229,70 +229,3 @@ def _create_private(path: Path) -> None:
     except FileExistsError:
         if os.name == "posix":
             path.chmod(0o600)
-
-
-class FileLock:
-    """An advisory lock between processes on a private file. Held at most by one owner; dies with its process."""
-
-    POLL_S = 0.02
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._handle: int | None = None
-        self._pause = threading.Event()
-
-    def try_acquire(self) -> bool:
-        """Take the lock if it is free. Raises ``OSError`` if the file cannot be made."""
-        if self._handle is None:
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        try:
-            _lock(self._handle)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True
-
-    def release(self) -> None:
-        """Let others have it; the file stays."""
-        if self._handle is not None:
-            _unlock(self._handle)
-
-    def close(self) -> None:
-        """Release the lock and the file. Idempotent."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            os.close(handle)
-
-    @contextlib.contextmanager
-    def held(self, limit_s: float) -> Iterator[None]:
-        """Hold the lock for a block. Raises ``LocalError`` if others keep it for ``limit_s`` seconds."""
-        tries = max(1, int(limit_s / self.POLL_S))
-        while not self.try_acquire():
-            tries -= 1
-            if not tries:
-                raise LocalError("The history is in use by another hvconsole and can't be written.")
-            self._pause.wait(self.POLL_S)
-        try:
-            yield
-        finally:
-            self.release()
-
-
-if os.name == "posix":
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_UN)
-
-else:  # pragma: no cover - Windows
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        os.lseek(handle, 0, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-
-    def _unlock(handle: int) -> None:
-        os.lseek(handle, 0, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]

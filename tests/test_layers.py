@@ -10,13 +10,13 @@ ROOT = Path(__file__).parent.parent / "hvconsole"
 FILES = sorted(path for path in ROOT.rglob("*.py"))
 
 LAYERS = (
-    {"model", "errors", "clock", "text", "events", "outages", "private_files"},
+    {"model", "errors", "clock", "text", "events", "outages", "private_files", "file_lock"},
     {"backends"},
     {"profiles", "trust", "whynot", "operation"},
     {"jobs", "operations", "connection", "doctor", "credentials", "inventory_cache"}
     | {"store", "history", "history_rows"},
     {"monitor"},
-    {"settings"},
+    {"settings", "settings_merge"},
     {"ui"},
     {"app", "demo", "cli", "__main__"},
 )

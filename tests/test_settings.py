@@ -120,9 +120,9 @@ def test_the_file_belongs_to_the_user_alone(path, umask):
         store.flush()
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    files = {p.name: stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()}
+    assert files == {path.name: 0o600, f"{path.name}.lock": 0o600}
 
 
 def test_keys_of_a_newer_version_are_kept(path):
@@ -247,3 +247,68 @@ def test_many_threads_changing_at_once_lose_nothing(path):
     for thread in threads:
         thread.join(20)
     assert len(reopened(store).current.prefs) == 80
+
+
+# ---- two consoles -----------------------------------------------------------------------------------------------
+
+
+def profile(name: str, host: str):
+    return new_profile("xenserver", host, "root", name)
+
+
+def test_two_consoles_keep_what_each_of_them_changed(path):
+    first = SettingsStore(path)
+    first.set_ticked(SERVER, ObjectId("old"), True)
+    first.save_server(profile("Basel", "10.0.0.1"))
+    first.flush()
+    second = SettingsStore(path)
+    second.set_ticked(SERVER, WEB, True)
+    second.save_server(profile("Bern", "10.0.0.2"))
+    second.set_pref("b", 1)
+    second.flush()
+    first.set_ticked(SERVER, ObjectId("old"), False)
+    first.change(appearance=Appearance(mode="dark"))
+    first.flush()
+    second.set_pref("b", 2)
+    both = reopened(second)
+    assert both.ticked(SERVER) == {WEB}
+    assert [server.name for server in both.servers()] == ["Basel", "Bern"]
+    assert both.current.appearance.mode == "dark"
+    assert both.pref("b") == 2
+
+
+def test_a_server_removed_in_one_console_does_not_come_back_from_the_other(path):
+    first = SettingsStore(path)
+    gone, kept = profile("Basel", "10.0.0.1"), profile("Bern", "10.0.0.2")
+    first.save_server(gone)
+    first.save_server(kept)
+    first.flush()
+    second = SettingsStore(path)
+    second.remove_server(gone.id)
+    second.flush()
+    first.set_pref("x", True)
+    assert [server.name for server in reopened(first).servers()] == ["Bern"]
+
+
+def test_a_file_spoilt_while_running_is_replaced_and_kept_aside(path):
+    store = SettingsStore(path)
+    store.set_pref("a", 1)
+    store.flush()
+    path.write_text("{spoilt")
+    store.set_pref("b", 2)
+    again = reopened(store)
+    assert (again.pref("a"), again.pref("b")) == (1, 2)
+    assert [kept.read_text() for kept in path.parent.glob("*.bad-*")] == ["{spoilt"]
+
+
+def test_two_consoles_writing_at_once_lose_nothing(path):
+    stores = [SettingsStore(path), SettingsStore(path)]
+    threads = [
+        threading.Thread(target=lambda n=n, s=s: [(s.set_pref(f"{n}-{i}", i), s.flush()) for i in range(20)])
+        for n, s in enumerate(stores)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(SettingsStore(path).current.prefs) == 40
