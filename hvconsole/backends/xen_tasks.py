@@ -20,7 +20,9 @@ from hvconsole.clock import Clock
 from hvconsole.errors import (
     BadReply,
     Busy,
+    ConnectError,
     HvError,
+    NotAHypervisor,
     NotFound,
     NotSupported,
     OperationError,
@@ -139,7 +141,8 @@ class Tasks:
         while True:
             try:
                 record = self._session.call("task.get_record", task)
-            except Unreachable as exc:
+            except (Unreachable, NotAHypervisor) as exc:
+                # while a toolstack restarts, something else may answer in its place
                 now = self._clock.monotonic()
                 away_until = away_until or now + AWAY_LIMIT_S
                 if now > away_until:
@@ -154,7 +157,7 @@ class Tasks:
                 ) from exc
             except NotFound as exc:
                 raise TaskForgotten("The server forgot the task. It may have happened.", exc.detail) from exc
-            except SessionLost as exc:
+            except (SessionLost, ConnectError) as exc:
                 if self._closed.is_set():
                     raise
                 raise OutcomeUnknown(

@@ -12,8 +12,11 @@ from hvconsole.backends.base import TaskContext
 from hvconsole.backends.xen_tasks import Tasks, task_result
 from hvconsole.clock import SystemClock
 from hvconsole.errors import (
+    AuthError,
     BadPowerState,
+    HostIsSlave,
     HvError,
+    NotAHypervisor,
     NotFound,
     NotSupported,
     OutcomeUnknown,
@@ -152,8 +155,14 @@ def test_cancelled_by_somebody_else() -> None:
 
 @pytest.mark.parametrize(
     "lost",
-    [NotFound("gone", code="HANDLE_INVALID"), SessionLost("again"), "not a record"],
-    ids=["gone", "session", "junk"],
+    [
+        NotFound("gone", code="HANDLE_INVALID"),
+        SessionLost("again"),
+        "not a record",
+        HostIsSlave("another is master now", master_address="10.0.0.2"),
+        AuthError("the password was changed meanwhile"),
+    ],
+    ids=["gone", "session", "junk", "other-master", "login"],
 )
 def test_task_that_vanishes_leaves_the_outcome_unknown(lost: Any) -> None:
     with pytest.raises(OutcomeUnknown):
@@ -162,6 +171,11 @@ def test_task_that_vanishes_leaves_the_outcome_unknown(lost: Any) -> None:
 
 def test_server_that_is_away_for_a_moment() -> None:
     session = FakeSession(record("pending"), Unreachable("away"), Unreachable("away"), record("success", result=""))
+    assert run(session) is None
+
+
+def test_server_in_whose_place_something_else_answers_for_a_moment() -> None:
+    session = FakeSession(record("pending"), NotAHypervisor("no XenServer", "HTTP 503"), record("success", result=""))
     assert run(session) is None
 
 
