@@ -40,7 +40,15 @@ from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_soap import PAGE
 from hvconsole.backends.wire_calls import Call
 from hvconsole.clock import Clock
-from hvconsole.errors import HvError, NotSupported, OperationError, PermissionDenied, SessionLost, TaskCancelled
+from hvconsole.errors import (
+    HvError,
+    NotSupported,
+    OperationError,
+    PermissionDenied,
+    SessionLost,
+    TaskCancelled,
+    Unreachable,
+)
 from hvconsole.model import Inventory, ObjectId
 
 log = logging.getLogger(__name__)
@@ -133,6 +141,12 @@ class Collector:
                 continue
             except vmodl.fault.RequestCanceled:
                 continue  # touch() woke us
+            except Unreachable as exc:
+                failures += 1
+                if failures > 1 or not isinstance(exc.__cause__, ConnectionError):
+                    raise
+                self._stale = True  # cut, by a proxy perhaps, not silent: a server that is there answers at once
+                continue
             except FAULTS as fault:
                 raise _watch_error(fault) from fault
             except TaskCancelled:

@@ -146,6 +146,15 @@ class TestOnVcsim:
         shown = until(hv, lambda i: i if made in i.vms else None)
         assert gone.id not in shown.vms
 
+    def test_a_connection_that_is_cut_is_made_anew(self, pair: tuple[Hypervisor, Hypervisor], ctx: TaskContext) -> None:
+        """vcsim cuts it when a VM was changed and deleted between two questions."""
+        hv, other = pair
+        gone = named(first(hv), "DC0_H0_VM0")
+        other.power_off(gone.id, ctx)
+        other.delete_vm(gone.id, ctx)
+        shown = until(hv, lambda i: i if gone.id not in i.vms else None)
+        assert len(shown.vms) == 3
+
     def test_moved_to_another_folder_by_another_client(self, peer: Vcsim, pair: tuple[Hypervisor, Hypervisor]) -> None:
         hv, _ = pair
         vm = named(first(hv), "DC0_H0_VM0")
