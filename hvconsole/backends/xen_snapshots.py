@@ -21,6 +21,7 @@ from hvconsole.errors import (
     HvError,
     InvalidInput,
     NotFound,
+    OperationError,
     OutcomeUnknown,
     Refused,
     TaskCancelled,
@@ -73,8 +74,15 @@ class Snapshots:
         if not isinstance(made, str):
             raise OutcomeUnknown("The snapshot was taken, but the server didn't say which one it is.")
         # without it, xapi leaves the VM's own description on the snapshot
-        self._describe(made, description)
-        if description.startswith(AUTOMATIC_MARK):
+        automatic = description.startswith(AUTOMATIC_MARK)
+        try:
+            self._describe(made, description)
+        except OperationError as exc:
+            if not automatic:
+                sentence = "The snapshot was taken, but the server refused to set its description."
+                raise Refused(sentence, exc.detail or exc.user_text) from exc
+            log.warning("the automatic snapshot was taken but could not be described: %s", exc.detail or exc.user_text)
+        if automatic:
             self._mark(made)
         return self._snapshot(made, vm)
 

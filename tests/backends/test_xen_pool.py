@@ -15,7 +15,7 @@ from hvconsole.backends.xenserver import XenServer
 from hvconsole.errors import AuthError, HvError, InvalidInput, NotSupported, OutcomeUnknown, Refused
 from hvconsole.lab import Lab
 from hvconsole.lab.faults import Effect, FaultRule
-from hvconsole.model import Inventory, ObjectId, PowerState, Verb, Vm, VmKind
+from hvconsole.model import AUTOMATIC_MARK, Inventory, ObjectId, PowerState, Verb, Vm, VmKind
 
 from .test_xen_emergency import Rescuer
 
@@ -301,3 +301,18 @@ def test_who_cannot_be_moved_away_is_counted_right(pool: PoolView, monkeypatch: 
     host = next(host for host in pool.inventory.hosts.values() if not host.is_master)
     with pytest.raises(Refused, match=r"^1 VM can't be moved away: "):
         pool.hv.enter_maintenance(host.id, TaskContext())
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_a_snapshot_whose_description_is_refused_is_there_all_the_same(pool: PoolView, automatic: bool) -> None:
+    vm = pool.vm("web-02")
+    pool.lab.world.faults.add(
+        FaultRule(method="*VM.set_name_description", effect=Effect.FAULT, code="RBAC_PERMISSION_DENIED")
+    )
+    if automatic:
+        made = pool.hv.snapshot(vm.id, "Network_Down", f"{AUTOMATIC_MARK} lost", TaskContext())
+        assert made.name == "Network_Down"
+    else:
+        with pytest.raises(Refused, match="The snapshot was taken, but"):
+            pool.hv.snapshot(vm.id, "mine", "why", TaskContext())
+    pool.until(vm.id, lambda vm: len(vm.snapshots) == 1)
