@@ -154,6 +154,23 @@ def test_statistics_in_both_forms(web: Web, session_id: str) -> None:
     assert not any(":host:" in entry for entry in earlier["meta"]["legend"])
 
 
+def test_whole_archives_of_a_vm_and_of_a_host(web: Web, api: Any, session_id: str, ref_of: Ref) -> None:
+    uuid = api.VM.get_uuid(ref_of("web-01"))
+    for path, column in ((f"/vm_rrd?uuid={uuid}", "cpu0"), ("/host_rrd?", "memory_free_kib")):
+        status, headers, body = web("GET", f"{path}&session_id={session_id}")
+        assert (status, headers["content-type"]) == (200, "text/xml")
+        root = ElementTree.fromstring(body)
+        names = [name.text for name in root.iterfind("ds/name")]
+        assert column in names
+        sizes = [(rra.findtext("pdp_per_row"), len(rra.findall("database/row"))) for rra in root.iterfind("rra")]
+        assert sizes == [("1", 120), ("12", 120), ("720", 168), ("17280", 366)]
+        assert all(len(row) == len(names) for row in root.iter("row"))
+        tree = json.loads(web("GET", f"{path}&session_id={session_id}&json=true")[2])
+        assert [source["name"] for source in tree["ds"]] == names
+    assert web("GET", f"/vm_rrd?uuid=nobody&session_id={session_id}")[0] == 404
+    assert web("GET", f"/vm_rrd?uuid={uuid}&session_id={session_id}", member=1)[0] == 404
+
+
 def test_a_picture_of_the_screen(lab: Lab, web: Web, api: Any, session_id: str, ref_of: Ref) -> None:
     uuid = api.VM.get_uuid(ref_of("web-01"))
     status, headers, body = web("GET", f"/vncsnapshot?uuid={uuid}&session_id={session_id}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from http import cookies
 from typing import TYPE_CHECKING
 
-from hvconsole.lab.xapi import pictures, rrd, transfers
+from hvconsole.lab.xapi import pictures, rrd, rrd_archives, transfers
 from hvconsole.lab.xapi.requests import HttpRefusal, Request
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ _REALM = {"www-authenticate": 'Basic realm="XenServer"'}
 
 def get(conversation: Conversation) -> None:
     """Answer a GET."""
-    routes = {"/export": transfers.export, "/rrd_updates": rrd.updates, "/vncsnapshot": pictures.screenshot,
+    routes = {"/export": transfers.export, "/rrd_updates": rrd.updates, "/vm_rrd": rrd_archives.of_vm,
+              "/host_rrd": rrd_archives.of_host, "/vncsnapshot": pictures.screenshot,
               "/console": pictures.console}
     _route(conversation, routes)
 

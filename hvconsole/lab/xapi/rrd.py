@@ -11,12 +11,12 @@ from hvconsole.lab.objects import Host, Vm
 from hvconsole.lab.xapi import refs
 from hvconsole.lab.xapi.requests import HttpRefusal, Request
 
-_STEPS = ((5, 120), (60, 120), (3_600, 168), (86_400, 366))
+STEPS = ((5, 120), (60, 120), (3_600, 168), (86_400, 366))
 """(seconds, rows kept), finest first."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """One column: values swing around ``middle`` by ``swing`` (a fraction of it)."""
 
     legend: str
@@ -39,18 +39,23 @@ def updates(request: Request) -> None:
     if start < 0:
         start += now
     interval = max(1, _number(parameters.get("interval", "5")))
-    step, kept = next(((size, rows) for size, rows in _STEPS if size >= interval and now - start <= size * rows),
-                      _STEPS[-1])
+    step, kept = next(((size, rows) for size, rows in STEPS if size >= interval and now - start <= size * rows),
+                      STEPS[-1])
     first = max(start, now - step * kept)
     times = list(range(now - now % step, first, -step))[:kept]
     sources = _sources(request)
     rows = [(second, [source.value(second) for source in sources]) for second in times]
     legend = [source.legend for source in sources]
-    accept = request.conversation.headers.get("Accept", "")
-    if parameters.get("json") == "true" or ("json" in accept and "xml" not in accept):
-        _send(request, _json(times, step, legend, rows), "application/json")
+    if as_json_wanted(request):
+        send(request, _json(times, step, legend, rows), "application/json")
     else:
-        _send(request, _xml(times, step, legend, rows), "text/xml")
+        send(request, _xml(times, step, legend, rows), "text/xml")
+
+
+def as_json_wanted(request: Request) -> bool:
+    """Whether the answer is to be JSON, not XML."""
+    accept = request.conversation.headers.get("Accept", "")
+    return request.parameters.get("json") == "true" or ("json" in accept and "xml" not in accept)
 
 
 def _number(text: str) -> int:
@@ -60,51 +65,53 @@ def _number(text: str) -> int:
         raise HttpRefusal(400) from None
 
 
-def _sources(request: Request) -> list[_Source]:
+def _sources(request: Request) -> list[Source]:
     world, wanted = request.pool.world, request.parameters.get("vm_uuid")
     with world.lock:
         host = world.hosts[request.member.host_id]
-        found: list[_Source] = []
+        found: list[Source] = []
         if request.parameters.get("host") == "true":
-            found += _host_sources(host, sum(vm.memory_bytes for vm in world.vms_on(host.id)))
+            found += host_sources(host, sum(vm.memory_bytes for vm in world.vms_on(host.id)))
         for vm in world.vms.values():
             if vm.host_id == host.id and wanted in (None, refs.uuid(vm)):
-                found += _vm_sources(vm)
+                found += vm_sources(vm)
         consolidation = request.parameters.get("cf")
         if consolidation not in (None, "AVERAGE"):
             return []
         return found
 
 
-def _host_sources(host: Host, used: int) -> list[_Source]:
+def host_sources(host: Host, used: int) -> list[Source]:
+    """Columns of a host with ``used`` bytes of memory taken. The world's lock is held."""
     prefix = f"AVERAGE:host:{refs.uuid(host)}:"
-    found = [_Source(f"{prefix}cpu{number}", 0.18, 0.8) for number in range(min(host.cpus, 8))]
-    found += [_Source(f"{prefix}cpu_avg", 0.18, 0.6), _Source(f"{prefix}loadavg", 0.9, 0.5),
-              _Source(f"{prefix}memory_total_kib", host.memory_bytes / 1024, 0.0),
-              _Source(f"{prefix}memory_free_kib", max(0, host.memory_bytes - used) / 1024, 0.01),
-              _Source(f"{prefix}xapi_memory_usage_kib", 180_000, 0.05)]
+    found = [Source(f"{prefix}cpu{number}", 0.18, 0.8) for number in range(min(host.cpus, 8))]
+    found += [Source(f"{prefix}cpu_avg", 0.18, 0.6), Source(f"{prefix}loadavg", 0.9, 0.5),
+              Source(f"{prefix}memory_total_kib", host.memory_bytes / 1024, 0.0),
+              Source(f"{prefix}memory_free_kib", max(0, host.memory_bytes - used) / 1024, 0.01),
+              Source(f"{prefix}xapi_memory_usage_kib", 180_000, 0.05)]
     for nic in host.nics:
-        found += [_Source(f"{prefix}pif_{nic.device}_rx", 2.4e6, 0.9),
-                  _Source(f"{prefix}pif_{nic.device}_tx", 1.8e6, 0.9)]
+        found += [Source(f"{prefix}pif_{nic.device}_rx", 2.4e6, 0.9),
+                  Source(f"{prefix}pif_{nic.device}_tx", 1.8e6, 0.9)]
     return found
 
 
-def _vm_sources(vm: Vm) -> list[_Source]:
+def vm_sources(vm: Vm) -> list[Source]:
+    """Columns of a VM. The world's lock is held."""
     prefix = f"AVERAGE:vm:{refs.uuid(vm)}:"
-    found = [_Source(f"{prefix}cpu{number}", 0.12, 0.9) for number in range(vm.vcpus)]
-    found += [_Source(f"{prefix}cpu_usage", 0.12, 0.9), _Source(f"{prefix}memory", float(vm.memory_bytes), 0.0),
-              _Source(f"{prefix}memory_target", float(vm.memory_bytes), 0.0)]
+    found = [Source(f"{prefix}cpu{number}", 0.12, 0.9) for number in range(vm.vcpus)]
+    found += [Source(f"{prefix}cpu_usage", 0.12, 0.9), Source(f"{prefix}memory", float(vm.memory_bytes), 0.0),
+              Source(f"{prefix}memory_target", float(vm.memory_bytes), 0.0)]
     if vm.guest.tools_running:
-        found.append(_Source(f"{prefix}memory_internal_free", vm.memory_bytes / 1024 * 0.4, 0.3))
+        found.append(Source(f"{prefix}memory_internal_free", vm.memory_bytes / 1024 * 0.4, 0.3))
     for nic in vm.nics:
         middle = 90_000.0 if nic.plugged else 0.0
-        found += [_Source(f"{prefix}vif_{nic.device}_rx", middle, 0.9),
-                  _Source(f"{prefix}vif_{nic.device}_tx", middle * 0.7, 0.9)]
+        found += [Source(f"{prefix}vif_{nic.device}_rx", middle, 0.9),
+                  Source(f"{prefix}vif_{nic.device}_tx", middle * 0.7, 0.9)]
     for drive in vm.drives:
         if drive.is_cd or not drive.device.isdigit() or int(drive.device) > 25:
             continue
         name = f"vbd_xvd{chr(ord('a') + int(drive.device))}"
-        found += [_Source(f"{prefix}{name}_read", 40_000, 1.0), _Source(f"{prefix}{name}_write", 70_000, 1.0)]
+        found += [Source(f"{prefix}{name}_read", 40_000, 1.0), Source(f"{prefix}{name}_write", 70_000, 1.0)]
     return found
 
 
@@ -127,7 +134,8 @@ def _xml(times: list[int], step: int, legend: list[str], rows: _Rows) -> bytes:
             f"<legend>{entries}</legend></meta><data>{data}</data></xport>").encode()
 
 
-def _send(request: Request, body: bytes, content_type: str) -> None:
+def send(request: Request, body: bytes, content_type: str) -> None:
+    """Answer with ``body`` and end the connection."""
     conversation = request.conversation
     conversation.send_response_only(200, "OK")
     for name, value in (("connection", "close"), ("cache-control", "no-cache, no-store"),
