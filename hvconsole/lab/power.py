@@ -83,15 +83,17 @@ def begun(world: World, vm_id: str, verb: str, task: Task | None) -> Iterator[tu
         yield vm, job
 
 
-def host_refusal(world: World, vm: Vm, host: Host) -> errors.WorldError | None:
-    """Why ``vm`` could not run on ``host``, or None. The lock is held by the caller."""
+def host_refusal(world: World, vm: Vm, host: Host, storage_id: str | None = None) -> errors.WorldError | None:
+    """Why ``vm`` could not run on ``host`` (with its disks on ``storage_id``), or None. The caller holds the lock."""
     if host.state is not HostState.UP:
         return errors.HostDown("the host does not answer", host.id)
     if not host.enabled or host.maintenance:
         return errors.HostDisabled("the host takes no VMs", host.id)
     for drive in vm.drives:
         disk = world.disks.get(drive.disk_id or "")
-        storage = world.storages.get(disk.storage_id) if disk is not None else None
+        if disk is None:
+            continue
+        storage = world.storages.get(disk.storage_id if disk.is_iso else storage_id or disk.storage_id)
         if storage is not None and host.id not in storage.host_ids:
             return errors.NotReachable(vm.id, storage.id)
     free = memory_free(world, host)

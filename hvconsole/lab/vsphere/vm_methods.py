@@ -6,8 +6,8 @@ import secrets
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
-from hvconsole.lab import lifecycle, power, snapshots
-from hvconsole.lab.objects import GIB, Guest, Power, Vm
+from hvconsole.lab import errors, lifecycle, power, snapshots
+from hvconsole.lab.objects import GIB, Disk, Guest, Power, Vm
 from hvconsole.lab.tasks import Task
 from hvconsole.lab.vsphere.devices import apply_devices
 from hvconsole.lab.vsphere.faults import SoapFault, power_state
@@ -15,6 +15,7 @@ from hvconsole.lab.vsphere.soap import NS, Call, number, reference, text
 from hvconsole.lab.vsphere.state import Session
 from hvconsole.lab.vsphere.tree import POOL, VM_FOLDER
 from hvconsole.lab.vsphere.values import Data, Ref, field
+from hvconsole.lab.world import World
 
 if TYPE_CHECKING:
     from hvconsole.lab.vsphere.service import Method, Service
@@ -390,30 +391,54 @@ def _relocate(service: Service, call: Call, session: Session) -> str:
         world = service.world
         if host is not None:
             service.require(Ref("HostSystem", host), "HostSystem")
-            lifecycle.migrate(world, vm.id, host, task=task)
-            _stay(service, vm, world.host(host))
-        elif store is not None:
-            world.work(task, world.timing.migrate)
-        with world.lock:
-            if pool is not None:
-                vm.resource_pool_id = pool if pool in world.groups else None
-            if store is not None:
-                _move_disks(service, vm, store)
-            world.changed(vm)
+        with power.begun(world, vm.id, "migrate", task) as (one, job):
+            with world.lock:
+                _check_move(service, one, host, store)
+            world.work(job, world.timing.migrate)
+            with world.lock:
+                _check_move(service, one, host, store)
+                for disk in _disks_elsewhere(world, one, store):
+                    snapshots.use_space(world, disk.storage_id, -disk.used_bytes)
+                    snapshots.use_space(world, store or "", disk.used_bytes)
+                    disk.storage_id = store or disk.storage_id
+                    world.changed(disk)
+                if host is not None:
+                    lifecycle.arrive(world, one, world.host(host))
+                    _stay(service, one, world.host(host))
+                if pool is not None:
+                    one.resource_pool_id = pool if pool in world.groups else None
+                world.changed(one)
 
     return service.task(call, vm.id, work)
 
 
-def _move_disks(service: Service, vm: Vm, store: str) -> None:
+def _check_move(service: Service, vm: Vm, host: str | None, store: str | None) -> None:
+    """Raise why a VM can't be moved to a host, a datastore or both. The world's lock is held."""
     world = service.world
-    world.find("storage", store)
-    for drive in vm.drives:
-        disk = world.disks.get(drive.disk_id or "")
-        if disk is not None and not disk.is_iso and disk.storage_id != store:
-            snapshots.use_space(world, disk.storage_id, -disk.used_bytes)
-            snapshots.use_space(world, store, disk.used_bytes)
-            disk.storage_id = store
-            world.changed(disk)
+    target = world.host(host) if host is not None else service.tree.registered_host(vm)
+    if store is not None:
+        storage = world.storages.get(store)
+        if storage is None:
+            raise errors.NotFound("storage", store)
+        if target is not None and target.id not in storage.host_ids:
+            raise errors.NotReachable(vm.id, store)
+        needed = sum(disk.used_bytes for disk in _disks_elsewhere(world, vm, store))
+        free = max(0, storage.size_bytes - storage.used_bytes)
+        if storage.size_bytes and needed > free:
+            raise errors.NoSpace(store, needed, free)
+    refusal = power.host_refusal(world, vm, target, store) if host is not None and target is not None else None
+    if refusal is not None:
+        raise refusal
+
+
+def _disks_elsewhere(world: World, vm: Vm, store: str | None) -> list[Disk]:
+    """Disks of a VM and of its snapshots that are not on ``store``; none without one."""
+    drives = [*vm.drives, *(drive for snapshot in world.snapshots_of(vm.id) for drive in snapshot.drives)]
+    found = {drive.disk_id: world.disks.get(drive.disk_id or "") for drive in drives}
+    return [
+        disk for disk in found.values()
+        if disk is not None and not disk.is_iso and store is not None and disk.storage_id != store
+    ]
 
 
 def _acquire_ticket(service: Service, call: Call, session: Session) -> str:
