@@ -87,6 +87,8 @@ class Operation:
     needs: Capability = Capability.NONE
     question: Question | None = None
     arguments: tuple[Argument, ...] = ()
+    one_of: tuple[str, ...] = ()
+    """Names of arguments of which at least one has to be given."""
     destructive: bool = False
     """Data or running state is lost: asked with weight, and the count is typed for several."""
     hard: Verb | None = None

@@ -107,6 +107,13 @@ def _rename(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> Non
     hv.rename(vm, name_argument(a), ctx, description=description)
 
 
+def _migrate(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
+    host, storage = optional_id_argument(a, "host"), optional_id_argument(a, "storage")
+    if host is None and storage is None:
+        raise InvalidInput("Choose a host.")
+    hv.migrate(vm, host, ctx, storage_id=storage)
+
+
 def _point_to_master(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -> None:
     host, _port = parse_address(text_argument(a, "address"), 443)
     hv.point_to_master(host, ctx)
@@ -353,8 +360,12 @@ OPERATIONS: tuple[Operation, ...] = (
         group="life",
         icon="arrow-right-left",
         needs=Capability.MIGRATE,
-        arguments=(_HOST,),
-        run=lambda hv, vm, a, ctx: hv.migrate(vm, id_argument(a, "host", "a host"), ctx),
+        arguments=(
+            Argument("host", "Host to move to", ArgumentKind.HOST),
+            Argument("storage", "Storage that its disks move to, where the server can do that", ArgumentKind.STORAGE),
+        ),
+        one_of=("host", "storage"),
+        run=_migrate,
     ),
     Operation(
         verb=Verb.RENAME,

@@ -150,6 +150,11 @@ class Server(Hypervisor):
     def rename(self, vm_id, name, ctx, *, description=None):
         self._do("rename", vm_id, name, description)
 
+    def migrate(self, vm_id, host_id, ctx, *, storage_id=None):
+        if storage_id is not None and Capability.MIGRATE_STORAGE not in self.capabilities:
+            raise self._unsupported("moving disks while migrating")
+        self._do("migrate", vm_id, host_id, storage_id)
+
     def create_vm(self, spec, ctx):
         self._do("create", "", spec)
         return ObjectId("vm-new")
@@ -535,6 +540,30 @@ def test_what_cannot_be_done_at_all_says_so_before_names_are_looked_up(server, r
     assert said.code == 1
     assert "switched off" in said.err
     assert "elsewhere" not in said.err
+
+
+def test_migrating_takes_a_host_a_storage_or_both(server, run):
+    assert run("run", "migrate", URL, "web1", "--host", "node1").code == 0
+    assert run("run", "migrate", URL, "web1", "--storage", "local").code == 0
+    assert run("run", "migrate", URL, "web1", "--storage", "local", "--host", "node1").code == 0
+    assert server.calls == [
+        ("migrate", "vm-1", "h1", None), ("migrate", "vm-1", None, "sr"), ("migrate", "vm-1", "h1", "sr")
+    ]  # fmt: skip
+    said = run("run", "migrate", URL, "web1")
+    assert said.code == 2
+    assert "--host or --storage" in said.err
+    assert len(server.logins) == 3
+    said = run("run", "migrate", URL, "web1", "--storage", "elsewhere")
+    assert said.code == 1
+    assert "local" in said.err
+
+
+def test_a_storage_where_only_hosts_can_be_chosen_is_refused_with_the_reason(server, run):
+    server.capabilities = ~Capability.MIGRATE_STORAGE
+    said = run("run", "migrate", URL, "web1", "--storage", "local", "--host", "node1")
+    assert said.code == 1
+    assert "doesn't offer" in said.err
+    assert not server.calls
 
 
 def test_an_unclear_disk_is_wrong_usage(server, run):

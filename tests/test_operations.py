@@ -84,6 +84,23 @@ def test_a_missing_argument_is_refused_before_anything_is_sent(row):
         row.run(Recorder(), VM, {}, TaskContext())
 
 
+@pytest.mark.parametrize("row", [r for r in OPERATIONS if r.one_of], ids=lambda r: r.verb)
+def test_one_of_several_arguments_is_enough_but_none_is_refused(row):
+    assert set(row.one_of) <= {a.name for a in row.arguments if not a.required}
+    with pytest.raises(InvalidInput):
+        row.run(Recorder(), VM, {}, TaskContext())
+    for name in row.one_of:
+        row.run(Recorder(), VM, {name: "x"}, TaskContext())
+
+
+def test_migrating_names_what_moves():
+    server = Recorder()
+    operation(Verb.MIGRATE).run(server, VM, {"host": "h"}, TaskContext())
+    assert (server.call[1][:2], server.call[2]) == ((VM, "h"), {"storage_id": None})
+    operation(Verb.MIGRATE).run(server, VM, {"storage": "s"}, TaskContext())
+    assert (server.call[1][:2], server.call[2]) == ((VM, None), {"storage_id": "s"})
+
+
 @pytest.mark.parametrize("row", [r for r in OPERATIONS if r.destructive], ids=lambda r: r.verb)
 def test_what_destroys_asks_first_with_its_verb_in_the_button(row):
     assert row.question is not None

@@ -44,6 +44,7 @@ class Capability(enum.Flag):
     COPY = enum.auto()
     TO_TEMPLATE = enum.auto()
     MIGRATE = enum.auto()
+    MIGRATE_STORAGE = enum.auto()
     START_ON = enum.auto()
     EXPORT = enum.auto()
     IMPORT = enum.auto()
@@ -379,8 +380,11 @@ class Hypervisor(abc.ABC):
     def rename(self, vm_id: ObjectId, name: str, ctx: TaskContext, *, description: str | None = None) -> None:
         """Change a VM's name and, if given, its description."""
 
-    def migrate(self, vm_id: ObjectId, host_id: ObjectId, ctx: TaskContext) -> None:
-        """Move a VM to another host of the same pool or cluster, running if it runs."""
+    def migrate(
+        self, vm_id: ObjectId, host_id: ObjectId | None, ctx: TaskContext, *, storage_id: ObjectId | None = None
+    ) -> None:
+        """Move a VM to another host of the same pool or cluster, its disks to ``storage_id``, or both; running if it
+        runs. None leaves it where it is. ``storage_id`` needs MIGRATE_STORAGE."""
         raise self._unsupported("migration")
 
     def export_vm(self, vm_id: ObjectId, path: Path, ctx: TaskContext, *, compress: bool = False) -> None:

@@ -327,10 +327,16 @@ class HypervHost(Hypervisor):
     def rename(self, vm_id: ObjectId, name: str, ctx: TaskContext, *, description: str | None = None) -> None:
         self._changing(vm_id, lambda guid: self._life.rename(guid, name, ctx, description))
 
-    def migrate(self, vm_id: ObjectId, host_id: ObjectId, ctx: TaskContext) -> None:
+    def migrate(
+        self, vm_id: ObjectId, host_id: ObjectId | None, ctx: TaskContext, *, storage_id: ObjectId | None = None
+    ) -> None:
         """``host_id``: the computer name of the destination."""
+        if storage_id is not None:
+            raise self._unsupported("moving disks while migrating")
         if self._no_migration:
             raise NotSupported(self._no_migration)
+        if host_id is None:
+            raise InvalidInput("Choose a host.")
         self._changing(vm_id, lambda guid: self._move.migrate(guid, host_id, ctx))
 
     def export_vm(self, vm_id: ObjectId, path: Path, ctx: TaskContext, *, compress: bool = False) -> None:

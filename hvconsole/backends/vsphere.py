@@ -74,6 +74,7 @@ _VCENTER = (
     | Capability.COPY
     | Capability.TO_TEMPLATE
     | Capability.MIGRATE
+    | Capability.MIGRATE_STORAGE
     | Capability.START_ON
 )
 _READING = Capability.METRICS | Capability.NETWORK_MAP | Capability.EVENTS | Capability.CONSOLE
@@ -259,9 +260,11 @@ class VSphere(Hypervisor):
         with self._changing(vm_id):
             life.rename(self._session, vm_id, name, ctx, description)
 
-    def migrate(self, vm_id: ObjectId, host_id: ObjectId, ctx: TaskContext) -> None:
+    def migrate(
+        self, vm_id: ObjectId, host_id: ObjectId | None, ctx: TaskContext, *, storage_id: ObjectId | None = None
+    ) -> None:
         with self._changing(vm_id):
-            life.migrate(self._session, vm_id, host_id, ctx)
+            life.migrate(self._session, vm_id, host_id, ctx, storage_id=storage_id)
 
     def export_vm(self, vm_id: ObjectId, path: Path, ctx: TaskContext, *, compress: bool = False) -> None:
         # ``compress`` changes nothing: servers hand out disks compressed already.

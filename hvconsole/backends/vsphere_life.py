@@ -10,10 +10,10 @@ from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_devices import disk_users, read_one, vm_devices
 from hvconsole.backends.vsphere_names import sent_name
 from hvconsole.backends.vsphere_outcome import looked_for, vm_exists
-from hvconsole.backends.vsphere_places import compute_of, host_record, takes_vms, vm_folder
+from hvconsole.backends.vsphere_places import best_store, compute_of, host_record, takes_vms, vm_folder
 from hvconsole.backends.vsphere_power import machine, power_off, require, start, vm_state
 from hvconsole.backends.vsphere_query import managed_kind
-from hvconsole.backends.vsphere_records import Reader, typed, word
+from hvconsole.backends.vsphere_records import Reader, references, typed, word
 from hvconsole.backends.vsphere_refusals import NO_CLONE, NO_MIGRATE
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_snapshots import tree, under_way
@@ -24,6 +24,7 @@ from hvconsole.model import ObjectId, PowerState, Verb
 _PLACE: Mapping[str, Mapping[str, Reader]] = {
     "VirtualMachine": {"parent": typed, "resourcePool": typed, "runtime.host": word}
 }
+_STORES: Mapping[str, Mapping[str, Reader]] = {"VirtualMachine": {"datastore": references}}
 NAME_CHARACTERS = 80
 """Longest name that every version accepts."""
 
@@ -131,21 +132,37 @@ def to_template(session: Session, vm_id: ObjectId, ctx: TaskContext) -> None:
     session.write(machine(session, vm_id).MarkAsTemplate)
 
 
-def migrate(session: Session, vm_id: ObjectId, host_id: ObjectId, ctx: TaskContext) -> None:
-    """Move a VM to another host, running if it runs; its disks stay where they are."""
+def migrate(
+    session: Session,
+    vm_id: ObjectId,
+    host_id: ObjectId | None,
+    ctx: TaskContext,
+    *,
+    storage_id: ObjectId | None = None,
+) -> None:
+    """Move a VM to another host, its disks and files to another datastore, or both; running if it runs."""
     if not session.is_vcenter:
         raise NotSupported(NO_MIGRATE)
+    if host_id is None and storage_id is None:
+        raise InvalidInput("Choose a host or a datastore.")
     state = vm_state(session, vm_id)
     require(state, Verb.MIGRATE)
-    if state.host_id == host_id:
+    spec = vim.vm.RelocateSpec()
+    if host_id is not None and host_id != state.host_id:
+        if not takes_vms(host_record(session, host_id)):
+            raise HostUnavailable("That host isn't connected or is in maintenance mode.")
+        spec.host = session.object(vim.HostSystem, host_id)
+        here, there = compute_of(session, state.host_id), compute_of(session, host_id)
+        if here.id != there.id:
+            spec.pool = session.object(vim.ResourcePool, there.pool_id)
+    elif storage_id is None:
         raise InvalidInput("The VM is on that host already.")
-    target = host_record(session, host_id)
-    if not takes_vms(target):
-        raise HostUnavailable("That host isn't connected or is in maintenance mode.")
-    spec = vim.vm.RelocateSpec(host=session.object(vim.HostSystem, host_id))
-    here, there = compute_of(session, state.host_id), compute_of(session, host_id)
-    if here.id != there.id:
-        spec.pool = session.object(vim.ResourcePool, there.pool_id)
+    if storage_id is not None:
+        host = host_record(session, host_id or state.host_id)
+        used = read_one(session, "VirtualMachine", vm_id, _STORES).get("datastore", ())
+        if spec.host is None and used == (storage_id,):
+            raise InvalidInput("The VM is on that datastore already.")
+        spec.datastore = session.object(vim.Datastore, best_store(session, host, storage_id).id)
     vm = machine(session, vm_id)
     run_task(session, ctx, lambda: vm.RelocateVM_Task(spec))
 

@@ -44,7 +44,7 @@ from hvconsole.backends.xen_transfer import Transfer
 from hvconsole.backends.xen_trust import PoolTrust
 from hvconsole.backends.xen_watch import Watch
 from hvconsole.clock import Clock
-from hvconsole.errors import BadReply, NotSupported
+from hvconsole.errors import BadReply, InvalidInput, NotSupported
 from hvconsole.model import (
     ConsoleAddress,
     HostDetails,
@@ -219,7 +219,13 @@ class XenServer(Hypervisor):
     def unpause(self, vm_id: ObjectId, ctx: TaskContext) -> None:
         self._power.simple("unpause", vm_id, ctx)
 
-    def migrate(self, vm_id: ObjectId, host_id: ObjectId, ctx: TaskContext) -> None:
+    def migrate(
+        self, vm_id: ObjectId, host_id: ObjectId | None, ctx: TaskContext, *, storage_id: ObjectId | None = None
+    ) -> None:
+        if storage_id is not None:
+            raise self._unsupported("moving disks while migrating")
+        if host_id is None:
+            raise InvalidInput("Choose a host.")
         self._power.migrate(vm_id, host_id, ctx)
 
     # ---- snapshots -----------------------------------------------------------------------------------------

@@ -52,7 +52,10 @@ def parse(rest: Sequence[str]) -> argparse.Namespace:
         _overview().error(
             f"there is no operation “{safe_text(words[at], 60)}”; there are: " + ", ".join(sorted(by_name))
         )
-    arguments = parser(operation).parse_intermixed_args(words[:at] + words[at + 1 :])
+    made = parser(operation)
+    arguments = made.parse_intermixed_args(words[:at] + words[at + 1 :])
+    if operation.one_of and all(getattr(arguments, f"argument_{name}") is None for name in operation.one_of):
+        made.error("give " + " or ".join(_flag(name) for name in operation.one_of))
     arguments.operation = operation
     return arguments
 
@@ -106,8 +109,12 @@ def _description(operation: Operation) -> str:
     return " ".join(words)
 
 
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def _add_option(made: argparse.ArgumentParser, argument: Argument) -> None:
-    flag = "--" + argument.name.replace("_", "-")
+    flag = _flag(argument.name)
     dest = f"argument_{argument.name}"
     if argument.kind is ArgumentKind.FLAG:
         made.add_argument(flag, dest=dest, action="store_true", help=argument.label)

@@ -13,15 +13,17 @@ from hvconsole.errors import (
     HostUnavailable,
     HvError,
     InvalidInput,
+    NoSpace,
     NotSupported,
+    OutcomeUnknown,
     PermissionDenied,
     Refused,
     ToolsMissing,
 )
-from hvconsole.lab.faults import FaultRule
+from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.objects import Power
 from hvconsole.lab.sites import Identity
-from hvconsole.model import Host, Inventory, PowerState, VmKind
+from hvconsole.model import Host, Inventory, PowerState, Storage, Vm, VmKind
 from tests.peers.vcsim import Vcsim
 
 from .vsphere_lab import VsphereLab, first, log_in_to_vcsim, named, until, vsphere_lab
@@ -52,6 +54,15 @@ def ctx() -> TaskContext:
 
 def host(inventory: Inventory, name: str) -> Host:
     return next(one for one in inventory.hosts.values() if one.name == name)
+
+
+def storage(inventory: Inventory, name: str) -> Storage:
+    return next(one for one in inventory.storages.values() if one.name == name)
+
+
+def storages(vm: Vm) -> set[str]:
+    """Names of the datastores that hold the VM's disks."""
+    return {disk.storage for disk in vm.disks if not disk.is_cd}
 
 
 class TestCreate:
@@ -142,6 +153,7 @@ class TestCreate:
                 lambda: hv.clone_vm(vm.id, "x", ctx),
                 lambda: hv.to_template(vm.id, ctx),
                 lambda: hv.migrate(vm.id, next(iter(first(lab.log_in()).hosts)), ctx),
+                lambda: hv.migrate(vm.id, None, ctx, storage_id=next(iter(first(lab.log_in()).storages))),
             ):
                 with pytest.raises(NotSupported):
                     ask()
@@ -168,6 +180,54 @@ class TestCopies:
         assert seen.power is PowerState.RUNNING
         with pytest.raises(InvalidInput):
             hv.migrate(vm.id, target.id, ctx)
+
+    def test_to_another_datastore_where_it_is(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        vm = named(inventory, "shop-01")
+        store = storage(inventory, "nfs-archive")
+        hv.migrate(vm.id, None, ctx, storage_id=store.id)
+        seen = until(hv, lambda i: i.vms[vm.id] if storages(i.vms[vm.id]) == {store.name} else None)
+        assert (seen.power, seen.host_id) == (PowerState.RUNNING, vm.host_id)
+        with pytest.raises(InvalidInput, match="already"):
+            hv.migrate(vm.id, None, ctx, storage_id=store.id)
+
+    def test_to_a_host_that_sees_only_the_other_datastore(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        vm, edge = named(inventory, "sandbox-zh"), host(inventory, "esx-edge.lab")
+        store = storage(inventory, "esx-edge-local")
+        with pytest.raises(InvalidInput, match="can't be seen"):
+            hv.migrate(vm.id, None, ctx, storage_id=store.id)
+        hv.migrate(vm.id, edge.id, ctx, storage_id=store.id)
+        until(hv, lambda i: i.vms[vm.id].home_id == edge.id and storages(i.vms[vm.id]) == {store.name})
+
+    def test_a_datastore_without_room(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        vm = named(inventory, "shop-01")
+        store = storage(inventory, "nfs-archive")
+        with lab.world.lock:
+            lab.world.storages[store.id].used_bytes = lab.world.storages[store.id].size_bytes
+        with pytest.raises(NoSpace):
+            hv.migrate(vm.id, None, ctx, storage_id=store.id)
+        with lab.world.lock:
+            disks = [lab.world.disks[d.disk_id] for d in lab.vm("shop-01").drives if d.disk_id and not d.is_cd]
+        assert {disk.storage_id for disk in disks} == {storage(inventory, "san-01").id}
+
+    def test_neither_a_host_nor_a_datastore(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
+        with pytest.raises(InvalidInput):
+            hv.migrate(named(inventory, "shop-01").id, None, ctx)
+
+    def test_a_lost_answer_is_not_asked_again(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        vm = named(inventory, "shop-01")
+        store = storage(inventory, "nfs-archive")
+        rule = lab.world.faults.add(FaultRule(method="RelocateVM_Task", effect=Effect.DROP_AFTER, max_count=1))
+        with pytest.raises(OutcomeUnknown):
+            hv.migrate(vm.id, None, ctx, storage_id=store.id)
+        assert rule.seen == 1
 
     def test_a_host_that_cannot_see_the_disks(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
         with pytest.raises(HvError):
@@ -196,6 +256,19 @@ class TestCopiesOnVcsim:
             hv.delete_vm(made, ctx)
             seen = until(hv, lambda i: i if made not in i.vms else None)
             assert seen.vms[origin.id].disks
+
+
+class TestDatastoresOfVcsim:
+    def test_a_vm_moves_to_another(self, ctx: TaskContext) -> None:
+        with Vcsim("vpx", vm=1, datastore=2) as peer, closing(log_in_to_vcsim(peer)) as hv:
+            inventory = first(hv)
+            vm = named(inventory, "DC0_H0_VM0")
+            here, there = (next(s for s in inventory.storages.values() if s.name == f"LocalDS_{n}") for n in (0, 1))
+            with pytest.raises(InvalidInput, match="already"):
+                hv.migrate(vm.id, None, ctx, storage_id=here.id)
+            hv.migrate(vm.id, None, ctx, storage_id=there.id)
+            with pytest.raises(InvalidInput, match="already"):
+                hv.migrate(vm.id, None, ctx, storage_id=there.id)
 
 
 class TestSnapshots:

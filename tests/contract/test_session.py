@@ -269,6 +269,7 @@ def test_what_is_not_declared_is_not_supported(
     hv: Hypervisor, viewer: Viewer, running_vm: Vm, halted_vm: Vm, ctx: TaskContext
 ) -> None:
     host_id = next(iter(viewer.inventory.hosts))
+    storage_id = next(iter(viewer.inventory.storages))
     calls: dict[Capability, Callable[[], object]] = {
         Capability.SUSPEND: lambda: hv.suspend(running_vm.id, ctx),
         Capability.PAUSE: lambda: hv.pause(running_vm.id, ctx),
@@ -276,6 +277,7 @@ def test_what_is_not_declared_is_not_supported(
         Capability.SNAPSHOT_QUIESCE: lambda: hv.snapshot(running_vm.id, "q", "", ctx, quiesce=True),
         Capability.SNAPSHOT_MEMORY: lambda: hv.snapshot(running_vm.id, "m", "", ctx, memory=True),
         Capability.MIGRATE: lambda: hv.migrate(running_vm.id, host_id, ctx),
+        Capability.MIGRATE_STORAGE: lambda: hv.migrate(running_vm.id, None, ctx, storage_id=storage_id),
         Capability.TO_TEMPLATE: lambda: hv.to_template(halted_vm.id, ctx),
         Capability.MAINTENANCE: lambda: hv.enter_maintenance(host_id, ctx),
         Capability.METRICS: lambda: hv.metrics(running_vm.id),

@@ -259,6 +259,23 @@ class TestLife:
         seen = viewer.until_vm(running_vm.id, lambda vm: vm.host_id == other)
         assert seen.power is PowerState.RUNNING
 
+    @pytest.mark.requires(Capability.MIGRATE_STORAGE)
+    def test_migrate_to_another_storage(
+        self, hv: Hypervisor, viewer: Viewer, running_vm: Vm, ctx: TaskContext
+    ) -> None:
+        used = {disk.storage_id for disk in running_vm.disks if not disk.is_cd}
+        fit = [
+            s for s in viewer.inventory.storages.values()
+            if running_vm.host_id in s.host_ids and not s.holds_iso and s.id not in used
+        ]  # fmt: skip
+        if not fit:
+            pytest.skip("there is no other storage here")
+        hv.migrate(running_vm.id, None, ctx, storage_id=fit[0].id)
+        seen = viewer.until_vm(
+            running_vm.id, lambda vm: {disk.storage_id for disk in vm.disks if not disk.is_cd} == {fit[0].id}
+        )
+        assert (seen.power, seen.host_id) == (PowerState.RUNNING, running_vm.host_id)
+
     @pytest.mark.requires(Capability.TO_TEMPLATE)
     def test_to_template(self, hv: Hypervisor, viewer: Viewer, halted_vm: Vm, ctx: TaskContext) -> None:
         hv.to_template(halted_vm.id, ctx)

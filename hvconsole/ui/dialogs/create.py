@@ -135,7 +135,7 @@ class CreateDialog(FormDialog):
             first = ("", "As in the template") if templated else None
             default = next((str(p.default_storage_id) for p in inventory.pools.values() if p.default_storage_id), "")
             self._pick["storage_id"] = self.choice_field(
-                "Storage", storage_options(inventory, first), "" if templated else default
+                "Storage", storage_options(inventory.storages.values(), first), "" if templated else default
             )
         if "network_id" in known:
             networks = sorted((str(n.id), safe_text(n.name, 80)) for n in inventory.networks.values())

@@ -162,7 +162,8 @@ class ImportDialog(FormDialog):
         inventory = connection.inventory
         self.storage = self.network = self.host = None
         if inventory is not None:
-            self.storage = self.choice_field("Storage", storage_options(inventory, ("", "The server's default")))
+            options = storage_options(inventory.storages.values(), ("", "The server's default"))
+            self.storage = self.choice_field("Storage", options)
             networks = sorted(((str(n.id), safe_text(n.name, 80)) for n in inventory.networks.values()), key=_text_of)
             if networks:
                 self.network = self.choice_field("Network", [("", "As in the file"), *networks])

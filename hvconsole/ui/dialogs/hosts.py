@@ -1,4 +1,6 @@
-"""Choosing a host: where to migrate to or start on, with the reason beside each one that can't. Tk thread only."""
+"""Choosing where to migrate to or start on: a host, with the reason beside each one that can't, and where the server
+can move disks too, a storage. Tk thread only.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hvconsole.model import Host, Inventory, PowerState, Verb, Vm
+from hvconsole.backends.base import Capability
+from hvconsole.model import Host, Inventory, PowerState, Storage, Verb, Vm
 from hvconsole.operation import Operation
 from hvconsole.text import format_bytes, safe_text
 from hvconsole.ui.columns import natural_key
 from hvconsole.ui.dialogs.confirm import short
+from hvconsole.ui.dialogs.fields import Choice
 from hvconsole.ui.dialogs.form import FormDialog
+from hvconsole.ui.dialogs.names import storage_options
 from hvconsole.ui.interfaces import Shell, Subject
 from hvconsole.ui.listing import ListColumn, Listing
 
@@ -58,8 +63,18 @@ def host_choices(inventory: Inventory, vms: Sequence[Vm], verb: Verb) -> tuple[H
     )
 
 
+STAY = "stay"
+"""Row of the table: the VMs stay where they are, only their disks move."""
+
+
+def storages_seen(inventory: Inventory, choices: Sequence[HostChoice]) -> tuple[Storage, ...]:
+    """Storages that at least one of the hosts sees."""
+    hosts = {choice.host.id for choice in choices}
+    return tuple(storage for storage in inventory.storages.values() if hosts.intersection(storage.host_ids))
+
+
 class HostDialog(FormDialog):
-    """A table of hosts; one that can't take the VMs says why and can't be chosen."""
+    """A table of hosts; one that can't take the VMs says why and can't be chosen. Disks may move along, or alone."""
 
     width = 560
 
@@ -68,15 +83,19 @@ class HostDialog(FormDialog):
         one = vms[0].name
         target = short(one) if len(vms) == 1 else f"{len(vms)} VMs"
         migrate = operation.verb is Verb.MIGRATE
+        disks = migrate and all(Capability.MIGRATE_STORAGE in s.connection.capabilities for s in subjects)
         whom = f"“{safe_text(one, 60)}”" if len(vms) == 1 else f"{len(vms)} VMs"
         super().__init__(
             shell,
             operation.label,
-            f"Migrate {whom} to another host" if migrate else f"Start {whom} on a host",
+            _heading(whom, migrate=migrate, disks=disks),
             "Running VMs keep running while they move." if migrate else "",
             verb=f"{'Migrate' if migrate else 'Start'} {target}",
         )
         inventory = subjects[0].connection.inventory
+        self._vms = vms
+        self.storage: Choice | None = None
+        self._storages: tuple[Storage, ...] = ()
         self.choices = host_choices(inventory, vms, operation.verb) if inventory is not None else ()
         listing = Listing(
             self.theme,
@@ -86,10 +105,13 @@ class HostDialog(FormDialog):
                 ListColumn("free", "Free memory", 100, numeric=True),
                 ListColumn("note", "", 330, stretch=True),
             ),
-            rows=min(10, max(3, len(self.choices))),
+            rows=min(10, max(3, len(self.choices) + disks)),
             edge=True,
         )
         self.table = listing.tree
+        if disks:
+            kept = "Same host" if len(vms) == 1 else "Same hosts"
+            listing.insert(STAY, kept, ("", "Only the disks move."), image=self.theme.images.row("server"))
         for number, choice in enumerate(self.choices):
             listing.insert(
                 str(number),
@@ -99,11 +121,17 @@ class HostDialog(FormDialog):
                 tags=("faint",) if choice.why_not else (),
             )
         self.add_wide(listing.frame)
-        if not any(not c.why_not for c in self.choices):
+        if disks and inventory is not None:
+            self._storages = storages_seen(inventory, self.choices)
+            options = storage_options(self._storages, ("", "Where the disks are now"))
+            self.storage = self.choice_field("Storage", options)
+        able = any(not c.why_not for c in self.choices)
+        if not able and not disks:
             self.add_text("No host can take it now.", "Error.TLabel")
         elif self.choices:
-            self.table.selection_set("0")
-            self.table.focus("0")
+            first = "0" if able else STAY
+            self.table.selection_set(first)
+            self.table.focus(first)
         self.table.bind("<<TreeviewSelect>>", lambda _event: self.refresh())
         self.table.bind("<Double-Button-1>", self._double)
         self.focus_first(self.table)
@@ -114,18 +142,44 @@ class HostDialog(FormDialog):
 
     @property
     def chosen(self) -> HostChoice | None:
-        """The chosen row, or None."""
+        """The chosen host; None where the VMs stay or nothing is chosen."""
         selected = self.table.selection()
-        return self.choices[int(selected[0])] if selected else None
+        return self.choices[int(selected[0])] if selected and selected[0] != STAY else None
+
+    @property
+    def storage_id(self) -> str:
+        """The chosen storage; empty where the disks stay."""
+        return self.storage.get() if self.storage is not None else ""
 
     def problem(self) -> str | None:
-        """A host that can take it has to be chosen."""
-        choice = self.chosen
-        if choice is None:
+        """A host that can take it has to be chosen, or a storage that its host sees."""
+        if not self.table.selection():
             return "Choose a host."
-        return choice.why_not or None
+        choice = self.chosen
+        storage = next((s for s in self._storages if s.id == self.storage_id), None)
+        if choice is not None:
+            if choice.why_not:
+                return choice.why_not
+            if storage is not None and choice.host.id not in storage.host_ids:
+                return "That host can't reach the chosen storage."
+            return None
+        if storage is None:
+            return "Choose another host or another storage."
+        if any((vm.host_id or vm.home_id) not in storage.host_ids for vm in self._vms):
+            return "The present host can't reach the chosen storage."
+        return None
 
     def arguments(self) -> dict[str, Any]:
-        """For ``Operation.run``."""
-        choice = self.chosen
-        return {"host": choice.host.id if choice is not None else ""}
+        """For ``Operation.run``; what stays is not given."""
+        given: dict[str, Any] = {}
+        if self.chosen is not None:
+            given["host"] = self.chosen.host.id
+        if self.storage_id:
+            given["storage"] = self.storage_id
+        return given
+
+
+def _heading(whom: str, *, migrate: bool, disks: bool) -> str:
+    if not migrate:
+        return f"Start {whom} on a host"
+    return f"Migrate {whom} to another host or storage" if disks else f"Migrate {whom} to another host"

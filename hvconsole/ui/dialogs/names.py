@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hvconsole.model import Inventory, ObjectId, Storage, Verb
+from hvconsole.model import ObjectId, Storage, Verb
 from hvconsole.operation import Operation
 from hvconsole.text import format_bytes, safe_text
 from hvconsole.ui.columns import natural_key
@@ -24,9 +24,9 @@ def copy_name(name: str, taken: Iterable[str]) -> str:
     return candidate
 
 
-def storage_options(inventory: Inventory, first: tuple[str, str] | None = None) -> list[tuple[str, str]]:
-    """Storages that hold disks, with their free space, most free first; ``first`` is an entry before them."""
-    disks: list[Storage] = [s for s in inventory.storages.values() if not s.holds_iso]
+def storage_options(storages: Iterable[Storage], first: tuple[str, str] | None = None) -> list[tuple[str, str]]:
+    """Those that hold disks, with their free space, most free first; ``first`` is an entry before them."""
+    disks = [s for s in storages if not s.holds_iso]
     disks.sort(key=lambda s: (-(s.free_bytes or 0), natural_key(s.name)))
     options = [
         (str(s.id), f"{safe_text(s.name, 60)} · {format_bytes(s.free_bytes)} free" if s.free_bytes is not None
@@ -93,7 +93,7 @@ class CloneDialog(FormDialog):
         self.storage = None
         if full and inventory is not None:
             self.storage = self.choice_field(
-                "Storage", storage_options(inventory, ("", "Where the disks are now")), hint=""
+                "Storage", storage_options(inventory.storages.values(), ("", "Where the disks are now")), hint=""
             )
 
     def arguments(self) -> dict[str, Any]:

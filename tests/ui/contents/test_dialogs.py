@@ -411,6 +411,41 @@ def test_migrating_needs_a_host_that_can(shell: StageShell, opened: Any, driver:
     assert dialog.given == {"host": "h1"}
 
 
+def test_disks_move_to_another_storage_alone_or_along(shell: StageShell, opened: Any, driver: Driver) -> None:
+    dialog = opened(HostDialog(shell, operation(Verb.MIGRATE), of_vms(shell, "v6")))
+    button = dialog.button("Migrate “mail-gw”")
+    assert dialog.storage.widget.get() == "Where the disks are now"
+    assert [text for text in dialog.storage.widget["values"] if "free" in text] == [
+        "NFS 1 · 2.4 TiB free", "Local storage · 180 GiB free"
+    ]  # fmt: skip
+    x, y, _w, h = dialog.table.bbox("stay")
+    driver.click(dialog.table, x + 20, y + h // 2)
+    driver.until(lambda: button.instate(["disabled"]))
+    assert dialog.problem() == "Choose another host or another storage."
+    dialog.storage.set("st1")
+    dialog.refresh()
+    assert dialog.problem() == "The present host can't reach the chosen storage."
+    dialog.table.selection_set("0")
+    assert dialog.problem() is None
+    assert dialog.arguments() == {"host": "h1", "storage": "st1"}
+    dialog.table.selection_set("stay")
+    dialog.storage.set("st2")
+    dialog.refresh()
+    driver.until(lambda: not button.instate(["disabled"]))
+    driver.click(button)
+    driver.until(lambda: dialog.closed)
+    assert dialog.given == {"storage": "st2"}
+
+
+def test_no_storage_is_offered_where_disks_cannot_move(
+    shell: StageShell, hv: MemoryHypervisor, opened: Any
+) -> None:
+    hv._capabilities &= ~Capability.MIGRATE_STORAGE
+    dialog = opened(HostDialog(shell, operation(Verb.MIGRATE), of_vms(shell, "v6")))
+    assert dialog.storage is None
+    assert not dialog.table.exists("stay")
+
+
 def test_restarting_a_host_names_its_vms_and_asks_about_force(shell: StageShell, opened: Any, driver: Driver) -> None:
     dialog = opened(HostPowerDialog(shell, operation(Verb.HOST_REBOOT), of_host(shell, "h2")))
     assert any("cluster-a, mail-gw and paused-thing" in text for text in texts(dialog.top))
