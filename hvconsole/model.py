@@ -85,6 +85,7 @@ class Verb(enum.StrEnum):
     DELETE = "delete"
     MIGRATE = "migrate"
     TO_TEMPLATE = "to-template"
+    TO_VM = "to-vm"
     EXPORT = "export"
     IMPORT = "import"
     ENTER_MAINTENANCE = "enter-maintenance"

@@ -395,6 +395,16 @@ OPERATIONS: tuple[Operation, ...] = (
         run=lambda hv, vm, a, ctx: hv.to_template(vm, ctx),
     ),
     Operation(
+        verb=Verb.TO_VM,
+        label="Convert to VM",
+        doing="Converting to a VM",
+        scope=Scope.VM,
+        group="life",
+        icon="monitor",
+        needs=Capability.TO_VM,
+        run=lambda hv, vm, a, ctx: hv.to_vm(vm, ctx),
+    ),
+    Operation(
         verb=Verb.EXPORT,
         label="Export",
         doing="Exporting",

@@ -20,6 +20,8 @@ STATE_WORDS = {
 }
 """How a power state reads in a sentence."""
 
+NO_TEMPLATE = "It is no template."
+
 _DOING = {
     Verb.START: "starting",
     Verb.START_ON: "starting on a chosen host",
@@ -44,6 +46,7 @@ _DOING = {
     Verb.DELETE: "deleting",
     Verb.MIGRATE: "migrating",
     Verb.TO_TEMPLATE: "turning it into a template",
+    Verb.TO_VM: "turning it into a VM",
     Verb.EXPORT: "exporting",
     Verb.IMPORT: "importing",
     Verb.ENTER_MAINTENANCE: "entering maintenance",

@@ -43,6 +43,7 @@ class Capability(enum.Flag):
     CLONE = enum.auto()
     COPY = enum.auto()
     TO_TEMPLATE = enum.auto()
+    TO_VM = enum.auto()
     MIGRATE = enum.auto()
     MIGRATE_STORAGE = enum.auto()
     START_ON = enum.auto()
@@ -371,6 +372,10 @@ class Hypervisor(abc.ABC):
     def to_template(self, vm_id: ObjectId, ctx: TaskContext) -> None:
         """Turn a halted VM into a template."""
         raise self._unsupported("templates")
+
+    def to_vm(self, vm_id: ObjectId, ctx: TaskContext) -> None:
+        """Turn a template back into a VM that is shut down. ``Refused`` for what is no template."""
+        raise self._unsupported("turning templates into VMs")
 
     @abc.abstractmethod
     def delete_vm(self, vm_id: ObjectId, ctx: TaskContext, *, keep_disks: frozenset[ObjectId] = frozenset()) -> None:

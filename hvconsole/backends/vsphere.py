@@ -73,6 +73,7 @@ _VCENTER = (
     | Capability.CLONE
     | Capability.COPY
     | Capability.TO_TEMPLATE
+    | Capability.TO_VM
     | Capability.MIGRATE
     | Capability.MIGRATE_STORAGE
     | Capability.START_ON
@@ -251,6 +252,10 @@ class VSphere(Hypervisor):
     def to_template(self, vm_id: ObjectId, ctx: TaskContext) -> None:
         with self._changing(vm_id):
             life.to_template(self._session, vm_id, ctx)
+
+    def to_vm(self, vm_id: ObjectId, ctx: TaskContext) -> None:
+        with self._changing(vm_id):
+            life.to_vm(self._session, vm_id, ctx)
 
     def delete_vm(self, vm_id: ObjectId, ctx: TaskContext, *, keep_disks: frozenset[ObjectId] = frozenset()) -> None:
         with self._changing(vm_id):

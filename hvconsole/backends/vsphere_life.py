@@ -1,16 +1,25 @@
-"""Clone, delete, rename, template, migrate. Verb threads; each request is sent once."""
+"""Clone, delete, rename, template and back, migrate. Verb threads; each request is sent once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from hvconsole import whynot
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_devices import disk_users, read_one, vm_devices
 from hvconsole.backends.vsphere_names import sent_name
 from hvconsole.backends.vsphere_outcome import looked_for, vm_exists
-from hvconsole.backends.vsphere_places import best_store, compute_of, host_record, takes_vms, vm_folder
+from hvconsole.backends.vsphere_places import (
+    Compute,
+    best_store,
+    compute_of,
+    free_memory,
+    host_record,
+    takes_vms,
+    vm_folder,
+)
 from hvconsole.backends.vsphere_power import machine, power_off, require, start, vm_state
 from hvconsole.backends.vsphere_query import managed_kind
 from hvconsole.backends.vsphere_records import Reader, references, typed, word
@@ -18,7 +27,7 @@ from hvconsole.backends.vsphere_refusals import NO_CLONE, NO_MIGRATE
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_snapshots import tree, under_way
 from hvconsole.backends.vsphere_tasks import run_task
-from hvconsole.errors import HostUnavailable, InvalidInput, NotFound, NotSupported
+from hvconsole.errors import HostUnavailable, InvalidInput, NotFound, NotSupported, Refused
 from hvconsole.model import ObjectId, PowerState, Verb
 
 _PLACE: Mapping[str, Mapping[str, Reader]] = {
@@ -130,6 +139,32 @@ def to_template(session: Session, vm_id: ObjectId, ctx: TaskContext) -> None:
     require(vm_state(session, vm_id), Verb.TO_TEMPLATE)
     ctx.raise_if_cancelled()
     session.write(machine(session, vm_id).MarkAsTemplate)
+
+
+def to_vm(session: Session, vm_id: ObjectId, ctx: TaskContext) -> None:
+    """Turn a template into a VM: in the root pool of its host's compute resource, on its host if that takes VMs."""
+    if not session.is_vcenter:
+        raise NotSupported(NO_CLONE)
+    state = vm_state(session, vm_id)
+    if not state.template:
+        raise Refused(whynot.NO_TEMPLATE, code="no-template")
+    compute = compute_of(session, state.host_id)
+    host_id = state.host_id
+    if not takes_vms(host_record(session, host_id)):
+        host_id = _other_host(session, vm_id, compute)
+    pool, host = session.object(vim.ResourcePool, compute.pool_id), session.object(vim.HostSystem, host_id)
+    ctx.raise_if_cancelled()
+    session.write(lambda: machine(session, vm_id).MarkAsVirtualMachine(pool, host))
+
+
+def _other_host(session: Session, vm_id: ObjectId, compute: Compute) -> str:
+    """A host of the same compute resource that takes VMs and sees the datastores of this one."""
+    used = set(read_one(session, "VirtualMachine", vm_id, _STORES).get("datastore", ()))
+    hosts = [host_record(session, one) for one in compute.host_ids]
+    fit = [host for host in hosts if takes_vms(host) and used <= set(host.get("datastore", ()))]
+    if not fit:
+        raise HostUnavailable("Its host isn't connected or is in maintenance mode, and no other can take it.")
+    return max(fit, key=free_memory).id
 
 
 def migrate(

@@ -54,6 +54,7 @@ LEGAL: Mapping[Verb, frozenset[PowerState]] = MappingProxyType(
         Verb.DELETE: _PARKED,
         Verb.MIGRATE: _ANY,
         Verb.TO_TEMPLATE: _OFF,
+        Verb.TO_VM: _OFF,
         Verb.EXPORT: _OFF,
     }
 )
@@ -79,6 +80,7 @@ METHODS: Mapping[Verb, str] = MappingProxyType(
         Verb.DELETE: "Destroy_Task",
         Verb.MIGRATE: "RelocateVM_Task",
         Verb.TO_TEMPLATE: "MarkAsTemplate",
+        Verb.TO_VM: "MarkAsVirtualMachine",
         Verb.EXPORT: "ExportVm",
     }
 )
@@ -86,12 +88,15 @@ METHODS: Mapping[Verb, str] = MappingProxyType(
 
 ASKS_GUEST = frozenset({Verb.SHUTDOWN, Verb.REBOOT, Verb.STANDBY, Verb.SNAPSHOT_QUIESCE})
 """Verbs that need running tools."""
-NOT_WITH_TEMPLATES = frozenset(LEGAL) - {Verb.CLONE, Verb.COPY, Verb.RENAME, Verb.DELETE, Verb.EXPORT}
+NOT_WITH_TEMPLATES = frozenset(LEGAL) - {
+    Verb.CLONE, Verb.COPY, Verb.RENAME, Verb.DELETE, Verb.EXPORT, Verb.TO_VM
+}  # fmt: skip
 VCENTER_ONLY: Mapping[Verb, str] = MappingProxyType(
     {
         Verb.CLONE: NO_CLONE,
         Verb.COPY: NO_CLONE,
         Verb.TO_TEMPLATE: NO_CLONE,
+        Verb.TO_VM: NO_CLONE,
         Verb.MIGRATE: NO_MIGRATE,
         Verb.START_ON: NO_MIGRATE,
     }
@@ -135,6 +140,8 @@ def _vm_reason(verb: Verb, legal: frozenset[PowerState], facts: VmFacts) -> str 
         return ORPHANED[facts.connection]
     if facts.template:
         return whynot.kind(verb, "a template") if verb in NOT_WITH_TEMPLATES else None
+    if verb is Verb.TO_VM:
+        return whynot.NO_TEMPLATE
     if facts.power not in legal:
         return whynot.wrong_state(verb, facts.power, legal)
     if verb in ASKS_GUEST and facts.tools is not ToolsState.RUNNING:

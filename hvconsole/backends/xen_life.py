@@ -8,12 +8,14 @@ from hvconsole.backends import xen_fields as f
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.xen_fields import NULL
 from hvconsole.backends.xen_objects import Objects
+from hvconsole.backends.xen_refusals import to_vm_refusal
+from hvconsole.backends.xen_rows import kind_of
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xen_snapshots import Snapshots
 from hvconsole.backends.xen_tables import Tables
 from hvconsole.backends.xen_tasks import LONG_TASK_LIMIT_S, Tasks
-from hvconsole.errors import BadPowerState, InvalidInput, NotFound, OutcomeUnknown
-from hvconsole.model import ObjectId
+from hvconsole.errors import BadPowerState, InvalidInput, NotFound, OutcomeUnknown, Refused
+from hvconsole.model import ObjectId, VmKind
 from hvconsole.text import unsendable
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,14 @@ class Life:
             raise BadPowerState("Only a VM that is shut down can become a template.")
         ctx.raise_if_cancelled()
         self._session.call("VM.set_is_a_template", vm, True, write=True)
+
+    def to_vm(self, vm_id: ObjectId, ctx: TaskContext) -> None:
+        vm = self._objects.vm(vm_id)
+        kind = kind_of(self._objects.record("VM", vm))
+        if kind is not VmKind.TEMPLATE:
+            raise Refused(to_vm_refusal(kind, ()) or "", code="no-template")
+        ctx.raise_if_cancelled()
+        self._session.call("VM.set_is_a_template", vm, False, write=True)
 
     # ---- copies --------------------------------------------------------------------------------------------
 

@@ -89,8 +89,20 @@ def vm_refusals(
     _snapshot_verbs(found, kind, operations, reasons, has_snapshots)
     if kind is VmKind.CONTROL_DOMAIN:
         found[Verb.RENAME] = whynot.kind(Verb.RENAME, _KIND_WORDS[kind])
+    not_now = to_vm_refusal(kind, operations)
+    if not_now is not None:
+        found[Verb.TO_VM] = not_now
     found[Verb.STANDBY] = whynot.not_offered(Verb.STANDBY)
     return MappingProxyType(found)
+
+
+def to_vm_refusal(kind: VmKind, operations: tuple[str, ...]) -> str | None:
+    """Why it can't become a VM: xapi has no name for that among its allowed operations."""
+    if kind is VmKind.VM:
+        return whynot.NO_TEMPLATE
+    if kind is not VmKind.TEMPLATE:
+        return whynot.kind(Verb.TO_VM, _KIND_WORDS[kind])
+    return whynot.busy(operations) if operations else None
 
 
 def _snapshot_verbs(

@@ -252,7 +252,7 @@ def vm_row(record: Record) -> VmRow:
         f.text(record, "uuid"),
         f.text(record, "name_label"),
         f.text(record, "name_description"),
-        _kind(record),
+        kind_of(record),
         snapshot,
         f.power(record),
         f.ref(record, "resident_on"),
@@ -273,7 +273,8 @@ def vm_row(record: Record) -> VmRow:
     )
 
 
-def _kind(record: Record) -> VmKind:
+def kind_of(record: Record) -> VmKind:
+    """What a ``VM`` record is."""
     # In this order: snapshots are templates too, and a control domain is none of both.
     if f.flag(record, "is_control_domain"):
         return VmKind.CONTROL_DOMAIN

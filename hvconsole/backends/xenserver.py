@@ -71,6 +71,7 @@ _ALL = (
     | Capability.CLONE
     | Capability.COPY
     | Capability.TO_TEMPLATE
+    | Capability.TO_VM
     | Capability.MIGRATE
     | Capability.START_ON
     | Capability.EXPORT
@@ -285,6 +286,9 @@ class XenServer(Hypervisor):
 
     def to_template(self, vm_id: ObjectId, ctx: TaskContext) -> None:
         self._life.to_template(vm_id, ctx)
+
+    def to_vm(self, vm_id: ObjectId, ctx: TaskContext) -> None:
+        self._life.to_vm(vm_id, ctx)
 
     def delete_vm(self, vm_id: ObjectId, ctx: TaskContext, *, keep_disks: frozenset[ObjectId] = frozenset()) -> None:
         self._life.delete(vm_id, ctx, keep_disks)

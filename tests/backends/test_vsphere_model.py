@@ -145,6 +145,12 @@ class TestStates:
         assert "template" in shown.refusals[Verb.START]
         assert Verb.CLONE not in shown.refusals
         assert Verb.DELETE not in shown.refusals
+        assert Verb.TO_VM not in shown.refusals
+
+    def test_only_a_template_becomes_a_vm(self) -> None:
+        for on in ("poweredOn", "poweredOff"):
+            shown = build_vm(vm(runtime__powerState=on), tree(), (), DiskIndex(), vcenter=True)
+            assert shown.refusals[Verb.TO_VM] == "It is no template."
 
     def test_esxi_says_why_it_cannot_clone(self) -> None:
         shown = build_vm(vm(), tree(), (), DiskIndex(), vcenter=False)

@@ -144,6 +144,18 @@ class TestCreate:
         seen = until(hv, lambda i: i.vms.get(made) if i.vms[made].power is PowerState.RUNNING else None)
         assert (seen.kind, seen.vcpus, seen.nics[0].network) == (VmKind.VM, 3, "DMZ")
 
+    def test_a_template_whose_host_is_in_maintenance_comes_back_on_another(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        template = named(inventory, "tmpl-debian-12")
+        assert template.home_id is not None
+        with lab.world.lock:
+            lab.world.host(template.home_id).maintenance = True
+        hv.to_vm(template.id, ctx)
+        seen = until(hv, lambda i: i.vms[template.id] if i.vms[template.id].kind is VmKind.VM else None)
+        assert seen.home_id not in (None, template.home_id)
+        hv.start(template.id, ctx)
+
     def test_esxi_has_no_templates(self, lab_identity: Identity, ctx: TaskContext) -> None:
         with vsphere_lab(lab_identity, esxi=True) as lab:
             hv = lab.log_in()
@@ -152,6 +164,7 @@ class TestCreate:
                 lambda: hv.create_vm(CreateVm(name="x", template_id=vm.id), ctx),
                 lambda: hv.clone_vm(vm.id, "x", ctx),
                 lambda: hv.to_template(vm.id, ctx),
+                lambda: hv.to_vm(vm.id, ctx),
                 lambda: hv.migrate(vm.id, next(iter(first(lab.log_in()).hosts)), ctx),
                 lambda: hv.migrate(vm.id, None, ctx, storage_id=next(iter(first(lab.log_in()).storages))),
             ):

@@ -78,6 +78,15 @@ def test_kinds(kind: VmKind, open_verbs: set[Verb]) -> None:
     assert not open_verbs & set(found)
 
 
+def test_only_templates_of_ones_own_become_vms() -> None:
+    assert refusals()[Verb.TO_VM] == "It is no template."
+    template: dict[str, Any] = {"kind": VmKind.TEMPLATE, "power": PowerState.HALTED}
+    assert Verb.TO_VM not in refusals(**template)
+    assert "in progress" in refusals(**template, operations=("clone",))[Verb.TO_VM]
+    assert "built-in" in refusals(kind=VmKind.DEFAULT_TEMPLATE)[Verb.TO_VM]
+    assert "control domain" in refusals(kind=VmKind.CONTROL_DOMAIN)[Verb.TO_VM]
+
+
 def test_revert_needs_a_snapshot() -> None:
     assert refusals()[Verb.REVERT] == "The VM has no snapshots."
     assert Verb.REVERT not in refusals(has_snapshots=True)

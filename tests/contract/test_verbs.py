@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hvconsole.backends.base import Capability, CreateVm, Hypervisor, TaskContext
-from hvconsole.errors import BadPowerState, HvError, InvalidInput, NotFound, ToolsMissing
+from hvconsole.errors import BadPowerState, HvError, InvalidInput, NotFound, Refused, ToolsMissing
 from hvconsole.model import AUTOMATIC_MARK, ObjectId, PowerState, ToolsState, Verb, Vm, VmKind
 
 from .conftest import Site, Viewer
@@ -279,7 +279,28 @@ class TestLife:
     @pytest.mark.requires(Capability.TO_TEMPLATE)
     def test_to_template(self, hv: Hypervisor, viewer: Viewer, halted_vm: Vm, ctx: TaskContext) -> None:
         hv.to_template(halted_vm.id, ctx)
-        viewer.until_vm(halted_vm.id, lambda vm: vm.kind is VmKind.TEMPLATE)
+        seen = viewer.until_vm(halted_vm.id, lambda vm: vm.kind is VmKind.TEMPLATE)
+        assert Verb.TO_TEMPLATE in seen.refusals
+
+    @pytest.mark.requires(Capability.TO_TEMPLATE | Capability.TO_VM)
+    def test_a_template_becomes_a_vm_again(
+        self, hv: Hypervisor, viewer: Viewer, halted_vm: Vm, ctx: TaskContext
+    ) -> None:
+        assert Verb.TO_VM in halted_vm.refusals
+        with pytest.raises(Refused):
+            hv.to_vm(halted_vm.id, ctx)
+        hv.to_template(halted_vm.id, ctx)
+        viewer.until_vm(halted_vm.id, lambda vm: vm.kind is VmKind.TEMPLATE and Verb.TO_VM not in vm.refusals)
+        hv.to_vm(halted_vm.id, ctx)
+        viewer.until_vm(halted_vm.id, lambda vm: vm.kind is VmKind.VM and Verb.START not in vm.refusals)
+        hv.start(halted_vm.id, ctx)
+        viewer.until_vm(halted_vm.id, lambda vm: vm.power is PowerState.RUNNING)
+
+    @pytest.mark.requires(Capability.TO_TEMPLATE)
+    def test_a_running_vm_is_made_no_template(self, hv: Hypervisor, running_vm: Vm, ctx: TaskContext) -> None:
+        assert "running" in running_vm.refusals[Verb.TO_TEMPLATE]
+        with pytest.raises(BadPowerState):
+            hv.to_template(running_vm.id, ctx)
 
     @pytest.mark.requires(Capability.EXPORT | Capability.IMPORT)
     def test_export_and_import(

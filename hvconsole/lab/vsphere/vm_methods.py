@@ -372,10 +372,18 @@ def _mark_as_vm(service: Service, call: Call, session: Session) -> str:
     vm = _vm(service, call)
     pool = call.ref("pool")
     service.require(pool, "ResourcePool")
+    assert pool is not None
+    host = call.ref("host")
+    target = host.id if host is not None else _host_of_pool(service, pool.id)
     with service.world.lock:
         if not vm.is_template:
             raise SoapFault("InvalidState", "It is no template.")
+        refusal = power.host_refusal(service.world, vm, service.world.host(target)) if target is not None else None
+        if refusal is not None:
+            raise refusal
         vm.is_template = False
+        vm.home_host_id = target or vm.home_host_id
+        vm.resource_pool_id = pool.id if pool.id in service.world.groups else None
         service.world.changed(vm)
     return ""
 
