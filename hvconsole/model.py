@@ -83,6 +83,7 @@ class Verb(enum.StrEnum):
     COPY = "copy"
     RENAME = "rename"
     DELETE = "delete"
+    UNREGISTER = "unregister"
     MIGRATE = "migrate"
     TO_TEMPLATE = "to-template"
     TO_VM = "to-vm"

@@ -452,6 +452,24 @@ OPERATIONS: tuple[Operation, ...] = (
         run=_delete,
     ),
     Operation(
+        verb=Verb.UNREGISTER,
+        label="Remove from inventory",
+        doing="Removing from the inventory",
+        scope=Scope.VM,
+        group="life",
+        icon="unplug",
+        needs=Capability.UNREGISTER,
+        destructive=True,
+        question=Question(
+            "Remove “{name}” from the inventory?",
+            "Remove {count} VMs from the inventory?",
+            "The server forgets the VM and its place; files that still exist stay where they are. If only its host or "
+            "datastore is away for a while, bring that back instead.",
+            "Remove",
+        ),
+        run=lambda hv, vm, a, ctx: hv.unregister(vm, ctx),
+    ),
+    Operation(
         verb=Verb.ENTER_MAINTENANCE,
         label="Enter maintenance mode",
         doing="Entering maintenance mode",

@@ -44,6 +44,7 @@ _DOING = {
     Verb.COPY: "copying",
     Verb.RENAME: "renaming",
     Verb.DELETE: "deleting",
+    Verb.UNREGISTER: "removing it from the inventory",
     Verb.MIGRATE: "migrating",
     Verb.TO_TEMPLATE: "turning it into a template",
     Verb.TO_VM: "turning it into a VM",

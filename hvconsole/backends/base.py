@@ -44,6 +44,7 @@ class Capability(enum.Flag):
     COPY = enum.auto()
     TO_TEMPLATE = enum.auto()
     TO_VM = enum.auto()
+    UNREGISTER = enum.auto()
     MIGRATE = enum.auto()
     MIGRATE_STORAGE = enum.auto()
     START_ON = enum.auto()
@@ -380,6 +381,11 @@ class Hypervisor(abc.ABC):
     @abc.abstractmethod
     def delete_vm(self, vm_id: ObjectId, ctx: TaskContext, *, keep_disks: frozenset[ObjectId] = frozenset()) -> None:
         """Delete a VM, its snapshots and its disks, except ``keep_disks`` and disks that other VMs use."""
+
+    def unregister(self, vm_id: ObjectId, ctx: TaskContext) -> None:
+        """Take a VM that its server has lost off the inventory; its files, where there are any, stay. ``Refused`` for
+        one that is in order: that is deleted."""
+        raise self._unsupported("removing VMs from the inventory")
 
     @abc.abstractmethod
     def rename(self, vm_id: ObjectId, name: str, ctx: TaskContext, *, description: str | None = None) -> None:

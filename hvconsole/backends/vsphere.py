@@ -58,6 +58,7 @@ _EVERYWHERE = (
     | Capability.SNAPSHOT_QUIESCE
     | Capability.SNAPSHOT_SUBTREE
     | Capability.CREATE
+    | Capability.UNREGISTER
     | Capability.EXPORT
     | Capability.IMPORT
     | Capability.MAINTENANCE
@@ -260,6 +261,10 @@ class VSphere(Hypervisor):
     def delete_vm(self, vm_id: ObjectId, ctx: TaskContext, *, keep_disks: frozenset[ObjectId] = frozenset()) -> None:
         with self._changing(vm_id):
             life.delete(self._session, vm_id, ctx, keep_disks)
+
+    def unregister(self, vm_id: ObjectId, ctx: TaskContext) -> None:
+        with self._changing(vm_id):
+            life.unregister(self._session, vm_id, ctx)
 
     def rename(self, vm_id: ObjectId, name: str, ctx: TaskContext, *, description: str | None = None) -> None:
         with self._changing(vm_id):

@@ -1,4 +1,4 @@
-"""Clone, delete, rename, template and back, migrate. Verb threads; each request is sent once."""
+"""Clone, delete, unregister, rename, template and back, migrate. Verb threads; each request is sent once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hvconsole.backends.vsphere_places import (
 from hvconsole.backends.vsphere_power import machine, power_off, require, start, vm_state
 from hvconsole.backends.vsphere_query import managed_kind
 from hvconsole.backends.vsphere_records import Reader, references, typed, word
-from hvconsole.backends.vsphere_refusals import NO_CLONE, NO_MIGRATE
+from hvconsole.backends.vsphere_refusals import NO_CLONE, NO_MIGRATE, unregister_refusal
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_snapshots import tree, under_way
 from hvconsole.backends.vsphere_tasks import run_task
@@ -34,6 +34,8 @@ _PLACE: Mapping[str, Mapping[str, Reader]] = {
     "VirtualMachine": {"parent": typed, "resourcePool": typed, "runtime.host": word}
 }
 _STORES: Mapping[str, Mapping[str, Reader]] = {"VirtualMachine": {"datastore": references}}
+CONNECTION = "runtime.connectionState"
+_CONNECTION: Mapping[str, Mapping[str, Reader]] = {"VirtualMachine": {CONNECTION: word}}
 NAME_CHARACTERS = 80
 """Longest name that every version accepts."""
 
@@ -121,6 +123,15 @@ def delete(session: Session, vm_id: ObjectId, ctx: TaskContext, keep_disks: froz
         ]
         run_task(session, ctx, lambda: vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=edits)), cancellable=False)
     run_task(session, ctx, vm.Destroy_Task)
+
+
+def unregister(session: Session, vm_id: ObjectId, ctx: TaskContext) -> None:
+    """Take a VM off the inventory whose host or files are lost."""
+    reason = unregister_refusal(read_one(session, "VirtualMachine", vm_id, _CONNECTION).get(CONNECTION, ""))
+    if reason is not None:
+        raise Refused(reason, code="not-lost")
+    ctx.raise_if_cancelled()
+    session.write(machine(session, vm_id).UnregisterVM)
 
 
 def rename(session: Session, vm_id: ObjectId, name: str, ctx: TaskContext, description: str | None) -> None:

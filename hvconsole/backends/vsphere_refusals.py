@@ -25,6 +25,10 @@ ORPHANED = {
     "inaccessible": "The VM's files can't be reached by its host.",
     "invalid": "The server can't read the VM's configuration.",
 }
+"""Connection state of a VM → why nothing can be done with it."""
+_LOST = frozenset({"orphaned", "inaccessible", "invalid"})
+"""States in which all that is left is to take the VM off the inventory."""
+_NOT_LOST = "The server has this VM and its files. Delete takes it away together with them."
 
 _ON = frozenset({PowerState.RUNNING})
 _OFF = frozenset({PowerState.HALTED})
@@ -52,6 +56,7 @@ LEGAL: Mapping[Verb, frozenset[PowerState]] = MappingProxyType(
         Verb.COPY: _ANY,
         Verb.RENAME: _ANY,
         Verb.DELETE: _PARKED,
+        Verb.UNREGISTER: _ANY,
         Verb.MIGRATE: _ANY,
         Verb.TO_TEMPLATE: _OFF,
         Verb.TO_VM: _OFF,
@@ -78,6 +83,7 @@ METHODS: Mapping[Verb, str] = MappingProxyType(
         Verb.COPY: "CloneVM_Task",
         Verb.RENAME: "Rename_Task",
         Verb.DELETE: "Destroy_Task",
+        Verb.UNREGISTER: "UnregisterVM",
         Verb.MIGRATE: "RelocateVM_Task",
         Verb.TO_TEMPLATE: "MarkAsTemplate",
         Verb.TO_VM: "MarkAsVirtualMachine",
@@ -133,11 +139,20 @@ def vm_refusals(facts: VmFacts) -> Refusals:
     return MappingProxyType(found) if found else NO_REFUSALS
 
 
+def unregister_refusal(connection: str) -> str | None:
+    """Why a VM in this connection state isn't taken off the inventory."""
+    return None if connection in _LOST else ORPHANED.get(connection, _NOT_LOST)
+
+
 def _vm_reason(verb: Verb, legal: frozenset[PowerState], facts: VmFacts) -> str | None:
     if not facts.vcenter and verb in VCENTER_ONLY:
         return VCENTER_ONLY[verb]
+    if verb is Verb.UNREGISTER and facts.connection in _LOST:
+        return _disabled(verb, facts)
     if facts.connection in ORPHANED:
         return ORPHANED[facts.connection]
+    if verb is Verb.UNREGISTER:
+        return unregister_refusal(facts.connection)
     if facts.template:
         return whynot.kind(verb, "a template") if verb in NOT_WITH_TEMPLATES else None
     if verb is Verb.TO_VM:
@@ -146,6 +161,10 @@ def _vm_reason(verb: Verb, legal: frozenset[PowerState], facts: VmFacts) -> str 
         return whynot.wrong_state(verb, facts.power, legal)
     if verb in ASKS_GUEST and facts.tools is not ToolsState.RUNNING:
         return whynot.tools_missing(verb, TOOLS_NAME)
+    return _disabled(verb, facts)
+
+
+def _disabled(verb: Verb, facts: VmFacts) -> str | None:
     if METHODS.get(verb, "-") in facts.disabled:
         return whynot.busy(facts.busy) if facts.busy else whynot.not_offered(verb)
     return None

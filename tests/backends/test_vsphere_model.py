@@ -112,6 +112,25 @@ class TestStates:
         assert shown.power is PowerState.UNKNOWN
         assert "files" in shown.refusals[Verb.START]
 
+    @pytest.mark.parametrize("vcenter", [True, False])
+    @pytest.mark.parametrize("template", [True, False])
+    @pytest.mark.parametrize("connection", ["orphaned", "inaccessible", "invalid"])
+    def test_what_is_lost_can_only_be_taken_off_the_inventory(
+        self, connection: str, template: bool, vcenter: bool
+    ) -> None:
+        record = vm(runtime__connectionState=connection, config__template=template)
+        shown = build_vm(record, tree(), (), DiskIndex(), vcenter=vcenter)
+        assert Verb.UNREGISTER not in shown.refusals
+        assert Verb.DELETE in shown.refusals
+        busy = vm(runtime__connectionState=connection, disabledMethod=frozenset({"UnregisterVM"}))
+        shown = build_vm(busy, tree(), (), DiskIndex(), vcenter=vcenter)
+        assert "doesn't allow" in shown.refusals[Verb.UNREGISTER]
+
+    @pytest.mark.parametrize(("connection", "word"), [("connected", "Delete"), ("disconnected", "not connected")])
+    def test_what_is_not_lost_stays_on_the_inventory(self, connection: str, word: str) -> None:
+        shown = build_vm(vm(runtime__connectionState=connection), tree(), (), DiskIndex(), vcenter=True)
+        assert word in shown.refusals[Verb.UNREGISTER]
+
     @pytest.mark.parametrize(
         ("status", "version", "tools"),
         [

@@ -23,7 +23,7 @@ from hvconsole.errors import (
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.objects import Power
 from hvconsole.lab.sites import Identity
-from hvconsole.model import Host, Inventory, PowerState, Storage, Vm, VmKind
+from hvconsole.model import Host, Inventory, PowerState, Storage, Verb, Vm, VmKind
 from tests.peers.vcsim import Vcsim
 
 from .vsphere_lab import VsphereLab, first, log_in_to_vcsim, named, until, vsphere_lab
@@ -339,6 +339,60 @@ class TestGuests:
         vm = named(inventory, "shop-staging")
         hv.delete_vm(vm.id, ctx)
         until(hv, lambda i: vm.id not in i.vms)
+
+
+class TestLostVms:
+    @pytest.mark.parametrize("esxi", [False, True])
+    @pytest.mark.parametrize("connection", ["orphaned", "inaccessible", "invalid"])
+    def test_one_is_taken_off_the_inventory_and_its_disks_stay(
+        self, lab_identity: Identity, ctx: TaskContext, connection: str, esxi: bool
+    ) -> None:
+        with vsphere_lab(lab_identity, esxi=esxi) as lab:
+            hv = lab.log_in()
+            vm = named(first(hv), "branch-spare" if esxi else "sandbox-zh")
+            with lab.world.lock:
+                lost = lab.world.vms[vm.id]
+                disks = {drive.disk_id for drive in lost.drives if drive.disk_id}
+                lost.extra["connection"] = connection
+                lab.world.changed(lost)
+            until(hv, lambda i: Verb.UNREGISTER not in i.vms[vm.id].refusals)
+            hv.unregister(vm.id, ctx)
+            until(hv, lambda i: vm.id not in i.vms)
+            with lab.world.lock:
+                assert disks <= set(lab.world.disks)
+
+    def test_one_that_is_found_again_meanwhile_stays(
+        self, hv: Hypervisor, inventory: Inventory, lab: VsphereLab, ctx: TaskContext
+    ) -> None:
+        vm = named(inventory, "sandbox-zh")
+        for connection, word in (("disconnected", "not connected"), ("connected", "Delete")):
+            with lab.world.lock:
+                lab.world.vms[vm.id].extra["connection"] = connection
+            with pytest.raises(Refused, match=word):
+                hv.unregister(vm.id, ctx)
+
+    def test_a_lost_answer_is_not_asked_again(
+        self, hv: Hypervisor, inventory: Inventory, lab: VsphereLab, ctx: TaskContext
+    ) -> None:
+        vm = named(inventory, "sandbox-zh")
+        with lab.world.lock:
+            lab.world.vms[vm.id].extra["connection"] = "orphaned"
+        rule = lab.world.faults.add(FaultRule(method="UnregisterVM", effect=Effect.DROP_AFTER, max_count=1))
+        with pytest.raises(OutcomeUnknown):
+            hv.unregister(vm.id, ctx)
+        assert rule.seen == 1
+
+    @pytest.mark.parametrize("kind", ["vpx", "esx"])
+    def test_one_of_vcsim(self, ctx: TaskContext, kind: str) -> None:
+        with Vcsim(kind, vm=2) as peer, closing(log_in_to_vcsim(peer)) as hv:
+            vm = named(first(hv), "ha-host_VM0" if kind == "esx" else "DC0_H0_VM0")
+            hv.power_off(vm.id, ctx)
+            with pytest.raises(Refused):
+                hv.unregister(vm.id, ctx)
+            peer.control(guest={vm.id: {"connection": "inaccessible"}})
+            until(hv, lambda i: Verb.UNREGISTER not in i.vms[vm.id].refusals)
+            hv.unregister(vm.id, ctx)
+            until(hv, lambda i: vm.id not in i.vms)
 
 
 class TestHosts:

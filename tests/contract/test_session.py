@@ -280,6 +280,7 @@ def test_what_is_not_declared_is_not_supported(
         Capability.MIGRATE_STORAGE: lambda: hv.migrate(running_vm.id, None, ctx, storage_id=storage_id),
         Capability.TO_TEMPLATE: lambda: hv.to_template(halted_vm.id, ctx),
         Capability.TO_VM: lambda: hv.to_vm(halted_vm.id, ctx),
+        Capability.UNREGISTER: lambda: hv.unregister(halted_vm.id, ctx),
         Capability.MAINTENANCE: lambda: hv.enter_maintenance(host_id, ctx),
         Capability.METRICS: lambda: hv.metrics(running_vm.id),
         Capability.NETWORK_MAP: lambda: hv.network_map(host_id),

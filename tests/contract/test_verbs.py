@@ -302,6 +302,17 @@ class TestLife:
         with pytest.raises(BadPowerState):
             hv.to_template(running_vm.id, ctx)
 
+    @pytest.mark.requires(Capability.UNREGISTER)
+    def test_a_vm_in_order_is_not_taken_off_the_inventory(
+        self, hv: Hypervisor, viewer: Viewer, halted_vm: Vm, ctx: TaskContext
+    ) -> None:
+        assert "Delete" in halted_vm.refusals[Verb.UNREGISTER]
+        with pytest.raises(Refused):
+            hv.unregister(halted_vm.id, ctx)
+        with pytest.raises(NotFound):
+            hv.unregister(GONE, ctx)
+        assert halted_vm.id in (hv.watch(0.2) or viewer.inventory).vms
+
     @pytest.mark.requires(Capability.EXPORT | Capability.IMPORT)
     def test_export_and_import(
         self, hv: Hypervisor, platform: Platform, viewer: Viewer, halted_vm: Vm, ctx: TaskContext, tmp_path: Path

@@ -345,6 +345,18 @@ def _destroy(service: Service, call: Call, session: Session) -> str:
     return service.task(call, vm.id, work)
 
 
+def _unregister(service: Service, call: Call, session: Session) -> str:
+    """The VM is forgotten, its disks stay. ``vm.extra["connection"]`` is how tests lose one."""
+    vm, world = _vm(service, call), service.world
+    with world.lock:
+        if vm.power is Power.RUNNING and vm.extra.get("connection", "connected") == "connected":
+            raise power_state("poweredOff", vm.power)
+        for snapshot in world.snapshots_of(vm.id):
+            snapshots.forget(world, snapshot, with_disks=False)
+        world.remove(vm)
+    return ""
+
+
 def _rename(service: Service, call: Call, session: Session) -> str:
     vm = _vm(service, call)
     name = _check_name(service, call.text("newName"), vm.folder_id, vm.id)
@@ -478,6 +490,7 @@ VM_METHODS: dict[str, Method] = {
     "CreateVM_Task": _create,
     "ReconfigVM_Task": _reconfigure,
     "Destroy_Task": _destroy,
+    "UnregisterVM": _unregister,
     "Rename_Task": _rename,
     "MarkAsTemplate": _mark_as_template,
     "MarkAsVirtualMachine": _mark_as_vm,

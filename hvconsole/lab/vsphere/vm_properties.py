@@ -143,7 +143,7 @@ def runtime(tree: Tree, vm: Vm) -> Data:
     host = tree.registered_host(vm)
     on = vm.power in (Power.RUNNING, Power.PAUSED)
     return Data("VirtualMachineRuntimeInfo", host=None if host is None else Ref("HostSystem", host.id),
-                connectionState=Word("VirtualMachineConnectionState", "connected"),
+                connectionState=Word("VirtualMachineConnectionState", vm.extra.get("connection", "connected")),
                 powerState=Word("VirtualMachinePowerState", STATES[vm.power]),
                 toolsInstallerMounted=False, bootTime=when(vm.started) if on and vm.started else None,
                 numMksConnections=0)
