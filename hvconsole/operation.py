@@ -39,6 +39,7 @@ class ArgumentKind(enum.StrEnum):
     HOST = "host"
     SNAPSHOT = "snapshot"
     STORAGE = "storage"
+    NETWORK = "network"
     DISKS = "disks"
     OPEN_FILE = "open file"
     SAVE_FILE = "save file"

@@ -430,6 +430,8 @@ OPERATIONS: tuple[Operation, ...] = (
             Argument("from", "File", ArgumentKind.OPEN_FILE, required=True),
             Argument("name", "Name", ArgumentKind.TEXT),
             _STORAGE,
+            Argument("host", "Host", ArgumentKind.HOST),
+            Argument("network", "Network that its cards are connected to", ArgumentKind.NETWORK),
         ),
         run=_import,
     ),

@@ -37,6 +37,7 @@ from hvconsole.model import (
     Disk,
     Host,
     Inventory,
+    Network,
     ObjectId,
     Pool,
     PowerState,
@@ -88,6 +89,7 @@ def estate():
         pools={ObjectId("p1"): Pool(id=ObjectId("p1"), uuid="p1", name="", master_id=host.id)},
         hosts={host.id: host},
         vms={each.id: each for each in vms},
+        networks={ObjectId("n1"): Network(id=ObjectId("n1"), uuid="n-uuid-1", name="LAN")},
         storages={ObjectId("sr"): Storage(id=ObjectId("sr"), uuid="sr-uuid", name="local")},
     )
 
@@ -154,6 +156,10 @@ class Server(Hypervisor):
         if storage_id is not None and Capability.MIGRATE_STORAGE not in self.capabilities:
             raise self._unsupported("moving disks while migrating")
         self._do("migrate", vm_id, host_id, storage_id)
+
+    def import_vm(self, path, ctx, *, name="", storage_id=None, host_id=None, network_id=None):
+        self._do("import", "", str(path), name, storage_id, host_id, network_id)
+        return ObjectId("vm-new")
 
     def create_vm(self, spec, ctx):
         self._do("create", "", spec)
@@ -564,6 +570,22 @@ def test_a_storage_where_only_hosts_can_be_chosen_is_refused_with_the_reason(ser
     assert said.code == 1
     assert "doesn't offer" in said.err
     assert not server.calls
+
+
+def test_importing_takes_the_place_and_the_network_by_name(server, run):
+    said = run("run", "import", URL, "--from", "f.xva", "--host", "node1", "--network", "LAN", "--storage", "local")
+    assert said.code == 0
+    assert run("run", "import", URL, "--from", "f.xva", "--name", "n", "--network", "n-uuid-1").code == 0
+    assert server.calls == [
+        ("import", "", "f.xva", "", "sr", "h1", "n1"), ("import", "", "f.xva", "n", None, None, "n1")
+    ]  # fmt: skip
+    said = run("run", "import", URL, "--from", "f.xva", "--network", "nowhere")
+    assert said.code == 1
+    assert "There is no network “nowhere”; there are: LAN." in said.err
+    said = run("run", "import", URL, "--from", "f.xva", "--host", "nowhere")
+    assert said.code == 1
+    assert "node1" in said.err
+    assert len(server.calls) == 2
 
 
 def test_an_unclear_disk_is_wrong_usage(server, run):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret
-from hvconsole.cli.objects import Chosen, choose, find_host, find_snapshot, find_storage
+from hvconsole.cli.objects import Chosen, choose, find_host, find_network, find_snapshot, find_storage
 from hvconsole.cli.output import DONE, FAILED, Printer, UsageError, complaint
 from hvconsole.cli.recorded import recorded
 from hvconsole.cli.secrets import new_password
@@ -206,6 +206,8 @@ def _values(
             value = find_snapshot(one, value).id
         elif argument.kind is ArgumentKind.STORAGE:
             value = find_storage(inventory, value).id
+        elif argument.kind is ArgumentKind.NETWORK:
+            value = find_network(inventory, value).id
         elif argument.kind is ArgumentKind.DISKS:
             value = one.disk_ids(value, hypervisor)
         values[argument.name] = value
