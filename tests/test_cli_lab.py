@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from hvconsole.clock import SystemClock
+from hvconsole.lab import Lab
 
 LIMIT_S = 30
 FAST = ("--interval", "0.5", "--timeout", "0.2")
@@ -367,3 +368,28 @@ def shapes_of(secret, user):
         quote(secret).encode(), escape(secret).encode(), json.dumps(secret)[1:-1].encode(), plain.hex().encode(),
         b"cAnArY", "cAnArY".encode("utf-16-le"),
     ]  # fmt: skip
+
+
+def test_a_vcenter_moves_disks_and_converts_templates_from_the_command_line(environment, run, lab_identity):
+    vcenter = Lab(kinds=("vsphere",), identity=lab_identity)
+    vcenter.start()
+    try:
+        site = next(server for server in vcenter.servers if server.name == "Meridian vCenter")
+
+        def done(operation, *words):
+            pinned = (*words, "--fingerprint", site.sha256)
+            made = run("run", operation, site.url, *pinned, HVCONSOLE_PASSWORD=site.password)
+            return made.returncode, made.stdout + made.stderr
+
+        assert done("migrate", "shop-01", "--storage", "nfs-archive")[0] == 0
+        code, said = done("migrate", "shop-01", "--storage", "nfs-archive")
+        assert (code, "already" in said) == (1, True)
+        code, said = done("migrate", "shop-01", "--host", "esx-edge.lab", "--storage", "san-01", "--json")
+        assert (code, json.loads(said)["outcome"]) == (0, "done")
+        assert done("to-vm", "sandbox-zh") == (1, "sandbox-zh: It is no template.\n")
+        assert done("to-template", "sandbox-zh")[0] == 0
+        assert done("to-vm", "sandbox-zh")[0] == 0
+        code, said = done("unregister", "sandbox-zh")
+        assert (code, "Delete" in said) == (1, True)
+    finally:
+        vcenter.stop()
