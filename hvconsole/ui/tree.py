@@ -19,6 +19,7 @@ from hvconsole.model import Host, Inventory, ObjectId, Pool, ServerId, Snapshot,
 from hvconsole.monitor.status import MonitorStatus
 from hvconsole.text import safe_text
 from hvconsole.ui import looks
+from hvconsole.ui.eliding import Eliding
 from hvconsole.ui.extending import Extending
 from hvconsole.ui.filters import Filter
 from hvconsole.ui.interfaces import Item, ItemKind, Selection
@@ -90,6 +91,7 @@ class InventoryTree:
         self.tree = ttk.Treeview(
             self.widget, columns=("rtt",), selectmode="extended", show="tree headings", name="inventory"
         )
+        self._eliding = Eliding(self.tree, self.whole_text, theme.px(26))
         self._build()
         self._tips = RowTips(self.tree, theme, self._tip)
         self._type_ahead = TypeAhead(self.tree, lambda: list(self._rows_in_view(None)))
@@ -226,6 +228,7 @@ class InventoryTree:
     def destroy(self) -> None:
         """Stop what still runs; the widgets go with their parent."""
         self._tips.hide()
+        self._eliding.stop()
         if self._pending_id is not None:
             self.tree.after_cancel(self._pending_id)
             self._pending_id = None
@@ -235,7 +238,12 @@ class InventoryTree:
     def _build(self) -> None:
         tree, px = self.tree, self.theme.px
         bar = ttk.Scrollbar(self.widget, command=tree.yview)
-        tree.configure(yscrollcommand=bar.set)
+
+        def scrolled(first: str, last: str) -> None:
+            bar.set(first, last)
+            self._eliding.soon()
+
+        tree.configure(yscrollcommand=scrolled)
         bar.pack(side="right", fill="y")
         tree.pack(side="left", fill="both", expand=True)
         tree.heading("#0", text="  Name   (box = monitor)", anchor="w")
@@ -290,6 +298,11 @@ class InventoryTree:
         status = self._owner.monitor_status(item.server_id, found.id) if monitored else None
         away = found.host_id in self._silent.get(item.server_id, ()) and looks.runs(found)
         return looks.vm_look(found, monitored, status, stale, away)
+
+    def whole_text(self, iid: str) -> str:
+        """What a row says, however little of it has room."""
+        item = self._items.get(iid)
+        return self._looks[item].text if item is not None else ""
 
     def _tip(self, iid: str) -> str:
         item = self._items.get(iid)
@@ -401,6 +414,7 @@ class InventoryTree:
             self._restyle(item)
         if self._filter.narrows:
             self._arrange_all()
+        self._eliding.soon()
         self._on_select()
 
     def _rearrange(self, delta: Delta) -> None:
@@ -461,6 +475,7 @@ class InventoryTree:
         if before is None and self._visible is None:
             return
         self._arrange_all()
+        self._eliding.soon()
         self._on_select()
 
     def _restyle(self, item: Item) -> None:
@@ -472,6 +487,7 @@ class InventoryTree:
         if new == old:
             return
         self._looks[item] = new
+        self._eliding.soon()
         if new.rtt != old.rtt:
             self.tree.set(iid, "rtt", new.rtt)
             self._rtt_changed(item, new)
@@ -494,6 +510,7 @@ class InventoryTree:
             # Tk gives columns their width again only when the widget itself changes its size
             others = self.tree.column("rtt", "width") if shown else 0
             self.tree.configure(displaycolumns=("rtt",) if shown else ())
+            self._eliding.soon()
             self.tree.column("#0", width=max(self.tree.winfo_width() - others, self.tree.column("#0", "minwidth")))
 
     def _restyle_some(self) -> None:
@@ -626,7 +643,7 @@ class InventoryTree:
                     yield from self._rows_in_view(item)
 
     def _on_key(self, event: tk.Event[tk.Misc]) -> str | None:
-        iid = self._type_ahead.key(event, lambda row: self._looks[self._items[row]].text if row in self._items else "")
+        iid = self._type_ahead.key(event, self.whole_text)
         if iid is None:
             return None
         self.tree.selection_set(iid)

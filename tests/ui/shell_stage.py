@@ -216,7 +216,7 @@ class Stand:
         def walk(parent: str) -> None:
             for row in self.tree.get_children(parent):
                 if self.window.tree._items.get(row) and self.window.tree._items[row].kind is ItemKind.VM:
-                    found.append(self.tree.item(row, "text"))
+                    found.append(self.window.tree.whole_text(row))
                 walk(row)
 
         walk("")
