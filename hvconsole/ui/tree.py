@@ -239,7 +239,7 @@ class InventoryTree:
         tree, px = self.tree, self.theme.px
         bar = ttk.Scrollbar(self.widget, command=tree.yview)
 
-        def scrolled(first: str, last: str) -> None:
+        def scrolled(first: float, last: float) -> None:
             bar.set(first, last)
             self._eliding.soon()
 
