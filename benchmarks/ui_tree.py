@@ -154,7 +154,7 @@ def main() -> None:
 
     def open_everything() -> None:
         for host in inventory.hosts.values():
-            for item in [i for i in tree.forest.nodes if i.id == host.id]:
+            for item in [i for i in tree.rows.forest.nodes if i.id == host.id]:
                 tree.open(item)
 
     report("open all hosts", [timed(root, open_everything)], 1000)

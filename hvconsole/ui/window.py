@@ -590,7 +590,7 @@ class MainWindow:
 
     def grouping(self) -> Grouping:
         """Under what the tree shows VMs."""
-        return self.tree.forest.grouping
+        return self.tree.rows.forest.grouping
 
     def set_grouping(self, grouping: Grouping) -> None:
         """Show VMs under something else, and remember it."""

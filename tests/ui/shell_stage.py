@@ -207,7 +207,7 @@ class Stand:
 
     def row(self, kind: ItemKind, id_: str | None = None, vm_id: str | None = None) -> str:
         """The row id of an item that has a row."""
-        return self.window.tree._iids[item(kind, id_, vm_id)]
+        return self.window.tree.rows.iids[item(kind, id_, vm_id)]
 
     def vm_names(self) -> list[str]:
         """Names of the VMs that the tree shows, from the top."""
@@ -215,8 +215,8 @@ class Stand:
 
         def walk(parent: str) -> None:
             for row in self.tree.get_children(parent):
-                if self.window.tree._items.get(row) and self.window.tree._items[row].kind is ItemKind.VM:
-                    found.append(self.window.tree.whole_text(row))
+                if self.window.tree.rows.items.get(row) and self.window.tree.rows.items[row].kind is ItemKind.VM:
+                    found.append(self.window.tree.rows.whole_text(row))
                 walk(row)
 
         walk("")
@@ -261,7 +261,7 @@ def open_stand(
     connection = services.connections.get(SERVER)
     assert connection is not None
     if answering:
-        until(lambda: connection.connected and bool(window.tree.forest.vm_count()), "the first inventory")
+        until(lambda: connection.connected and bool(window.tree.rows.forest.vm_count()), "the first inventory")
     until(lambda: window._greeted, "the first selection")
     return stand
 

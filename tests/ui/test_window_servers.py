@@ -128,7 +128,7 @@ def test_what_is_known_from_an_earlier_run_says_how_old_it_is(stand: Stand, unti
     connections = stand.window.services.connections
     taken = stand.window.services.clock.now() - dt.timedelta(hours=3)
     connections.add(other_profile(), None, cached=replace(sample_inventory(), taken=taken))
-    row = stand.window.tree._iids
+    row = stand.window.tree.rows.iids
     there = Item(ItemKind.SERVER, ServerId("s2"))
     until(lambda: there in row and stand.tree.set(row[there], "rtt").strip() == "3 h ago")
     until(lambda: "as of 3 h ago" in str(stand.window.header.where.cget("text")))
@@ -150,11 +150,11 @@ def test_machines_on_a_host_that_does_not_answer_do_not_look_alive(stand: Stand,
     host = before.hosts[oid("h1")]
     stand.hypervisor.inventory = replace(before, hosts={**before.hosts, host.id: replace(host, live=False)})
     stand.hypervisor.changed.set()
-    until(lambda: stand.window.tree.whole_text(row) == "web-frontend-01  ·  host not answering")
+    until(lambda: stand.window.tree.rows.whole_text(row) == "web-frontend-01  ·  host not answering")
     until(lambda: stand.window.header.pill.cget("text").strip() == "Host not answering")
     stand.hypervisor.inventory = before
     stand.hypervisor.changed.set()
-    until(lambda: stand.window.tree.whole_text(row) == "web-frontend-01")
+    until(lambda: stand.window.tree.rows.whole_text(row) == "web-frontend-01")
     until(lambda: stand.window.header.pill.cget("text").strip() == "Running")
 
 
