@@ -9,7 +9,6 @@ import contextlib
 import logging
 import tkinter as tk
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +17,6 @@ from PIL import ImageTk
 from hvconsole.errors import LocalError
 from hvconsole.events import (
     ConnectionChanged,
-    ConnectionState,
     Happened,
     InventoryChanged,
     JobChanged,
@@ -26,7 +24,7 @@ from hvconsole.events import (
     Notice,
 )
 from hvconsole.model import ObjectId, ServerId, Verb
-from hvconsole.monitor.status import MonitorState, MonitorStatus, VmKey
+from hvconsole.monitor.status import MonitorStatus, VmKey
 from hvconsole.text import safe_text
 from hvconsole.ui import drawing
 from hvconsole.ui.banner import Banner
@@ -36,12 +34,12 @@ from hvconsole.ui.collecting import Collecting
 from hvconsole.ui.commands import Command, Keyboard
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.filters import Filter
+from hvconsole.ui.greeting import Greeting
 from hvconsole.ui.header import Header
 from hvconsole.ui.interfaces import (
     AppServices,
     Dialogs,
     Item,
-    ItemKind,
     PageClass,
     Selection,
     Shell,
@@ -49,7 +47,8 @@ from hvconsole.ui.interfaces import (
     Unsubscribe,
 )
 from hvconsole.ui.labmenu import LabMenu
-from hvconsole.ui.looks import subject_name
+from hvconsole.ui.lastheard import LastHeard
+from hvconsole.ui.mainbars import fill_menubar, fill_toolbar
 from hvconsole.ui.megawidgets import balloon, panes
 from hvconsole.ui.menus import ContextMenu, MenuBar, MenuEntry, MenuFiller, Toolbar
 from hvconsole.ui.placement import Placement
@@ -58,6 +57,7 @@ from hvconsole.ui.runner import Runner
 from hvconsole.ui.searchbox import Hosts, SearchBox
 from hvconsole.ui.servers import Servers
 from hvconsole.ui.statusbar import StatusBar
+from hvconsole.ui.summary import Summary
 from hvconsole.ui.tabs import Tabs
 from hvconsole.ui.tasks import TaskPanel
 from hvconsole.ui.theme import Theme, prepare_screen, system_mode
@@ -67,8 +67,6 @@ log = logging.getLogger(__name__)
 
 AGES_MS = 5000
 """How often the ages of servers that are away are drawn again."""
-REFRESH_MS = 60
-"""Changes within this time redraw header, toolbar and counts once."""
 STATUS_MS = 8000
 """How long a word in the status bar stays."""
 
@@ -111,12 +109,8 @@ class MainWindow:
         self.dispatcher = dispatcher
         self.services = services
         self._selection = Selection()
-        self._statuses: dict[VmKey, MonitorStatus] = {}
-        """As of the last event of each monitor: thousands of rows must not ask thousands of monitors again."""
-        self._down: set[VmKey] = set()
-        self._greeted = False
-        self._met = {connection.id for connection in services.connections.all()}
-        """Servers that are or were in the tree: a new one is selected when it comes."""
+        self._heard = LastHeard()
+        self.greeting = Greeting(services.connections, lambda: self._selection, self.select)
         self._listening: list[Unsubscribe] = []
         self._timers: dict[str, str] = {}
         if page_classes is None:
@@ -128,7 +122,6 @@ class MainWindow:
         self._runner = Runner(services.connections, lambda: self.dialogs, dispatcher, self.status)
         self.keyboard = Keyboard(root, self.status, self._on_list)
         self.catalogue = Catalogue(self, lambda: self.target)
-        self._header_catalogue = Catalogue(self, lambda: self._selection)
         self._collecting = Collecting(root)
         self._icons: list[ImageTk.PhotoImage] = []
         self._build(page_classes)
@@ -144,9 +137,9 @@ class MainWindow:
         self._listen()
         self.tree.refresh_servers()
         self._restore_filter()
-        self._greet()
+        self.greeting.greet()
         self.servers.show_failures()
-        self._refresh_shell()
+        self.summary.now()
         self._tick_ages()
 
     def main_loop(self) -> None:
@@ -185,51 +178,23 @@ class MainWindow:
         self.statusbar = StatusBar(root, theme)
         self.statusbar.widget.pack(side="bottom", fill="x")
         self._build_panes(page_classes)
-        self._fill_toolbar()
+        fill_toolbar(self.toolbar, self.catalogue, self.why_not)
+        header_catalogue = Catalogue(self, lambda: self._selection)
+        self.summary = Summary(
+            root, self.services, header_catalogue, self.header, self.toolbar, self.statusbar, self._heard
+        )
         self.keyboard.bind(self.catalogue.all())
         if self.lab is not None:
             self.keyboard.bind([e for e in self.lab.cable_entries() if isinstance(e, Command)])
         root.bind("<slash>", self._on_slash)
         for sequence in ("<<TreeviewSelect>>", "<FocusIn>"):  # of any list in the window: the toolbar's target moves
-            root.bind(sequence, lambda _event: self._refresh_soon(), add=True)
+            root.bind(sequence, lambda _event: self.summary.soon(), add=True)
         root.protocol("WM_DELETE_WINDOW", self.quit)
 
     def _build_menus(self, filler: MenuFiller) -> None:
         menus = self.menubar = MenuBar(self.root, self.theme, filler)
         menus.widget.pack(fill="x", padx=self.theme.px(4), pady=(self.theme.px(2), 0))
-        c = self.catalogue
-        menus.add("File", 0, c.file_menu)
-        menus.add("View", 0, c.view_menu)
-        menus.add("Server", 0, c.server_menu)
-        menus.add("Host", 0, c.host_menu)
-        menus.add("VM", 1, c.vm_menu)
-        menus.add("Monitor", 0, c.monitor_menu)
-        if self.lab is not None:
-            menus.add("Lab", 0, self.lab.entries)
-        menus.add("Help", 3, c.help_menu)
-
-    def _fill_toolbar(self) -> None:
-        c, bar = self.catalogue, self.toolbar
-        bar.add(replace(c["connect"], label="Connect"))
-        bar.add_line()
-        bar.add(self._start_command, color="ok")
-        bar.add(c[Verb.SHUTDOWN], color="bad")
-        bar.add(c[Verb.SUSPEND], color="warn")
-        bar.add(c[Verb.REBOOT])
-        bar.add_line()
-        bar.add(replace(c[Verb.SNAPSHOT], label="Snapshot", help="Take a snapshot"))
-        bar.add_line()
-        bar.add(c["refresh"], text=False)
-        bar.add(c["preferences"], text=False, right=True)
-        bar.add(c["mode"], text=False, right=True)
-        bar.add(c["tasks"], text=False, right=True)
-
-    def _start_command(self) -> Command:
-        """Start, or what comes nearest for what is selected: resume, unpause."""
-        for verb in (Verb.START, Verb.RESUME, Verb.UNPAUSE):
-            if self.why_not(verb) is None:
-                return self.catalogue[verb]
-        return self.catalogue[Verb.START]
+        fill_menubar(menus, self.catalogue, self.lab)
 
     def _build_panes(self, page_classes: Sequence[PageClass]) -> None:
         theme, px = self.theme, self.theme.px
@@ -285,51 +250,24 @@ class MainWindow:
 
     def _inventory_changed(self, event: InventoryChanged) -> None:
         self.tree.refresh(event.server_id)
-        self._greet()
+        self.greeting.greet()
         self.tabs.on_event(event)
-        self._refresh_soon()
-
-    def _greet(self) -> None:
-        """Once, when a server shows itself: select the uppermost that is or may come, if the user selected nothing."""
-        if self._greeted:
-            return
-        servers = self.services.connections.all()
-        if any(c.inventory is not None or c.emergency is not None for c in servers):
-            self._greeted = True
-            coming = (ConnectionState.CONNECTING, ConnectionState.CONNECTED, ConnectionState.EMERGENCY)
-            first = next((c for c in servers if c.state in coming), servers[0])
-            if not self._selection.items:
-                self.select(Selection((Item(ItemKind.SERVER, first.id),)))
+        self.summary.soon()
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
         self.tree.refresh_servers()
-        self._greet()
-        self._select_new()
+        self.greeting.greet()
+        self.greeting.select_new()
         self.servers.show_failures()
         self.tabs.on_event(event)
-        self._refresh_soon()
-
-    def _select_new(self) -> None:
-        """Select a server that was just added; of several at once, as at the start, none."""
-        new = [c.id for c in self.services.connections.all() if c.id not in self._met]
-        self._met.update(new)
-        if len(new) == 1 and len(self._met) > 1:
-            self.select(Selection((Item(ItemKind.SERVER, new[0]),)))
+        self.summary.soon()
 
     def _monitor_changed(self, event: MonitorChanged) -> None:
         key = VmKey(event.server_id, event.vm_id)
-        status = self.services.watcher.status(key)
-        if status is None:
-            self._statuses.pop(key, None)
-        else:
-            self._statuses[key] = status
-        if status is not None and status.state is MonitorState.DOWN:
-            self._down.add(key)
-        else:
-            self._down.discard(key)
+        self._heard.hear(key, self.services.watcher.status(key))
         self.tree.refresh_vm(event.server_id, event.vm_id)
         self.tabs.on_event(event)
-        self._refresh_soon()
+        self.summary.soon()
 
     def _job_changed(self, event: JobChanged) -> None:
         self.tasks.job_changed(event.job)
@@ -339,61 +277,11 @@ class MainWindow:
         self.tasks.happened(event)
         self.tabs.on_event(event)
 
-    def _refresh_soon(self) -> None:
-        if "refresh" not in self._timers:
-            self._timers["refresh"] = self.root.after(REFRESH_MS, self._refresh_shell)
-
-    def _refresh_shell(self) -> None:
-        """Header, toolbar, title, counts: cheap, and only what differs is drawn."""
-        self._cancel_timer("refresh")
-        first = Selection(self._selection.items[:10]).subjects(self.services.connections)
-        subject = first[0] if first else None
-        status = None
-        if subject is not None and subject.vm is not None and subject.snapshot is None:
-            status = self.services.watcher.status(VmKey(subject.item.server_id, subject.vm.id))
-        commands = self._header_commands(subject)
-        self.header.show(self.selection, first, status, commands, self.services.clock.now())
-        self.toolbar.refresh()
-        self._show_title(subject)
-        self._show_counts()
-
-    def _header_commands(self, subject: Subject | None) -> list[Command]:
-        if subject is None:
-            return [] if self.services.connections.all() else [self._header_catalogue["connect"]]
-        if subject.snapshot is not None:
-            return [self._header_catalogue[Verb.DELETE_SNAPSHOT], self._header_catalogue[Verb.REVERT]]
-        if subject.vm is not None:
-            return [self._header_catalogue[Verb.SNAPSHOT]]
-        if subject.item.kind is ItemKind.SERVER and not subject.connection.connected:
-            return [self._header_catalogue["edit-server"], self._header_catalogue["reconnect"]]
-        return []
-
-    def _show_title(self, subject: Subject | None) -> None:
-        title = "hvconsole"
-        if subject is not None:
-            title = f"hvconsole – {subject_name(subject, 80)}"
-            vm, inventory = subject.vm, subject.connection.inventory
-            host_id = (vm.host_id or vm.home_id) if vm is not None else None
-            if inventory is not None and host_id is not None and host_id in inventory.hosts:
-                title += f" on {safe_text(inventory.hosts[host_id].name, 80)}"
-        if title != self.root.title():
-            self.root.title(title)
-
-    def _show_counts(self) -> None:
-        connections = self.services.connections.all()
-        ticked = self.services.watcher.ticked()
-        self.statusbar.show(
-            servers=len(connections),
-            connected=sum(1 for c in connections if c.connected),
-            monitored=len(ticked),
-            down=len(self._down & ticked),
-        )
-
     def _tick_ages(self) -> None:
         self._timers["ages"] = self.root.after(AGES_MS, self._tick_ages)
         self.tree.refresh_ages()
         if not all(c.connected for c in self.services.connections.all()):
-            self._refresh_soon()
+            self.summary.soon()
 
     def _cancel_timer(self, name: str) -> None:
         timer = self._timers.pop(name, None)
@@ -493,13 +381,13 @@ class MainWindow:
 
     def monitor_status(self, server_id: ServerId, vm_id: ObjectId) -> MonitorStatus | None:
         """How its monitor stands."""
-        return self._statuses.get(VmKey(server_id, vm_id))
+        return self._heard.status(VmKey(server_id, vm_id))
 
     def tree_selected(self, selection: Selection) -> None:
         """Show what was selected."""
         self._selection = selection
         self.tabs.show(selection)
-        self._refresh_soon()
+        self.summary.show(selection)
 
     def tree_ticked(self, items: tuple[Item, ...], monitored: bool) -> None:
         """Begin or end monitoring."""
@@ -507,7 +395,7 @@ class MainWindow:
         for item in items:
             if item.id is not None:
                 (watcher.tick if monitored else watcher.untick)(VmKey(item.server_id, item.id))
-        self._refresh_soon()
+        self.summary.soon()
         word = "on" if monitored else "off"
         names = Selection(items[:1]).subject(self.services.connections)
         what = safe_text(names.name, 60) if len(items) == 1 and names is not None else f"{len(items)} VMs"
@@ -657,6 +545,7 @@ class MainWindow:
         self._listening.clear()
         for name in list(self._timers):
             self._cancel_timer(name)
+        self.summary.stop()
         self.tabs.leave()
         self.search.destroy()
         self.tree.destroy()

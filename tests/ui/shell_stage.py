@@ -262,7 +262,7 @@ def open_stand(
     assert connection is not None
     if answering:
         until(lambda: connection.connected and bool(window.tree.rows.forest.vm_count()), "the first inventory")
-    until(lambda: window._greeted, "the first selection")
+    until(lambda: window.greeting.done, "the first selection")
     return stand
 
 
