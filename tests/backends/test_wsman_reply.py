@@ -18,6 +18,11 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 ID = "uuid:11111111-2222-3333-4444-555555555555"
 
 
+def test_identify_asks_in_the_namespace_that_windows_answers_in() -> None:
+    """As ``Test-WSMan`` shows it; [MS-WSMV] has a misspelt one that Windows does not know."""
+    assert b'"http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"' in wsman_envelope.identify()
+
+
 def envelope(body: str, relates_to: str = ID) -> bytes:
     return (f'<s:Envelope xmlns:s="{SOAP}" xmlns:a="{ADDRESSING}" xmlns:n="{ENUMERATION}" xmlns:w="{WSMAN}" '
             f'xmlns:xsi="{XSI}"><s:Header><a:RelatesTo>{relates_to}</a:RelatesTo></s:Header>'

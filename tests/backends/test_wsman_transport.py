@@ -432,7 +432,7 @@ class TestConnections:
             with sock, context.wrap_socket(sock, server_side=True) as tls:
                 request = tls.recv(65536)
                 heads.append(request)
-                body = soap.identify("Microsoft Corporation", "OS: 10.0.1 SP: 0.0 Stack: 3.0")
+                body = soap.identify(soap.IDENTITIES[0], "Microsoft Corporation", "OS: 10.0.1 SP: 0.0 Stack: 3.0")
                 tls.sendall(answer("200 OK", body, "Content-Type: application/soap+xml;charset=UTF-8"))
                 tls.recv(65536)
 

@@ -300,7 +300,7 @@ class TestFaults:
     def test_dropped_and_garbage(self, host: Host, server: HypervServer) -> None:
         server.world.faults.add(FaultRule(method="Identify", effect=Effect.GARBAGE, body=b"junk", max_count=1))
         identify = (f'<s:Envelope xmlns:s="{S}"><s:Header/><s:Body><i:Identify xmlns:i="http://schemas.dmtf.org/wbem/'
-                    'wsman/identify/1/wsmanidentity.xsd"/></s:Body></s:Envelope>').encode()
+                    'wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>').encode()
         assert server.service.handle(identify, auth="", user="").body == b"junk"
         server.world.faults.add(FaultRule(method="Identify", effect=Effect.DROP_AFTER))
         with pytest.raises(Dropped):
@@ -312,11 +312,20 @@ class TestFaults:
 
 
 class TestHttp:
+    @pytest.mark.parametrize("namespace", ["identity", "identify"])
+    def test_identify_in_the_namespace_of_the_standard_and_in_the_misspelt_one(self, server: HypervServer,
+                                                                               namespace: str) -> None:
+        """openwsman, Test-WSMan and the standard say identity, [MS-WSMV] and clients made of it identify."""
+        uri = f"http://schemas.dmtf.org/wbem/wsman/{namespace}/1/wsmanidentity.xsd"
+        question = f'<s:Envelope xmlns:s="{S}"><s:Body><i:Identify xmlns:i="{uri}"/></s:Body></s:Envelope>'
+        answer = ET.fromstring(server.service.handle(question.encode(), auth="", user="").body)
+        assert answer.findtext(f".//{{{uri}}}IdentifyResponse/{{{uri}}}ProductVendor") == "Microsoft Corporation"
+
     def test_identify_without_a_login(self, server: HypervServer) -> None:
         connection = http.client.HTTPSConnection("127.0.0.1", server.port(), timeout=5,
                                                  context=ssl._create_unverified_context())
         body = (f'<s:Envelope xmlns:s="{S}"><s:Header/><s:Body><i:Identify xmlns:i="http://schemas.dmtf.org/wbem/wsman/'
-                'identify/1/wsmanidentity.xsd"/></s:Body></s:Envelope>')
+                'identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>')
         connection.request("POST", "/wsman", body, {"WSMANIDENTIFY": "unauthenticated"})
         response = connection.getresponse()
         assert response.status == 200

@@ -157,7 +157,8 @@ class Service:
     def _answer(self, request: Request, auth: str, user: str) -> Response:
         if request.identify:
             version = self._picture.site.version
-            return Response(200, soap.identify("Microsoft Corporation", f"OS: {version} SP: 0.0 Stack: 3.0"))
+            return Response(200, soap.identify(request.identify, "Microsoft Corporation",
+                                               f"OS: {version} SP: 0.0 Stack: 3.0"))
         try:
             if not request.uri:
                 raise soap.Refused(soap.BAD_URI)

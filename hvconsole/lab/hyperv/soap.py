@@ -18,7 +18,9 @@ WSMAN = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
 BINDING = "http://schemas.dmtf.org/wbem/wsman/1/cimbinding.xsd"
 MICROSOFT = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 FAULT = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
-IDENTITY = "http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd"
+IDENTITIES = ("http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd",
+              "http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd")
+"""Namespaces of Identify: that of the standard and of Windows, and how [MS-WSMV] and clients made of it spell it."""
 WMI_ERROR = "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/interop/MSFT_WmiError"
 ANONYMOUS = f"{ADDRESSING}/role/anonymous"
 
@@ -52,9 +54,9 @@ class Request:
         return split_uri(self.uri)[1]
 
     @property
-    def identify(self) -> bool:
-        """Whether this is Identify."""
-        return self.body.find(f"{{{IDENTITY}}}Identify") is not None
+    def identify(self) -> str:
+        """The namespace in which this is Identify; empty where it is something else."""
+        return next((one for one in IDENTITIES if self.body.find(f"{{{one}}}Identify") is not None), "")
 
 
 def parse(raw: bytes) -> Request:
@@ -97,11 +99,11 @@ def respond(action: str, relates_to: str, body: str) -> bytes:
     ).encode("utf-8", "surrogatepass")
 
 
-def identify(vendor: str, version: str) -> bytes:
-    """The answer to Identify."""
+def identify(namespace: str, vendor: str, version: str) -> bytes:
+    """The answer to Identify, in the namespace that was asked in."""
     return (
         f'<s:Envelope xml:lang="en-US" xmlns:s="{SOAP}"><s:Header/><s:Body>'
-        f'<wsmid:IdentifyResponse xmlns:wsmid="{IDENTITY}">'
+        f'<wsmid:IdentifyResponse xmlns:wsmid="{namespace}">'
         f"<wsmid:ProtocolVersion>{WSMAN}</wsmid:ProtocolVersion><wsmid:ProductVendor>{escape(vendor)}"
         f"</wsmid:ProductVendor><wsmid:ProductVersion>{escape(version)}</wsmid:ProductVersion>"
         f"</wsmid:IdentifyResponse></s:Body></s:Envelope>"
