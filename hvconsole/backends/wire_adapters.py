@@ -13,7 +13,7 @@ import requests.adapters
 import urllib3.connection
 import urllib3.connectionpool
 
-from hvconsole.backends.wire import Wire, WireConnection, bounded, inflated
+from hvconsole.backends.wire import BoundedResponse, Wire, WireConnection, bounded, inflated
 from hvconsole.backends.wire_calls import READ, current
 from hvconsole.backends.wire_errors import Redirected
 from hvconsole.backends.xmlguard import check_xml
@@ -52,10 +52,14 @@ class WireAdapter(requests.adapters.HTTPAdapter):
         wire = self._wire
 
         class Plain(urllib3.connection.HTTPConnection):
+            response_class = BoundedResponse
+
             def connect(self) -> None:
                 self.sock = wire.connect(self.host.strip("[]"), self.port or 80, tls=False)
 
         class Tls(urllib3.connection.HTTPSConnection):
+            response_class = BoundedResponse
+
             def connect(self) -> None:
                 self.sock = wire.connect(self.host.strip("[]"), self.port or 443)
                 self.is_verified = True

@@ -53,6 +53,10 @@ class TestBadReplies:
         [
             pytest.param(reply(b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"), BadReply, id="doctype"),
             pytest.param(reply(b"<?xml version='1.0' encoding='cp037'?><a/>"), BadReply, id="odd encoding"),
+            pytest.param(reply(b"<!DOCTYPE a><a/>", content_type="image/jpeg"), BadReply, id="doctype as picture"),
+            pytest.param(
+                reply(b"<!DOCTYPE a><a/>", content_type="multipart/encrypted"), BadReply, id="doctype as sealed"
+            ),
             pytest.param(reply("<!DOCTYPE a><a/>".encode("utf-16")), BadReply, id="utf-16 doctype"),
             pytest.param(reply("<!DOCTYPE a><a/>".encode("utf-16-le")), BadReply, id="utf-16 without mark"),
             pytest.param(reply(b"<a>" * 5000 + b"</a>" * 5000), BadReply, id="deep"),
@@ -82,6 +86,11 @@ class TestBadReplies:
                 ),
                 BadReply,
                 id="endless chunks",
+            ),
+            pytest.param(
+                raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", endless=b"x" * 4096),
+                BadReply,
+                id="chunk of minus one byte",
             ),
             pytest.param(raw(), Unreachable, id="silence"),
             pytest.param(raw(b"HTTP/1.1 200 OK\r\nX-", endless=b"a", pause=0.2), Unreachable, id="header drip"),

@@ -74,7 +74,13 @@ def test_packed_reply(ask: Any) -> None:
     ("script", "error"),
     [
         pytest.param(reply(b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"), BadReply, id="doctype"),
+        pytest.param(reply(b"<!DOCTYPE a><a/>", content_type="image/jpeg"), BadReply, id="doctype as picture"),
         pytest.param(reply("<!DOCTYPE a><a/>".encode("utf-16")), BadReply, id="utf-16"),
+        pytest.param(
+            raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", endless=b"x" * 4096),
+            BadReply,
+            id="chunk of minus one byte",
+        ),
         pytest.param(reply(b"<a>" * 5000), BadReply, id="deep"),
         pytest.param(reply(b"<a>" + b"x" * (2 << 20) + b"</a>"), BadReply, id="long"),
         pytest.param(reply(gzip.compress(b"\0" * (32 << 20)), "Content-Encoding: gzip"), BadReply, id="bomb"),
