@@ -8,26 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hvconsole.backends.base import Capability, CreateVm, Hypervisor, TaskContext
-from hvconsole.errors import InvalidInput, NotFound
+from hvconsole import operation_calls as calls
+from hvconsole.backends.base import Capability
+from hvconsole.errors import NotFound
 from hvconsole.model import Host, Inventory, ObjectId, Pool, Verb, Vm, VmKind
 from hvconsole.operation import (
     Argument,
     ArgumentKind,
-    Arguments,
     Operation,
     Question,
-    Run,
     Scope,
     id_argument,
-    name_argument,
-    optional_id_argument,
     path_argument,
     secret_argument,
-    text_argument,
 )
-from hvconsole.profiles import parse_address
-from hvconsole.text import safe_text, unsendable
+from hvconsole.text import safe_text
 
 __all__ = [
     "BY_VERB",
@@ -45,78 +40,6 @@ __all__ = [
     "subject_name",
     "why_not",
 ]
-
-
-def _snapshot(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> object:
-    return hv.snapshot(
-        vm,
-        name_argument(a),
-        text_argument(a, "description"),
-        ctx,
-        memory=bool(a.get("memory")),
-        quiesce=bool(a.get("quiesce")),
-    )
-
-
-def _clone(full: bool) -> Run:
-    def run(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> object:
-        return hv.clone_vm(
-            vm,
-            name_argument(a),
-            ctx,
-            full=full,
-            storage_id=optional_id_argument(a, "storage"),
-            snapshot_id=optional_id_argument(a, "snapshot"),
-        )
-
-    return run
-
-
-def _create(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -> object:
-    spec = a.get("spec")
-    if not isinstance(spec, CreateVm):
-        raise InvalidInput("Describe the new VM.")
-    for text in (spec.name, spec.description):
-        problem = unsendable(text)
-        if problem:
-            raise InvalidInput(problem)
-    return hv.create_vm(spec, ctx)
-
-
-def _import(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -> object:
-    return hv.import_vm(
-        path_argument(a, "from"),
-        ctx,
-        name=text_argument(a, "name"),
-        storage_id=optional_id_argument(a, "storage"),
-        host_id=optional_id_argument(a, "host"),
-        network_id=optional_id_argument(a, "network"),
-    )
-
-
-def _delete(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
-    hv.delete_vm(vm, ctx, keep_disks=frozenset(ObjectId(str(d)) for d in a.get("keep_disks") or ()))
-
-
-def _delete_snapshot(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
-    hv.delete_snapshot(vm, id_argument(a, "snapshot", "a snapshot"), ctx, children=bool(a.get("children")))
-
-
-def _rename(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
-    description = text_argument(a, "description") if a.get("description") is not None else None
-    hv.rename(vm, name_argument(a), ctx, description=description)
-
-
-def _migrate(hv: Hypervisor, vm: ObjectId, a: Arguments, ctx: TaskContext) -> None:
-    host, storage = optional_id_argument(a, "host"), optional_id_argument(a, "storage")
-    if host is None and storage is None:
-        raise InvalidInput("Choose a host.")
-    hv.migrate(vm, host, ctx, storage_id=storage)
-
-
-def _point_to_master(hv: Hypervisor, _server: ObjectId, a: Arguments, ctx: TaskContext) -> None:
-    host, _port = parse_address(text_argument(a, "address"), 443)
-    hv.point_to_master(host, ctx)
 
 
 _NAME = Argument("name", "Name", ArgumentKind.TEXT, required=True)
@@ -280,7 +203,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Argument("memory", "With memory", ArgumentKind.FLAG),
             Argument("quiesce", "Quiesce the guest's file systems", ArgumentKind.FLAG),
         ),
-        run=_snapshot,
+        run=calls.snapshot,
     ),
     Operation(
         verb=Verb.REVERT,
@@ -316,7 +239,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "The saved state is lost; the VM itself keeps running as it is.",
             "Delete snapshot",
         ),
-        run=_delete_snapshot,
+        run=calls.delete_snapshot,
     ),
     Operation(
         verb=Verb.CREATE,
@@ -328,7 +251,7 @@ OPERATIONS: tuple[Operation, ...] = (
         shortcut="Control-n",
         needs=Capability.CREATE,
         arguments=(Argument("spec", "Description of the VM", ArgumentKind.SPEC, required=True),),
-        run=_create,
+        run=calls.create_vm,
     ),
     Operation(
         verb=Verb.CLONE,
@@ -339,7 +262,7 @@ OPERATIONS: tuple[Operation, ...] = (
         icon="copy",
         needs=Capability.CLONE,
         arguments=(_NAME,),
-        run=_clone(full=False),
+        run=calls.clone_vm(full=False),
     ),
     Operation(
         verb=Verb.COPY,
@@ -350,7 +273,7 @@ OPERATIONS: tuple[Operation, ...] = (
         icon="copy",
         needs=Capability.COPY,
         arguments=(_NAME, _STORAGE),
-        run=_clone(full=True),
+        run=calls.clone_vm(full=True),
     ),
     Operation(
         verb=Verb.MIGRATE,
@@ -365,7 +288,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Argument("storage", "Storage that its disks move to, where the server can do that", ArgumentKind.STORAGE),
         ),
         one_of=("host", "storage"),
-        run=_migrate,
+        run=calls.migrate,
     ),
     Operation(
         verb=Verb.RENAME,
@@ -376,7 +299,7 @@ OPERATIONS: tuple[Operation, ...] = (
         icon="pencil",
         shortcut="F2",
         arguments=(_NAME, _DESCRIPTION),
-        run=_rename,
+        run=calls.rename,
     ),
     Operation(
         verb=Verb.TO_TEMPLATE,
@@ -433,7 +356,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Argument("host", "Host", ArgumentKind.HOST),
             Argument("network", "Network that its cards are connected to", ArgumentKind.NETWORK),
         ),
-        run=_import,
+        run=calls.import_vm,
     ),
     Operation(
         verb=Verb.DELETE,
@@ -451,7 +374,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "The VM, its snapshots and its disks are gone for good.",
             "Delete",
         ),
-        run=_delete,
+        run=calls.delete_vm,
     ),
     Operation(
         verb=Verb.UNREGISTER,
@@ -574,7 +497,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "The host joins the master at the address you give.",
             "Point to master",
         ),
-        run=_point_to_master,
+        run=calls.point_to_master,
     ),
 )
 """In the order of the menus."""

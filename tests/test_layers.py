@@ -13,7 +13,7 @@ LAYERS = (
     {"model", "errors", "clock", "text", "events", "outages", "private_files", "file_lock"},
     {"backends"},
     {"profiles", "trust", "whynot", "operation"},
-    {"jobs", "operations", "connection", "doctor", "credentials", "inventory_cache"}
+    {"jobs", "operations", "operation_calls", "connection", "doctor", "credentials", "inventory_cache"}
     | {"store", "history", "history_rows"},
     {"monitor"},
     {"settings", "settings_merge"},
