@@ -6,7 +6,7 @@ Pmw has no type stubs: its widgets are ``Any`` here, and callers use the few doc
 from __future__ import annotations
 
 import tkinter as tk
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from tkinter import ttk
 from typing import Any
 
@@ -97,21 +97,41 @@ def dialog(
 def run_dialog(made: Any, parent: tk.Misc, focus: tk.Misc | None = None) -> Any:
     """Show modally over ``parent``, wait in a nested event loop, destroy; returns what it was deactivated with.
 
-    ``focus`` gets the keyboard, else the dialog's first control.
+    ``focus`` gets the keyboard, else the dialog's first control; afterwards whatever had it below this dialog.
     """
     window = made.component("hull")
+    main = parent.winfo_toplevel()
+    opener = _modal_window(window) or main
+    # not "focus": while another program has the keyboard nobody here has it, and yet it is to come back to its place
+    before = str(window.tk.call("focus", "-lastfor", opener))
     # not before: Pmw gives the keyboard to the window itself when it takes the grab
     made.configure(activatecommand=lambda: _take_focus(window, focus))
-    _guard_focus(window, parent.winfo_toplevel())
+    _guard_focus(window, {opener, main})
     try:
         return made.activate(geometry="first" + centre(window, parent))
     finally:
-        top = parent.winfo_toplevel()
-        if window.winfo_exists() and top.winfo_exists():
+        if window.winfo_exists() and opener.winfo_exists():
             # Tk keeps the last focus of a window that goes and may crash over it: take it away first
             window.tk.call("focus", window)
-            take_keyboard(top)
+            place = _widget(opener, before)
+            take_keyboard(place if place is not None and place.winfo_viewable() else opener)
         made.destroy()
+
+
+def _modal_window(window: tk.Misc) -> tk.Misc | None:
+    """The dialog that is open already, below the one that is about to be."""
+    held = _widget(window, str(window.tk.call("grab", "current", window)))
+    top = held.winfo_toplevel() if held is not None else None
+    return top if isinstance(top, tk.Toplevel) else None
+
+
+def _widget(near: tk.Misc, path: str) -> tk.Misc | None:
+    """The widget of that path; None if it is gone, or if Tk made it without Python, as the list of a combo box."""
+    try:
+        found = near.nametowidget(path) if path else None
+    except KeyError:
+        return None
+    return found if found is not None and found.winfo_exists() else None
 
 
 def _take_focus(window: tk.Misc, focus: tk.Misc | None) -> None:
@@ -135,8 +155,8 @@ def take_keyboard(widget: tk.Misc) -> None:
         widget.focus_set()
 
 
-def _guard_focus(window: tk.Misc, behind: tk.Misc) -> None:
-    """Bring the dialog back when the window behind it is clicked: that one has X's focus then, and the grab mutes it.
+def _guard_focus(window: tk.Misc, behind: Iterable[tk.Misc]) -> None:
+    """Bring the dialog back when a window behind it is clicked: that one has X's focus then, and the grab mutes it.
 
     Another program that is clicked or switched to keeps the keyboard.
     """
@@ -157,8 +177,9 @@ def _guard_focus(window: tk.Misc, behind: tk.Misc) -> None:
             return
         x, y = window.winfo_pointerxy()
         # a click on the title belongs to the window manager: nothing tells of it but the lost focus
-        if behind.winfo_y() <= y < behind.winfo_rooty() and behind.winfo_containing(x, behind.winfo_rooty() + 1):
-            back()
+        for below in behind:
+            if below.winfo_y() <= y < below.winfo_rooty() and below.winfo_containing(x, below.winfo_rooty() + 1):
+                back()
 
     window.bind("<Button>", clicked, add=True)
     window.bind("<FocusOut>", lambda _event: window.after(FOCUS_MS, lost), add=True)

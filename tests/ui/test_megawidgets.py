@@ -196,3 +196,46 @@ def test_a_short_text_has_no_scroll_bar_and_a_long_one_has(root: tk.Tk, theme: T
     assert text.winfo_width() == made.component("hull").winfo_width()
     text.insert("end", "\nmore" * 9)
     until(lambda: bool(bar.winfo_ismapped()))
+
+
+def test_the_keyboard_goes_back_to_where_it_was(root: tk.Tk, theme: Theme, until: Until) -> None:
+    outside = ttk.Entry(root)
+    outside.pack()
+    outside.focus_force()
+    until(lambda: root.focus_get() is outside)
+    connect = megawidgets.dialog(theme, root, "Connect", ("Connect", "Cancel"))
+    password = ttk.Entry(connect.interior())
+    password.pack()
+    kept: list[object] = []
+
+    def look_at_the_certificate() -> None:
+        until(lambda: root.focus_get() is password)
+        certificate = megawidgets.dialog(theme, root, "Certificate", ("Accept", "Cancel"))
+        root.after(60, lambda: certificate.invoke(1))
+        megawidgets.run_dialog(certificate, root)
+        root.update()
+        kept.append(root.focus_get())
+        connect.invoke(1)
+
+    press_soon(root, look_at_the_certificate)
+    megawidgets.run_dialog(connect, root, password)
+    root.update()
+    assert kept == [password], "the dialog below has the keyboard again"
+    assert root.focus_get() is outside, "and so has the window"
+
+
+def test_the_keyboard_goes_to_the_window_if_its_place_is_gone(root: tk.Tk, theme: Theme, until: Until) -> None:
+    outside = ttk.Entry(root)
+    outside.pack()
+    outside.focus_force()
+    until(lambda: root.focus_get() is outside)
+    made = megawidgets.dialog(theme, root, "Delete", ("Delete", "Cancel"))
+
+    def act() -> None:
+        outside.destroy()
+        made.invoke(1)
+
+    press_soon(root, act)
+    megawidgets.run_dialog(made, root)
+    root.update()
+    assert root.focus_get() is root
