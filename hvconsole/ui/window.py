@@ -189,6 +189,7 @@ class MainWindow:
         root.bind("<slash>", self._on_slash)
         for sequence in ("<<TreeviewSelect>>", "<FocusIn>"):  # of any list in the window: the toolbar's target moves
             root.bind(sequence, lambda _event: self.summary.soon(), add=True)
+        root.bind("<FocusIn>", self._on_keyboard, add=True)
         root.protocol("WM_DELETE_WINDOW", self.quit)
 
     def _build_menus(self, filler: MenuFiller) -> None:
@@ -498,6 +499,11 @@ class MainWindow:
         return self.search.menu_entries()
 
     # ---- smaller things ----------------------------------------------------------------------------------------
+
+    def _on_keyboard(self, event: tk.Event[tk.Misc]) -> None:
+        """The window itself can do nothing with keys. It gets them at the start, and when where they went is gone."""
+        if event.widget is self.root:
+            self.tree.tree.focus_set()
 
     def _on_slash(self, _event: object) -> str | None:
         if self.keyboard.typing():

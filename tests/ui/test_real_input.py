@@ -69,6 +69,22 @@ def test_a_click_beside_the_box_selects_and_one_on_it_ticks(stand: Stand, until:
     assert stand.window.selection.ids == ("v2",)
 
 
+def test_keys_work_in_the_tree_from_the_start(stand: Stand, until: Until) -> None:
+    """A window manager gives the keyboard to the window, not to anything in it."""
+    root = stand.window.root
+    other = tk.Toplevel(root)
+    other.wait_visibility()
+    other.focus_force()
+    until(lambda: root.focus_get() is other)
+    root.focus_force()
+    until(lambda: root.focus_get() is stand.tree)
+    other.destroy()
+    root.update()
+    chosen = stand.window.selection
+    send("key", "Down")
+    until(lambda: stand.window.selection != chosen)
+
+
 def test_search_with_the_keyboard_and_back(stand: Stand, until: Until) -> None:
     everything = stand.vm_names()
     send("key", "ctrl+f")
