@@ -167,7 +167,7 @@ class Details:
             self._reader.service(MANAGEMENT), "GetVirtualSystemThumbnailImage",
             {"TargetSystem": settings_epr(guid), "WidthPixels": width, "HeightPixels": height})
         check_return(value)
-        pixels = output.numbers("ImageData")
+        pixels = output.octets("ImageData")
         if len(pixels) != width * height * 2:
             raise Refused("The host has no picture of this VM's screen now.")
         return _png(width, height, pixels)
@@ -271,14 +271,14 @@ def _colons(mac: str) -> str:
     return ":".join(mac[i : i + 2] for i in range(0, 12, 2)).lower() if len(mac) == 12 else mac
 
 
-def _png(width: int, height: int, pixels: list[int]) -> bytes:
-    """A PNG from 16-bit RGB565, low byte first. Values out of range are cut."""
+def _png(width: int, height: int, pixels: bytes) -> bytes:
+    """A PNG from 16-bit RGB565, low byte first."""
     rows = bytearray()
     for line in range(height):
         rows.append(0)
         start = line * width * 2
         for at in range(start, start + width * 2, 2):
-            value = (pixels[at] & 0xFF) | (pixels[at + 1] & 0xFF) << 8
+            value = pixels[at] | pixels[at + 1] << 8
             red, green, blue = value >> 11, value >> 5 & 0x3F, value & 0x1F
             rows += bytes((red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2))
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import datetime as dt
 import re
 import xml.etree.ElementTree as ET
@@ -67,6 +69,16 @@ class Record:
     def numbers(self, name: str) -> list[int]:
         """All integers of an array property."""
         return [value for value in map(_integer, self.texts(name)) if value is not None]
+
+    def octets(self, name: str) -> bytes:
+        """A property that is an array of bytes: Windows writes it as base64 in one element, others as numbers."""
+        texts = self.texts(name)
+        if len(texts) != 1:
+            return bytes(value & 0xFF for value in map(_integer, texts) if value is not None)
+        try:
+            return base64.b64decode(texts[0])
+        except (binascii.Error, ValueError):
+            return b""
 
     def flag(self, name: str) -> bool | None:
         """A boolean property."""

@@ -23,6 +23,16 @@ def test_identify_asks_in_the_namespace_that_windows_answers_in() -> None:
     assert b'"http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"' in wsman_envelope.identify()
 
 
+@pytest.mark.parametrize(("inside", "read"), [
+    ("<I>AP+AfwE=</I>", b"\x00\xff\x80\x7f\x01"),
+    ("<I>0</I><I>255</I><I>128</I>", b"\x00\xff\x80"),
+    ("<I>%%%</I>", b""),
+    ("", b""),
+])
+def test_bytes_come_as_base64_or_as_numbers(inside: str, read: bytes) -> None:
+    assert wsman_reply.Record(ET.fromstring(f"<x>{inside}</x>")).octets("I") == read
+
+
 def envelope(body: str, relates_to: str = ID) -> bytes:
     return (f'<s:Envelope xmlns:s="{SOAP}" xmlns:a="{ADDRESSING}" xmlns:n="{ENUMERATION}" xmlns:w="{WSMAN}" '
             f'xmlns:xsi="{XSI}"><s:Header><a:RelatesTo>{relates_to}</a:RelatesTo></s:Header>'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from hvconsole.lab import errors, hosts, power
 from hvconsole.lab.hyperv.methods import INVALID_PARAMETER, Call, Method, Output, ReturnValue
 from hvconsole.lab.objects import Power, Vm
@@ -30,7 +32,7 @@ def summary_information(call: Call) -> Output:
 
 
 def thumbnail(call: Call) -> Output:
-    """GetVirtualSystemThumbnailImage: RGB565, bytes."""
+    """GetVirtualSystemThumbnailImage: RGB565, as base64, which is how WS-Management writes arrays of bytes."""
     width, height = call.parameters.number("WidthPixels") or 0, call.parameters.number("HeightPixels") or 0
     if not 0 < width * height <= _MAX_PIXELS:
         raise ReturnValue(INVALID_PARAMETER)
@@ -38,12 +40,12 @@ def thumbnail(call: Call) -> Output:
     running = isinstance(owner, Vm) and owner.power is Power.RUNNING
     if not running:
         return {"ImageData": []}
-    rows = []
+    rows = bytearray()
     for line in range(height):
         for column in range(width):
             colour = 0x001F if (line // 8 + column // 8) % 2 else 0x0410
-            rows += [colour & 0xFF, colour >> 8]
-    return {"ImageData": rows}
+            rows += bytes((colour & 0xFF, colour >> 8))
+    return {"ImageData": base64.b64encode(rows).decode()}
 
 
 def reboot(call: Call) -> Output:
@@ -84,7 +86,23 @@ def _go_down(call: Call, *, restart: bool) -> Output:
     return {}
 
 
+def type_on_keyboard(call: Call) -> Output:
+    """Msvm_Keyboard: what is typed is kept in ``vm.extra["typed"]``."""
+    vm = call.vm_named(str(call.target.get("SystemName")))
+    with call.picture.world.lock:
+        vm.extra.setdefault("typed", []).append({name: call.parameters.text(name) for name in call.parameters.names})
+    return {}
+
+
 METHODS = {
+    "Msvm_Keyboard": {
+        "TypeKey": Method(type_on_keyboard, ("keyCode",)),
+        "PressKey": Method(type_on_keyboard, ("keyCode",)),
+        "ReleaseKey": Method(type_on_keyboard, ("keyCode",)),
+        "TypeText": Method(type_on_keyboard, ("asciiText",)),
+        "TypeScancodes": Method(type_on_keyboard, ("scancodes",)),
+        "TypeCtrlAltDel": Method(type_on_keyboard),
+    },
     "Msvm_VirtualSystemManagementService": {
         "GetSummaryInformation": Method(summary_information, ("SettingData", "RequestedInformation"),
                                         ("SummaryInformation",)),
