@@ -142,6 +142,66 @@ class TestSchema:
         assert next(c for c in item if c.tag.endswith("}Caption")).text == "Virtueller Computer"
 
 
+class TestPeriphery:
+    """What libvirt's driver asks of a host before and after it shows a VM."""
+
+    def test_screens_and_keyboards_belong_to_running_vms(self, host: Host, server: HypervServer) -> None:
+        vm = server.world.vm_named("zrh-fw")
+        own = f"SystemName = '{vm.id}'"
+        screen, = host.query(f"SELECT * FROM Msvm_SyntheticDisplayController WHERE {own}")
+        key = {child.tag.rpartition("}")[2]: child.text or "" for child in screen}
+        # libvirt does not double the backslashes of the DeviceID
+        head, = host.query(
+            "ASSOCIATORS OF {Msvm_SyntheticDisplayController.CreationClassName='Msvm_SyntheticDisplayController',"
+            f"DeviceID='{key['DeviceID']}',SystemCreationClassName='Msvm_ComputerSystem',SystemName='{vm.id}'}} "
+            "WHERE AssocClass = Msvm_VideoHeadOnController ResultClass = Msvm_VideoHead")
+        assert head.findtext(f"{{{V2}/Msvm_VideoHead}}CurrentHorizontalResolution") == "1024"
+        keyboard, = host.query(f"SELECT * FROM Msvm_Keyboard WHERE {own}")
+        uri = f"{V2}/Msvm_Keyboard"
+        chosen = {name: keyboard.findtext(f"{{{uri}}}{name}") or "" for name in
+                  ("SystemCreationClassName", "SystemName", "CreationClassName", "DeviceID")}
+        typed = host.ask(f"{uri}/TypeText", uri, f'<k:TypeText_INPUT xmlns:k="{uri}"><k:asciiText>hello</k:asciiText>'
+                         "</k:TypeText_INPUT>", chosen)
+        assert typed.findtext(f".//{{{uri}}}ReturnValue") == "0"
+        assert vm.extra["typed"] == [{"asciiText": "hello"}]
+
+    def test_processors_of_the_host_and_of_vms(self, host: Host) -> None:
+        sockets = host.query("ASSOCIATORS OF {Win32_ComputerSystem.Name='HV-ZRH-1'} WHERE AssocClass = "
+                             "Win32_ComputerSystemProcessor ResultClass = Win32_Processor", "root/cimv2")
+        assert len(sockets) == 2
+        assert host.query("SELECT * FROM Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor "
+                          "WHERE Name LIKE 'zrh-fw:Hv VP %'", "root/cimv2")
+        most, = host.query("SELECT * FROM Msvm_ProcessorSettingData WHERE InstanceID LIKE "
+                           "'Microsoft:Definition%Maximum'")
+        assert most.findtext(f"{{{V2}/Msvm_ProcessorSettingData}}VirtualQuantity") == "240"
+
+    def test_serial_ports_are_settings_of_old_vms(self, host: Host, server: HypervServer) -> None:
+        vm = server.world.vm_named("zrh-fw")
+        found = host.query(f"ASSOCIATORS OF {{Msvm_VirtualSystemSettingData.InstanceID='Microsoft:{vm.id.upper()}'}} "
+                           "WHERE AssocClass = Msvm_VirtualSystemSettingDataComponent "
+                           "ResultClass = Msvm_SerialPortSettingData")
+        assert len(found) == 2
+
+    def test_objects_by_path(self, host: Host, server: HypervServer) -> None:
+        vm = server.world.vm_named("zrh-fw")
+        ref = Ref(schema.V2, "Msvm_ComputerSystem", (("CreationClassName", "Msvm_ComputerSystem"),
+                                                     ("Name", vm.id.upper())))
+        path = ref.path("HV-ZRH-1").replace("\\", "\\\\")
+        found = host.query(f"SELECT * FROM Msvm_ComputerSystem WHERE __PATH = '{path}'")
+        assert [item.findtext(f"{{{V2}/Msvm_ComputerSystem}}ElementName") for item in found] == ["zrh-fw"]
+
+    def test_one_property_alone(self, host: Host) -> None:
+        """WS-Management's fragment transfer, as ``wsman get -F`` asks for it."""
+        uri = f"{V2}/Msvm_ComputerSystem"
+        key = {"CreationClassName": "Msvm_ComputerSystem", "Name": "HV-ZRH-1"}
+        answer = host.ask(f"{X}/Get", uri, "", key, "<w:FragmentTransfer>ElementName</w:FragmentTransfer>")
+        fragment = answer.find(f"{{{W}}}XmlFragment")
+        assert fragment is not None
+        assert [(child.tag, child.text) for child in fragment] == [("ElementName", "HV-ZRH-1")]
+        refused = host.ask(f"{X}/Get", uri, "", key, "<w:FragmentTransfer>Nothing</w:FragmentTransfer>")
+        assert host.code(refused) == 0x80338100
+
+
 class TestQueries:
     @pytest.mark.parametrize(
         ("where", "count"),
@@ -207,11 +267,14 @@ class TestQueries:
 
 
 class TestLists:
-    def test_pull_must_have_the_uri_of_its_enumerate(self, host: Host) -> None:
+    def test_pull_names_the_namespace_of_its_enumerate(self, host: Host) -> None:
+        """libvirt enumerates all classes with a query, and pulls with the class that it expects."""
         body = host.ask(f"{N}/Enumerate", f"{V2}/Msvm_ComputerSystem", "<n:Enumerate/>")
         context = body.findtext(f".//{{{N}}}EnumerationContext")
         pull = f"<n:Pull><n:EnumerationContext>{context}</n:EnumerationContext></n:Pull>"
-        assert host.code(host.ask(f"{N}/Pull", f"{V2}/*", pull)) == 2150859181
+        assert host.code(host.ask(f"{N}/Pull", f"{V2.replace('virtualization/v2', 'cimv2')}/*", pull)) == 2150859181
+        first = host.ask(f"{N}/Pull", f"{V2}/*", pull)
+        assert len(first.find(f".//{{{N}}}Items") or ()) == 1
         first = host.ask(f"{N}/Pull", f"{V2}/Msvm_ComputerSystem", pull)
         assert len(first.find(f".//{{{N}}}Items") or ()) == 1
 

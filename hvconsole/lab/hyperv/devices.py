@@ -42,6 +42,17 @@ class Devices:
         for owner in self._owners():
             yield from build(owner)
 
+    def definitions(self, class_name: str) -> Iterator[Inst]:
+        """What the host allows of processors or memory; real hosts list it between the settings of VMs."""
+        guid, sizes = ((naming.PROCESSOR, (1, 1, 240, 1)) if class_name == "Msvm_ProcessorSettingData"
+                       else (naming.MEMORY, (1024, 32, 12 << 20, 2)))
+        for name, size in zip(("Default", "Minimum", "Maximum", "Increment"), sizes, strict=True):
+            yield make(class_name, InstanceID=f"Microsoft:Definition\\{guid}\\{name}", VirtualQuantity=size,
+                       ElementName="Processor" if guid == naming.PROCESSOR else "Memory", PoolID="",
+                       ResourceType=3 if guid == naming.PROCESSOR else 4, ConsumerVisibility=3,
+                       ResourceSubType=f"Microsoft:Hyper-V:{'Processor' if guid == naming.PROCESSOR else 'Memory'}",
+                       AllocationUnits="percent / 1000" if guid == naming.PROCESSOR else "byte * 2^20")
+
     def processors(self, owner: Vm | Snapshot) -> Iterator[Inst]:
         """Msvm_ProcessorSettingData."""
         yield make("Msvm_ProcessorSettingData", InstanceID=f"{naming.settings_id(owner)}\\{naming.PROCESSOR}\\0",

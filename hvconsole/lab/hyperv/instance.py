@@ -85,7 +85,8 @@ def parse_path(path: str) -> Ref | None:
         if match is None or match.end() == position:
             return None
         raw = next((group for group in match.groups()[1:] if group is not None), "")
-        found.append((match[1], re.sub(r"\\(.)", r"\1", raw)))
+        # libvirt writes the backslashes of an InstanceID single, others double them
+        found.append((match[1], re.sub(r"""\\([\\"'])""", r"\1", raw)))
         position = match.end()
     return Ref(namespace, class_name, tuple(found)) if found else None
 

@@ -13,6 +13,7 @@ from hvconsole.lab.hyperv.host_objects import SERVICES, HostObjects
 from hvconsole.lab.hyperv.instance import Inst, Ref, make
 from hvconsole.lab.hyperv.jobs import Jobs
 from hvconsole.lab.hyperv.machines import Machines
+from hvconsole.lab.hyperv.periphery import Periphery
 from hvconsole.lab.hyperv.schema import CIMV2, V2
 from hvconsole.lab.objects import Host, Site
 from hvconsole.lab.world import World
@@ -34,6 +35,7 @@ class Picture:
         self.machines = Machines(world, site.id, host)
         self.devices = Devices(world, self.machines)
         self.objects = HostObjects(world, site, host)
+        self.periphery = Periphery(world, self.machines)
         self._lists = self._build_lists()
         self._associations = self._build_associations()
 
@@ -43,14 +45,16 @@ class Picture:
         return self.machines.server
 
     def _build_lists(self) -> dict[str, Callable[[], Iterable[Inst]]]:
-        machines, devices, objects = self.machines, self.devices, self.objects
+        machines, devices, objects, periphery = self.machines, self.devices, self.objects, self.periphery
         lists: dict[str, Callable[[], Iterable[Inst]]] = {
             "Msvm_ComputerSystem": machines.computer_systems,
             "Msvm_PlannedComputerSystem": machines.planned_systems,
             "Msvm_VirtualSystemSettingData": machines.settings,
             "Msvm_SummaryInformation": self._summaries,
-            "Msvm_ProcessorSettingData": lambda: devices.every(devices.processors),
-            "Msvm_MemorySettingData": lambda: devices.every(devices.memory),
+            "Msvm_ProcessorSettingData": lambda: [*devices.every(devices.processors),
+                                                  *devices.definitions("Msvm_ProcessorSettingData")],
+            "Msvm_MemorySettingData": lambda: [*devices.every(devices.memory),
+                                               *devices.definitions("Msvm_MemorySettingData")],
             "Msvm_ResourceAllocationSettingData": lambda: devices.every(devices.allocations),
             "Msvm_StorageAllocationSettingData": lambda: devices.every(devices.storage),
             "Msvm_SyntheticEthernetPortSettingData": lambda: devices.every(devices.nics),
@@ -58,6 +62,12 @@ class Picture:
                 lambda: [*devices.every(devices.connections), *objects.host_connections()],
             "Msvm_GuestNetworkAdapterConfiguration": lambda: devices.every(devices.guest_networks),
             "Msvm_SyntheticEthernetPort": devices.ports,
+            "Msvm_SerialPortSettingData": lambda: devices.every(periphery.serial_ports),
+            "Msvm_SyntheticDisplayController": periphery.displays,
+            "Msvm_S3DisplayController": periphery.old_displays,
+            "Msvm_VideoHead": periphery.heads,
+            "Msvm_Keyboard": periphery.keyboards,
+            "Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor": periphery.counters,
             "Msvm_VirtualEthernetSwitch": objects.switches,
             "Msvm_VirtualEthernetSwitchSettingData": objects.switch_settings,
             "Msvm_ExternalEthernetPort": objects.external_ports,
@@ -144,6 +154,8 @@ class Picture:
             "Msvm_AffectedJobElement": self._affected,
             "Msvm_SettingDataComponent": self._guest_networks,
             "CIM_DirectoryContainsFile": self._directory_files,
+            "Msvm_VideoHeadOnController": self.periphery.heads_on_controllers,
+            "Win32_ComputerSystemProcessor": self._processors,
         }
 
     @staticmethod
@@ -153,7 +165,7 @@ class Picture:
         if association in roles:
             return roles[association]
         if association in ("Msvm_VirtualSystemSettingDataComponent", "Msvm_SystemDevice",
-                           "Msvm_SettingDataComponent", "CIM_DirectoryContainsFile"):
+                           "Msvm_SettingDataComponent", "CIM_DirectoryContainsFile", "Win32_ComputerSystemProcessor"):
             return ("GroupComponent", "PartComponent")
         return ("Antecedent", "Dependent")
 
@@ -198,7 +210,7 @@ class Picture:
     def _components_of_settings(self) -> Pairs:
         devices = self.devices
         for build in (devices.processors, devices.memory, devices.allocations, devices.storage, devices.nics,
-                      devices.connections):
+                      devices.connections, self.periphery.serial_ports):
             for inst in devices.every(build):
                 owner = str(inst.get("InstanceID")).split("\\")[0]
                 yield _settings(owner), inst.ref
@@ -220,8 +232,10 @@ class Picture:
                 yield _settings(naming.settings_id(parent)), _settings(naming.settings_id(snapshot))
 
     def _devices_of_systems(self) -> Pairs:
-        lists = [self.machines.component(name) for name in COMPONENTS]
-        for inst in (inst for items in [*lists, self.devices.ports()] for inst in items):
+        lists: list[Iterable[Inst]] = [self.machines.component(name) for name in COMPONENTS]
+        around = self.periphery
+        lists += [self.devices.ports(), around.displays(), around.old_displays(), around.heads(), around.keyboards()]
+        for inst in (inst for items in lists for inst in items):
             yield naming.system_ref(str(inst.get("SystemName"))), inst.ref
         for port in self.objects.switch_ports():
             yield naming.system_ref(str(port.get("SystemName")), "Msvm_VirtualEthernetSwitch"), port.ref
@@ -236,6 +250,10 @@ class Picture:
             _, vm_guid, nic_guid = str(inst.get("InstanceID")).split("\\")
             card = naming.settings_ref("Msvm_SyntheticEthernetPortSettingData", f"Microsoft:{vm_guid}\\{nic_guid}")
             yield card, inst.ref
+
+    def _processors(self) -> Pairs:
+        for system in self.objects.computer_system():
+            yield from ((system.ref, processor.ref) for processor in self.objects.processors())
 
     def _directory_files(self) -> Pairs:
         for path in self.site.extra.get("exports", {}):

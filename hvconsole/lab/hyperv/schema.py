@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 
-from hvconsole.lab.hyperv import schema_cimv2, schema_v2
+from hvconsole.lab.hyperv import schema_cimv2, schema_periphery, schema_v2
 
 V2 = "root/virtualization/v2"
 CIMV2 = "root/cimv2"
@@ -37,6 +37,10 @@ CIM_View:CIM_ManagedElement Msvm_SummaryInformationBase:CIM_View CIM_Dependency:
 CIM_SystemComponent:CIM_Component CIM_SystemDevice:CIM_SystemComponent
 CIM_VirtualSystemSettingDataComponent:CIM_Component CIM_SnapshotOfVirtualSystem:CIM_Dependency
 CIM_MostCurrentSnapshotInBranch:CIM_Dependency CIM_LastAppliedSnapshot:CIM_Dependency CIM_SettingsDefineState:
+CIM_Controller:CIM_LogicalDevice CIM_VideoController:CIM_Controller CIM_DisplayController:CIM_VideoController
+CIM_VideoHead:CIM_LogicalDevice CIM_UserDevice:CIM_LogicalDevice CIM_Keyboard:CIM_UserDevice
+CIM_MediaAccessDevice:CIM_LogicalDevice CIM_DiskDrive:CIM_MediaAccessDevice CIM_ControlledBy:CIM_Dependency
+Win32_Perf:CIM_StatisticalInformation Win32_PerfRawData:Win32_Perf CIM_StatisticalInformation:
 CIM_AffectedJobElement: CIM_ElementSettingData: CIM_Error: CIM_Product: CIM_Setting: Win32_BaseService:CIM_Service
 CIM_ManagedElement:
 """
@@ -114,8 +118,8 @@ def _descends(classes: dict[str, ClassDef], name: str, ancestor: str) -> bool:
 
 
 NAMESPACES: dict[str, dict[str, ClassDef]] = {
-    V2: _with_bases(_parse(schema_v2.TEXT)),
-    CIMV2: _with_bases(_parse(schema_cimv2.TEXT)),
+    V2: _with_bases(_parse(schema_v2.TEXT + schema_periphery.V2_TEXT)),
+    CIMV2: _with_bases(_parse(schema_cimv2.TEXT + schema_periphery.CIMV2_TEXT)),
 }
 """Namespace in lower case with slashes → class name in lower case → definition."""
 

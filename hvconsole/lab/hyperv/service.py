@@ -17,7 +17,7 @@ from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.hyperv import methods, schema, soap, wql
 from hvconsole.lab.hyperv.instance import Inst, Ref, parse_path
 from hvconsole.lab.hyperv.methods import Call
-from hvconsole.lab.hyperv.parameters import BadParameter, Parameters, read_reference
+from hvconsole.lab.hyperv.parameters import BadParameter, Parameters, read_reference, split_uri
 from hvconsole.lab.hyperv.picture import Picture
 from hvconsole.lab.hyperv.soap import ENUMERATION, TRANSFER, WSMAN, Fault, Request
 
@@ -301,7 +301,8 @@ class Service:
             context = self._contexts.get(key)
             if context is None or now - context.used >= self.limits.enumeration_s:
                 raise soap.Refused(soap.BAD_CONTEXT)
-            if context.uri != request.uri:
+            # libvirt asks for all classes and pulls with the one it expects: Windows does not mind
+            if split_uri(context.uri)[0] != request.namespace:
                 raise soap.Refused(soap.NOT_SAME)
             room = min(request.max_envelope, self.limits.max_envelope_bytes) - 1200
             taken: list[str] = []
@@ -356,7 +357,13 @@ class Service:
         return found
 
     def _get(self, request: Request) -> str:
-        return self._instance(request).xml()
+        inst = self._instance(request)
+        if not request.fragment:
+            return inst.xml()
+        name = inst.definition.property_named(request.fragment.partition("/")[0].rpartition(":")[2])
+        if name is None:
+            raise soap.Refused(soap.BAD_FRAGMENT)
+        return inst.fragment((name,))
 
     def _put(self, request: Request) -> str:
         inst = self._instance(request)

@@ -39,8 +39,10 @@ class Request:
     uri: str = ""
     message_id: str = ""
     selectors: tuple[tuple[str, str], ...] = ()
-    max_envelope: int = 153_600
+    max_envelope: int = 500 * 1024
     timeout_s: float = 60.0
+    fragment: str = ""
+    """The one property that Get is to answer with (WS-Management's fragment transfer)."""
     body: ET.Element = field(default_factory=lambda: ET.Element("none"))
 
     @property
@@ -82,6 +84,7 @@ def parse(raw: bytes) -> Request:
     size = (header.findtext(f"{{{WSMAN}}}MaxEnvelopeSize") or "").strip()
     if size.isdigit():
         request.max_envelope = int(size)
+    request.fragment = (header.findtext(f"{{{WSMAN}}}FragmentTransfer") or "").strip()
     duration = _DURATION.fullmatch((header.findtext(f"{{{WSMAN}}}OperationTimeout") or "").strip())
     if duration and any(duration.groups()):
         request.timeout_s = int(duration[1] or 0) * 60 + float(duration[2] or 0)
@@ -169,6 +172,8 @@ NO_METHOD = Fault(0x80041055, "w:InternalError", "The WS-Management service cann
                   "service returned an 'invalid method' error.")
 READ_ONLY = Fault(0x80041023, "w:InternalError", "The WMI provider does not allow this to be written.")
 BAD_BODY = Fault(0x80338041, "w:SchemaValidationError", "The SOAP packet did not match the schema.")
+BAD_FRAGMENT = Fault(0x80338100, "w:InvalidParameter", "The WS-Management service cannot process the request. The "
+                     "fragment path names no property.")
 BAD_PARAMETER = Fault(0x80338026, "w:InvalidParameter", "The WS-Management service cannot process the request. A "
                       "parameter name or value is invalid.")
 TOO_LARGE = Fault(0x80338048, "w:EncodingLimit", "The WS-Management service cannot process the request because the "

@@ -179,6 +179,12 @@ class _Parser:
             return lambda inst, server: server
         if name == "__class":
             return lambda inst, server: inst.definition.name
+        if name == "__path":
+            return lambda inst, server: inst.ref.path(server)
+        if name == "__relpath":
+            return lambda inst, server: inst.ref.path(server).partition(":")[2]
+        if name == "__namespace":
+            return lambda inst, server: inst.ref.namespace.replace("/", "\\")
         return lambda inst, server: _column(inst, text)
 
 
