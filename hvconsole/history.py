@@ -37,7 +37,7 @@ from hvconsole.history_rows import (
 )
 from hvconsole.model import ServerId
 from hvconsole.outages import Outage
-from hvconsole.private_files import write_private
+from hvconsole.user_files import part_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -449,7 +449,8 @@ class History:
         Worker threads only. Raises ``LocalError``; nothing partial is left under the final name.
         """
         rows = self.search(text, **{"limit": 1_000_000, **filters})
-        write_private(path, as_csv(rows).encode("utf-8"))
+        with part_file(path) as file:
+            file.write(as_csv(rows).encode("utf-8"))
         return len(rows)
 
 

@@ -191,8 +191,12 @@ def test_the_export_is_inert_private_and_utc(desk, tmp_path):
     for name in names:
         history.record(happened(name, when=local))
     assert history.flush()
-    target = tmp_path / "out.csv"
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o775)
+    target = shared / "out.csv"
     assert history.export_csv(target, what="suspend") == len(names)
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o775, "the folder is the user's"
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     rows = list(csv.DictReader(io.StringIO(target.read_text("utf-8"))))
     assert {row["time_utc"] for row in rows} == {"2026-11-23T12:00:00.000000Z"}

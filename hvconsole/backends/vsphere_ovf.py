@@ -39,6 +39,7 @@ from hvconsole.clock import SystemClock
 from hvconsole.errors import BadReply, HvError, InvalidInput, LocalError, NotSupported, OutcomeUnknown, Refused
 from hvconsole.model import Certificate, ObjectId, Verb
 from hvconsole.text import safe_text
+from hvconsole.user_files import check_place
 
 TRANSFER = CallLimits(total_s=24 * 3600.0, stall_s=60.0, reply_bytes=1 << 46, elements=30_000)
 DESCRIBE = CallLimits(total_s=60.0, stall_s=50.0, reply_bytes=16 << 20, elements=500_000)
@@ -206,6 +207,8 @@ def export_vm(session: Session, vm_id: ObjectId, path: Path, ctx: TaskContext) -
         require(state, Verb.EXPORT)
     ctx.raise_if_cancelled()
     target = path.absolute()
+    if not target.is_dir():
+        check_place(target)
     folder = target if target.is_dir() or not target.suffix else target.parent
     base = target.stem if folder != target else target.name
     try:

@@ -21,6 +21,7 @@ from typing import BinaryIO
 from hvconsole.backends.xmlguard import check_xml
 from hvconsole.errors import BadReply, InvalidInput, LocalError
 from hvconsole.text import safe_text, unsendable
+from hvconsole.user_files import check_source
 
 DESCRIPTOR_BYTES = 4 << 20
 MANIFEST_BYTES = 1 << 20
@@ -70,6 +71,7 @@ def open_package(path: Path) -> Package:
     """Look through an .ovf or .ova file. Raises ``InvalidInput`` for what is refused, ``LocalError`` for I/O."""
     try:
         if path.suffix.lower() == ".ova":
+            check_source(path)
             members = {member.name: member for member in _tar_members(path)}
         elif path.suffix.lower() == ".ovf":
             members = {path.name: _regular(path, path.name)}

@@ -7,11 +7,8 @@ carry the session and are never logged.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import IO
 from urllib.parse import urlencode, urlsplit
 
@@ -22,7 +19,7 @@ from hvconsole.backends.wire_errors import Redirected
 from hvconsole.backends.xen_session import ORIGINATOR, XenSession
 from hvconsole.backends.xen_tables import Tables
 from hvconsole.backends.xen_trust import PoolTrust
-from hvconsole.errors import LocalError, NotFound, PermissionDenied, Refused
+from hvconsole.errors import NotFound, PermissionDenied, Refused
 
 TRANSFER = CallLimits(total_s=7 * 86_400, stall_s=900, reply_bytes=1 << 50, elements=1)
 """With compression the first byte of an export may take minutes; keepalive finds dead peers meanwhile."""
@@ -138,50 +135,3 @@ def _ok(reply: Reply) -> Reply:
     if reply.status == 404:
         raise NotFound("The server doesn't have that.", words)
     raise Refused("The server could not deliver that.", words)
-
-
-@contextlib.contextmanager
-def part_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name only when the body ends well, and is on disk then. Raises ``LocalError``.
-
-    Its partial form is ``<name>.part``, readable by the owner only, removed on failure.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as exc:
-        raise LocalError(f"The file {part} can't be written.", str(exc)) from exc
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
-    except OSError as exc:
-        part.unlink(missing_ok=True)
-        raise LocalError(f"The file {path} can't be written.", str(exc)) from exc
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # Windows cannot open folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def guarded(write: Callable[[bytes], object], path: Path) -> Sink:
-    """``write`` whose disk errors are ours, not the server's."""
-
-    def sink(piece: bytes) -> None:
-        try:
-            write(piece)
-        except OSError as exc:
-            raise LocalError(f"The file {path} can't be written.", str(exc)) from exc
-
-    return sink

@@ -12,7 +12,7 @@ from typing import NoReturn
 from hvconsole.backends import xen_fields as f
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.wire import Sink
-from hvconsole.backends.xen_http import Http, guarded, part_file
+from hvconsole.backends.xen_http import Http
 from hvconsole.backends.xen_life import check_name
 from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_session import XenSession
@@ -32,6 +32,7 @@ from hvconsole.errors import (
     Unreachable,
 )
 from hvconsole.model import ObjectId
+from hvconsole.user_files import check_source, guarded, part_file
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +60,11 @@ class Transfer:
         if f.power(record).value not in ("halted", "suspended"):
             raise BadPowerState("Only a VM that is shut down or suspended can be exported.")
         ctx.raise_if_cancelled()
-        task = self._tasks.create(f"Export of VM {f.text(record, 'uuid')}")
-        query = {"ref": vm, "task_id": task}
-        if compress:
-            query["use_compression"] = "true"
         with part_file(path) as file:
+            task = self._tasks.create(f"Export of VM {f.text(record, 'uuid')}")
+            query = {"ref": vm, "task_id": task}
+            if compress:
+                query["use_compression"] = "true"
             try:
                 self._http.download("/export", query, self._reporting(guarded(file.write, path), task, ctx), ctx)
             except Exception as exc:  # noqa: BLE001 - raised again by _give_up
@@ -88,6 +89,7 @@ class Transfer:
         storage = self._objects.ref("SR", storage_id) if storage_id else None
         host = self._objects.ref("host", host_id) if host_id else None
         network = self._objects.ref("network", network_id) if network_id else None
+        check_source(path)
         try:
             source = path.open("rb")
         except OSError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -112,6 +113,15 @@ class TestExport:
         with pytest.raises(BadPowerState):
             hv.export_vm(vm.id, tmp_path / "mine.ova", TaskContext())
         assert list(tmp_path.iterdir()) == []
+
+    def test_onto_a_pipe(self, lab: VsphereLab, hv: Hypervisor, tmp_path: Path) -> None:
+        vm = named(first(hv), spare(lab))
+        os.mkfifo(tmp_path / "mine.ova")
+        with pytest.raises(InvalidInput):
+            hv.export_vm(vm.id, tmp_path / "mine.ova", TaskContext())
+        assert (tmp_path / "mine.ova").is_fifo()
+        with pytest.raises(InvalidInput):
+            hv.import_vm(tmp_path / "mine.ova", TaskContext())
 
     def test_the_connection_breaks(self, lab: VsphereLab, hv: Hypervisor, tmp_path: Path) -> None:
         vm = named(first(hv), spare(lab))

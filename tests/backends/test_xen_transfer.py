@@ -14,12 +14,21 @@ import pytest
 from hvconsole.backends.base import Secret, TaskContext
 from hvconsole.backends.wire import Wire
 from hvconsole.backends.wire_errors import Redirected
-from hvconsole.backends.xen_http import Http, part_file
+from hvconsole.backends.xen_http import Http
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xen_tables import Tables
 from hvconsole.backends.xen_trust import PoolTrust
 from hvconsole.backends.xenserver import XenServer
-from hvconsole.errors import CertificateError, HvError, LocalError, NotFound, PermissionDenied, Refused, TaskCancelled
+from hvconsole.errors import (
+    CertificateError,
+    HvError,
+    InvalidInput,
+    LocalError,
+    NotFound,
+    PermissionDenied,
+    Refused,
+    TaskCancelled,
+)
 from hvconsole.lab import Lab
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.model import ObjectId, PowerState, Vm, VmKind
@@ -168,29 +177,6 @@ class TestRedirect:
         assert "session" not in caught.value.detail
 
 
-class TestPartFile:
-    def test_gets_its_name_at_the_end_and_is_private(self, tmp_path: Path) -> None:
-        path = tmp_path / "vm.xva"
-        with part_file(path) as file:
-            file.write(b"x")
-            assert not path.exists()
-            assert (tmp_path / "vm.xva.part").stat().st_mode & 0o777 == 0o600
-        assert path.read_bytes() == b"x"
-        assert [p.name for p in tmp_path.iterdir()] == ["vm.xva"]
-
-    def test_leaves_the_old_file_when_it_fails(self, tmp_path: Path) -> None:
-        path = tmp_path / "vm.xva"
-        path.write_bytes(b"old")
-        with pytest.raises(ZeroDivisionError), part_file(path) as file:
-            file.write(b"new" * (1 // 0))
-        assert path.read_bytes() == b"old"
-        assert [p.name for p in tmp_path.iterdir()] == ["vm.xva"]
-
-    def test_place_that_cannot_be_written(self, tmp_path: Path) -> None:
-        with pytest.raises(LocalError), part_file(tmp_path / "none" / "vm.xva"):
-            pass
-
-
 @pytest.fixture
 def pool(lab: Lab) -> Iterator[XenServer]:
     rescuer = Rescuer(lab)
@@ -235,6 +221,16 @@ def test_refused_export_leaves_no_file(pool: XenServer, lab: Lab, tmp_path: Path
         pool.export_vm(vm.id, tmp_path / "vm.xva", TaskContext())
     except HvError:
         assert list(tmp_path.iterdir()) == []
+
+
+def test_export_to_where_nothing_can_be_written_asks_the_server_for_nothing(
+    pool: XenServer, lab: Lab, tmp_path: Path
+) -> None:
+    vm = halted(pool)
+    for place in (tmp_path, tmp_path / "none" / "vm.xva"):
+        with pytest.raises((InvalidInput, LocalError)):
+            pool.export_vm(vm.id, place, TaskContext())
+    assert tasks_of(lab) == []
 
 
 def test_import_of_an_exported_vm_into_another_network(pool: XenServer, tmp_path: Path) -> None:
