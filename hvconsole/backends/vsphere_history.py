@@ -65,8 +65,8 @@ class Meter:
             metricId=[vim.PerformanceManager.MetricId(counterId=key, instance="") for key, _row in wanted],
             format="normal",
         )
-        answer = session.read(lambda: manager.QueryPerf([spec]))
-        return _metrics(answer, {key: row for key, row in wanted}, now)
+        # inside the call, where numbers and dates that can't be become an error of ours
+        return session.read(lambda: _metrics(manager.QueryPerf([spec]), {key: row for key, row in wanted}, now))
 
 
 def _metrics(answer: Any, wanted: Mapping[int, tuple[str, str, str, str, float]], now: dt.datetime) -> Metrics:
@@ -81,8 +81,10 @@ def _metrics(answer: Any, wanted: Mapping[int, tuple[str, str, str, str, float]]
             if row is None or one.id.instance:
                 continue
             name, unit = row[3].split("|")
-            # negative: the server has no sample for that moment
-            values = tuple(None if value < 0 else _scaled(value, unit, row[4]) for value in one.value or ())
+            # negative: the server has no sample for that moment; larger than a long: no number of a server
+            values = tuple(
+                _scaled(value, unit, row[4]) if 0 <= value < 1 << 63 else None for value in one.value or ()
+            )
             series.append(Series(name=name, unit=unit, values=values))
     order = [row[3].partition("|")[0] for row in _WANTED]
     series.sort(key=lambda one: order.index(one.name))

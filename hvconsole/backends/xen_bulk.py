@@ -18,6 +18,7 @@ import XenAPI
 
 from hvconsole.backends.wire_calls import ACTION, INVENTORY, READ
 from hvconsole.backends.xen_errors import code_of
+from hvconsole.backends.xen_json import read_json
 from hvconsole.backends.xen_session import ORIGINATOR, Line, XenSession
 from hvconsole.errors import BadReply, HvError, NotFound, Unreachable
 
@@ -135,7 +136,9 @@ class BulkReader:
             if reply.status != http.client.OK or not kind.lower().startswith("application/json"):
                 self._json_refused = True
                 return None
-            answer = json.loads(body)
+            answer = read_json(body, _JSON_LIMITS.elements)
+            if not isinstance(answer, dict):
+                raise BadReply("The server's answer is not a reply to a call.")
             failure = _failure(answer)
             if failure is None:
                 return _value(answer["result"])
@@ -155,8 +158,8 @@ class BulkReader:
 def _result(body: bytearray) -> object:
     """The result in a JSON-RPC reply; None for a failure and for junk: asking anew will name it."""
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = read_json(body, _JSON_LIMITS.elements)
+    except (ValueError, BadReply):
         return None
     return _value(answer.get("result")) if isinstance(answer, dict) and _failure(answer) is None else None
 

@@ -6,18 +6,21 @@ The XML form is the one that every version speaks; newer ones may answer JSON wh
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 
+from hvconsole.backends.xen_json import read_json
 from hvconsole.backends.xmlguard import check_xml
 from hvconsole.errors import BadReply
 from hvconsole.model import Metrics, Series
 
 MAX_ROWS = 1000
 MAX_COLUMNS = 20_000
+MAX_VALUES = 2_000_000
+LONGEST_STEP_S = 366 * 86_400.0
+LARGEST = 1e24
+"""Values beyond it are noise: no memory, disk or network comes near, and charts could not calculate with them."""
 KIB = 1024.0
 
 _RULES: tuple[tuple[re.Pattern[str], str, str, float], ...] = (
@@ -47,6 +50,8 @@ def parse_updates(body: bytes, kind: str, uuid: str) -> Metrics:
     """
     try:
         legend, rows, step = _from_json(body) if body.lstrip()[:1] == b"{" else _from_xml(body)
+        if not 0 < step <= LONGEST_STEP_S:
+            raise ValueError(f"a step of {step} s")
         rows.sort(key=lambda row: row[0])
         end = dt.datetime.fromtimestamp(rows[-1][0] if rows else 0, dt.UTC)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, OSError, ET.ParseError) as exc:
@@ -74,13 +79,12 @@ def _series(name: str) -> tuple[str, str, float] | None:
 
 
 def _value(row: list[float], column: int, factor: float) -> float | None:
-    if column >= len(row) or not math.isfinite(row[column]):
-        return None
-    return row[column] * factor
+    # also false for a value that is no number
+    return row[column] * factor if column < len(row) and abs(row[column]) < LARGEST else None
 
 
 def _from_xml(body: bytes) -> Table:
-    check_xml(body, MAX_ROWS * 2000)
+    check_xml(body, MAX_VALUES)
     root = ET.fromstring(body)
     meta = _child(root, "meta")
     legend = [(entry.text or "").strip() for entry in _child(meta, "legend")][:MAX_COLUMNS]
@@ -102,11 +106,10 @@ _UNQUOTED = re.compile(rb"([{,]\s*)([A-Za-z_]\w*)(\s*:)")
 
 
 def _from_json(body: bytes) -> Table:
-    read: Callable[[bytes], object] = json.loads
     try:
-        answer = read(body)
-    except json.JSONDecodeError:
-        answer = read(_UNQUOTED.sub(rb'\1"\2"\3', body))  # before 23.31 the keys had no quotes
+        answer = read_json(body, MAX_VALUES)
+    except ValueError:
+        answer = read_json(_UNQUOTED.sub(rb'\1"\2"\3', body), MAX_VALUES)  # before 23.31 the keys had no quotes
     if not isinstance(answer, dict):
         raise ValueError("not an object")
     meta = answer["meta"]

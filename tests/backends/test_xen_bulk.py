@@ -231,3 +231,11 @@ def test_refusal_over_xml_is_translated(reading: tuple[JsonXapi, BulkReader]) ->
     xapi.methods["host.get_all_records"] = refuse
     with pytest.raises(PermissionDenied):
         read_all(bulk)
+
+
+def test_millions_of_empty_lists_are_not_decoded(reading: tuple[JsonXapi, BulkReader]) -> None:
+    xapi, reader = reading
+    reader.read("pool")
+    xapi.answers["VM", 1] = lambda: b'{"result":[' + b"[]," * 4_000_000 + b"1]}"
+    with pytest.raises(BadReply, match="too many"):
+        reader.read("VM")

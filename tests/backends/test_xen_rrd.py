@@ -75,3 +75,22 @@ def test_noise(noise: bytes) -> None:
             parse_updates(body, "vm", "u1")
         except HvError:
             pass
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"a":' + b"[" * 200_000, id="deep"),
+        pytest.param(b'{"meta":[' + b"[]," * 3_000_000 + b"1]}", id="millions of lists"),
+        *(pytest.param(xml().replace(b"<step>5", b"<step>" + step), id=f"step {step.decode()}")
+          for step in (b"inf", b"nan", b"0", b"-5", b"1e308")),
+    ],
+)  # fmt: skip
+def test_what_no_chart_could_draw_is_refused(body: bytes) -> None:
+    with pytest.raises(BadReply):
+        parse_updates(body, "vm", "u1")
+
+
+def test_numbers_beyond_all_measure_are_gaps() -> None:
+    body = xml().replace(b"<v>1024</v>", b"<v>1e308</v>")
+    assert {one.name: one.values for one in parse_updates(body, "vm", "u1").series}["Memory"] == (512.0, None)

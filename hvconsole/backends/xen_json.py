@@ -1,0 +1,23 @@
+"""JSON of xapi → Python values, bounded before it is decoded: 64 MB of "[]," would become a gigabyte of lists.
+
+Pure; any thread.
+"""
+
+from __future__ import annotations
+
+import json
+
+from hvconsole.errors import BadReply
+
+
+def read_json(body: bytes | bytearray, values: int) -> object:
+    """The value in ``body``, which may hold at most ``values`` lists, objects and members.
+
+    Raises ``BadReply`` for more and for deep nesting, ``ValueError`` for what is no JSON.
+    """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > values:
+        raise BadReply("The server's answer has too many elements.")
+    try:
+        return json.loads(body)
+    except RecursionError as exc:
+        raise BadReply("The server's answer nests too deeply.") from exc
