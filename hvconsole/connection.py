@@ -17,12 +17,21 @@ from typing import Any, TypeVar
 from hvconsole.backends import open_hypervisor
 from hvconsole.backends.base import Capability, Hypervisor, Secret, Target, TaskContext, Trust
 from hvconsole.clock import Clock
-from hvconsole.errors import AuthError, CertificateError, HvError, LocalError, Refused, SessionLost, Unreachable
+from hvconsole.errors import (
+    AuthError,
+    CertificateError,
+    HvError,
+    InvalidInput,
+    LocalError,
+    Refused,
+    SessionLost,
+    Unreachable,
+)
 from hvconsole.events import ConnectionChanged, ConnectionState, Hub, InventoryChanged
 from hvconsole.jobs import Job, JobRunner
 from hvconsole.model import Emergency, Inventory, ObjectId, ServerId, Verb
 from hvconsole.operations import operation, subject_name, why_not
-from hvconsole.profiles import Address, ServerProfile
+from hvconsole.profiles import Address, ServerProfile, parse_address
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +39,8 @@ WATCH_S = 30.0
 """How long one ``watch`` call waits for changes."""
 FIRST_BACK_OFF_S = 1.0
 LAST_BACK_OFF_S = 60.0
+MOST_MEMBERS = 64
+"""Hosts of a pool that are remembered; XenServer allows no more."""
 ASK_WORKERS = 2
 """Threads for reads, so that looking at a VM never queues behind an export."""
 
@@ -391,7 +402,7 @@ class Connection:
             _close_quietly(hypervisor)
 
     def _learn_members(self, inventory: Inventory) -> None:
-        members = tuple(sorted({host.address for host in inventory.hosts.values() if host.address}))
+        members = tuple(sorted(filter(_is_address, {host.address for host in inventory.hosts.values()})))[:MOST_MEMBERS]
         if members and members != self.profile.known_members:
             self.profile = replace(self.profile, known_members=members)
             if self._on_members is not None:
@@ -402,6 +413,14 @@ class Connection:
             return  # a newer session has taken over
         self.state, self.error = state, error
         self._hub.emit(ConnectionChanged(self.id, state, error))
+
+
+def _is_address(text: str) -> bool:
+    """Whether a server's word for where a member is can be one; what is learned ends up in the settings file."""
+    try:
+        return parse_address(text, 0)[1] == 0
+    except InvalidInput:
+        return False
 
 
 def _close_quietly(hypervisor: Hypervisor) -> None:

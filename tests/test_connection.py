@@ -151,6 +151,20 @@ def test_the_inventory_arrives_and_is_announced(tell):
     assert "pw" not in repr(vars(story.connection))
 
 
+def test_only_what_can_be_an_address_is_remembered_of_a_pool(tell):
+    odd = ["", "\ud800", "a b", "root@10.0.0.3", "10.0.0.4:22", "x" * 100_000]
+    odd += [f"10.1.{n // 250}.{n % 250}" for n in range(5000)]
+    hosts = {f"h{n}": Host(id=ObjectId(f"h{n}"), uuid="h", name="node", address=text) for n, text in enumerate(odd)}
+    server = ScriptedServer()
+    server.says.put(replace(inventory(), hosts=hosts))
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    ((first, *rest),) = story.members
+    assert first == "10.1.0.0"
+    assert len(rest) == 63
+
+
 def test_a_wrong_password_stops_and_waits_for_the_user(tell):
     story = tell(AuthError("no"))
     story.connect()
