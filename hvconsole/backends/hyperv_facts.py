@@ -17,6 +17,13 @@ REALIZED = "microsoft:hyper-v:system:realized"
 PLANNED = "microsoft:hyper-v:system:planned"
 """A VM that somebody is importing or moving here: there is nothing to start yet."""
 CHECKPOINT_PREFIX = "microsoft:hyper-v:snapshot:"
+OWN_CHECKPOINT = "microsoft:hyper-v:snapshot:realized"
+FOREIGN_CHECKPOINTS = {
+    "recovery": "Recovery checkpoint of a backup",
+    "planned": "Checkpoint of a VM that is being imported or moved",
+    "missing": "Checkpoint whose files are missing",
+}
+"""Kind of checkpoint that programs make for themselves → what it is, in words; of other kinds: a replica's."""
 
 POWER: dict[int, PowerState] = {
     2: PowerState.RUNNING, 3: PowerState.HALTED,
@@ -92,6 +99,13 @@ class SettingsFact:
     def is_checkpoint(self) -> bool:
         """A checkpoint of any kind."""
         return self.kind.lower().startswith(CHECKPOINT_PREFIX)
+
+    @property
+    def foreign(self) -> str:
+        """What kind of checkpoint a program made for itself, in words; nothing for those that people take."""
+        if not self.is_checkpoint or self.kind.lower() == OWN_CHECKPOINT:
+            return ""
+        return FOREIGN_CHECKPOINTS.get(self.kind.rpartition(":")[2].lower(), "Recovery point of a replica")
 
     @property
     def is_realized(self) -> bool:

@@ -262,7 +262,7 @@ def build_snapshots(checkpoints: tuple[SettingsFact, ...]) -> tuple[Snapshot, ..
         Snapshot(
             id=object_id(fact.guid),
             name=fact.name,
-            description=fact.notes,
+            description="\n".join(filter(None, (fact.foreign, fact.notes))),
             created=fact.created,
             parent_id=object_id(fact.parent) if _is_tree(fact, known) else None,
             with_memory=bool(fact.saved),

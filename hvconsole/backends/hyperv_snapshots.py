@@ -6,7 +6,7 @@ Any worker thread; every function blocks until the host says that it is done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from hvconsole import whynot
@@ -33,7 +33,7 @@ from hvconsole.errors import (
     Refused,
     ToolsMissing,
 )
-from hvconsole.model import PowerState, Snapshot, Verb, Vm
+from hvconsole.model import ObjectId, PowerState, Snapshot, Verb, Vm
 from hvconsole.text import unsendable
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class SnapshotVerbs:
             except HvError as exc:
                 log.info("the job doesn't name the checkpoint it made: %s", exc)
         old = {snapshot.id for snapshot in before.snapshots} if before is not None else set()
-        new = [fact for fact in self._checkpoints(guid) if facts.object_id(fact.guid) not in old]
+        new = self._new(guid, old)
         if before is None or len(new) != 1:
             raise OutcomeUnknown("The host says that the checkpoint was taken, but not which one it is.")
         return new[0].guid
@@ -166,7 +166,7 @@ class SnapshotVerbs:
             with self._jobs.waking(TaskContext()) as wake:
                 for _attempt in range(_LOST_TRIES):
                     busy = facts.CREATING_CHECKPOINT in self._reader.system(guid).numbers("OperationalStatus")
-                    new = [fact for fact in self._checkpoints(guid) if facts.object_id(fact.guid) not in old]
+                    new = self._new(guid, old)
                     if not busy:
                         break
                     self._jobs.pause(wake, _LOST_PAUSE_S)
@@ -198,6 +198,11 @@ class SnapshotVerbs:
         found = map(facts.settings_fact, self._reader.settings(guid))
         return [fact for fact in found if fact is not None and fact.is_checkpoint]
 
+    def _new(self, guid: str, old: Collection[ObjectId]) -> list[SettingsFact]:
+        """Checkpoints that are not among ``old``; a backup may take one of its own at the same moment."""
+        found = self._checkpoints(guid)
+        return [fact for fact in found if facts.object_id(fact.guid) not in old and not fact.foreign]
+
     def _snapshots(self, guid: str) -> tuple[Snapshot, ...]:
         return model.build_snapshots(tuple(self._checkpoints(guid)))
 
@@ -208,9 +213,14 @@ class SnapshotVerbs:
         raise OutcomeUnknown("The checkpoint was taken and isn't in the list any more.")
 
     def _belongs(self, guid: str, checkpoint: str) -> None:
+        """Raise for a checkpoint that isn't the VM's, or that a program made for itself and still needs."""
         wmi_query.guid(checkpoint)
-        if all(fact.guid != checkpoint for fact in self._checkpoints(guid)):
+        found = next((fact for fact in self._checkpoints(guid) if fact.guid == checkpoint), None)
+        if found is None:
             raise NotFound("That checkpoint doesn't exist on the host any more.")
+        if found.foreign:
+            raise Refused(f"{found.foreign}: the program that made it looks after it, so it isn't touched here.",
+                          found.kind, code="foreign-checkpoint")
 
     def revert(self, guid: str, checkpoint: str, ctx: TaskContext) -> None:
         """Apply a checkpoint; a VM that runs is turned off first, because the host refuses otherwise."""

@@ -326,6 +326,36 @@ class TestCheckpoints:
         lab_snapshots.take(hosts.world, vm.id, "Network_Down x")
         assert len(hv.find_snapshots(vm.id, "Network_Down x").found) == 1
 
+    def test_those_of_backups_and_replicas_are_only_shown(self, hosts: HypervLab, hv: HypervHost,
+                                                          ctx: TaskContext) -> None:
+        vm_id = hosts.vm("zrh-dc01").id
+        made = lab_snapshots.take(hosts.world, vm_id, "zrh-dc01 - Backup - (11/23/2026 - 08:00:00 AM)")
+        with hosts.world.lock:
+            hosts.world.snapshot(made).extra["kind"] = "Microsoft:Hyper-V:Snapshot:Recovery"
+            hosts.world.snapshot(made).description = "[hvconsole automatic snapshot] not really"
+        vm = named(first(hv), "zrh-dc01")
+        shown = next(snapshot for snapshot in vm.snapshots if "Backup" in snapshot.name)
+        assert shown.description.startswith("Recovery checkpoint of a backup")
+        assert not shown.automatic
+        with pytest.raises(Refused, match="backup"):
+            hv.delete_snapshot(vm.id, shown.id, ctx)
+        with pytest.raises(Refused, match="backup"):
+            hv.revert(vm.id, shown.id, ctx)
+        assert vm.power is PowerState.RUNNING
+        assert seen(hv, vm.id).power is PowerState.RUNNING
+
+    def test_a_backup_at_the_same_moment_keeps_its_checkpoint(self, hosts: HypervLab, hv: HypervHost,
+                                                              inventory: Inventory, ctx: TaskContext) -> None:
+        vm = named(inventory, "zrh-dc01")
+        made = lab_snapshots.take(hosts.world, vm.id, "zrh-dc01 - Backup - (11/23/2026 - 08:00:00 AM)")
+        with hosts.world.lock:
+            hosts.world.snapshot(made).extra["kind"] = "Microsoft:Hyper-V:Snapshot:Recovery"
+        hosts.world.faults.add(FaultRule(method="*.CreateSnapshot", effect=Effect.DROP_BEFORE))
+        with pytest.raises(OutcomeUnknown):
+            hv.snapshot(vm.id, "lost", "why", ctx)
+        assert [snapshot.name for snapshot in hosts.world.snapshots_of(vm.id)] == [
+            "zrh-dc01 - Backup - (11/23/2026 - 08:00:00 AM)"]
+
     def test_full_volume(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext) -> None:
         hosts.world.faults.add(FaultRule(method="snapshot", effect=Effect.FAULT, code="32768",
                                          params=("Nicht genügend Speicherplatz. (0x80070070)",)))

@@ -116,8 +116,9 @@ class Machines:
             for vm in self.vms(planned=planned):
                 yield self._vm_settings(vm, PLANNED if planned else REALIZED)
         for vm, snapshot in self.snapshots():
+            kind = str(snapshot.extra.get("kind", CHECKPOINT))
             yield self._settings(
-                vm, snapshot, CHECKPOINT, snapshot.name, snapshot.description, snapshot.created, snapshot.parent_id)
+                vm, snapshot, kind, snapshot.name, snapshot.description, snapshot.created, snapshot.parent_id)
 
     def _vm_settings(self, vm: Vm, kind: str) -> Inst:
         return self._settings(vm, vm, kind, vm.name, vm.description, vm.created, vm.current_snapshot_id)
