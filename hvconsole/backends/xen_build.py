@@ -27,6 +27,9 @@ from hvconsole.model import (
 TOOLS_GRACE = dt.timedelta(minutes=2)
 """How long after a start the absence of guest metrics says nothing about the tools."""
 
+IMPORTING = "import"
+"""The operation under way on a VM that has come over in part: nothing can be done with it, and it may vanish again."""
+
 _UP = (PowerState.RUNNING, PowerState.PAUSED)
 
 
@@ -36,9 +39,9 @@ def pool_id(tables: Tables) -> ObjectId | None:
 
 
 def build_vm(tables: Tables, ref: str, now: dt.datetime) -> Vm | None:
-    """The VM or template behind ``ref``; None for snapshots and for what is gone."""
+    """The VM or template behind ``ref``; None for snapshots, for what is gone and for what is still being imported."""
     row = tables.vm.get(ref)
-    if row is None or row.is_snapshot:
+    if row is None or row.is_snapshot or IMPORTING in row.operations:
         return None
     running = row.power in _UP
     metrics = tables.vm_metrics.get(row.metrics)

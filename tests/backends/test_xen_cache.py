@@ -163,6 +163,14 @@ def test_tools_are_unknown_for_two_minutes_after_a_start(pool: Pool) -> None:
     assert pool.vm("two").tools is ToolsState.MISSING
 
 
+def test_a_vm_shows_up_when_its_import_is_done(pool: Pool) -> None:
+    pool.event("VM", "add", "vm3", vm("half", power_state="Halted", current_operations={"t1": "import"}))
+    assert pool.next() is None
+    pool.event("VM", "mod", "vm3", vm("half", power_state="Halted", current_operations={}))
+    assert pool.next() is not None
+    assert pool.vm("half").power is PowerState.HALTED
+
+
 def test_addresses_of_a_vm_that_is_off_are_not_shown(pool: Pool) -> None:
     pool.event("VM", "mod", "vm1", vm("one", power_state="Halted", resident_on="OpaqueRef:NULL"))
     pool.next()
