@@ -33,8 +33,8 @@ _RULES: tuple[tuple[re.Pattern[str], str, str, float], ...] = (
     (re.compile(r"memory_internal_free"), "Memory free in the guest", "bytes", KIB),
     (re.compile(r"vif_(\d+)_rx"), r"Network \1 in", "bytes/s", 1.0),
     (re.compile(r"vif_(\d+)_tx"), r"Network \1 out", "bytes/s", 1.0),
-    (re.compile(r"vbd_(\w+)_read"), r"Disk \1 read", "bytes/s", 1.0),
-    (re.compile(r"vbd_(\w+)_write"), r"Disk \1 write", "bytes/s", 1.0),
+    (re.compile(r"vbd_([a-z0-9]+)_read"), r"Disk \1 read", "bytes/s", 1.0),
+    (re.compile(r"vbd_([a-z0-9]+)_write"), r"Disk \1 write", "bytes/s", 1.0),
     (re.compile(r"pif_(eth\d+)_rx"), r"Network \1 in", "bytes/s", 1.0),
     (re.compile(r"pif_(eth\d+)_tx"), r"Network \1 out", "bytes/s", 1.0),
 )

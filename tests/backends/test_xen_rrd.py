@@ -48,6 +48,16 @@ def test_every_dialect(body: bytes) -> None:
     }
 
 
+def test_other_measurements_of_a_disk_are_not_taken_for_its_throughput() -> None:
+    names = ["vbd_xvda_read", "vbd_xvda_read_latency", "vbd_xvda_iops_read", "vbd_xvda_io_throughput_read",
+             "vbd_xvda_iops_write", "vbd_hdd_write"]  # fmt: skip
+    legend = [f"AVERAGE:vm:u1:{name}" for name in names]
+    data = [{"t": 1700000010, "values": [1, 2, 3, 4, 5, 6]}]
+    body = json.dumps({"meta": {"step": 5, "legend": legend}, "data": data})
+    shown = [(one.name, one.values) for one in parse_updates(body.encode(), "vm", "u1").series]
+    assert shown == [("Disk hdd write", (6.0,)), ("Disk xvda read", (1.0,))]
+
+
 def test_host_memory_is_in_bytes() -> None:
     (free,) = parse_updates(xml(), "host", "u3").series
     assert (free.name, free.unit, free.values) == ("Memory free", "bytes", (7168.0, 7168.0))
