@@ -29,6 +29,11 @@ _OPERATION: dict[str, tuple[type[errors.OperationError], str]] = {
     # room
     "SR_FULL": (errors.NoSpace, "The storage is full."),
     "SR_BACKEND_FAILURE_44": (errors.NoSpace, "The storage is full."),
+    "SR_BACKEND_FAILURE_109": (
+        errors.NoSpace,
+        "A disk's chain of snapshots is as long as its storage allows: delete snapshots of the VM and give the storage "
+        "time to merge them.",
+    ),
     "HOST_NOT_ENOUGH_FREE_MEMORY": (errors.NoSpace, "The host has too little free memory: {0:b} needed, {1:b} free."),
     "VM_NO_SUSPEND_SR": (errors.NoSpace, "There is no storage to suspend the VM to; set one for the pool or host."),
     "DEFAULT_SR_NOT_FOUND": (errors.InvalidInput, "The pool has no default storage; choose one."),

@@ -26,6 +26,7 @@ from hvconsole.backends.xen_errors import _OPERATION, is_expired, translate_fail
         (["SR_FULL", "1", "2"], errors.NoSpace, "full"),
         (["SR_BACKEND_FAILURE_46", "", "The VDI is not available", ""], errors.Refused, "storage"),
         (["SR_BACKEND_FAILURE_44", "", "", ""], errors.NoSpace, "full"),
+        (["SR_BACKEND_FAILURE_109", "", "The snapshot chain is too long", ""], errors.NoSpace, "delete snapshots"),
         (["HOST_NOT_ENOUGH_FREE_MEMORY", "2147483648", "1073741824"], errors.NoSpace, "2.0 GiB needed"),
         (["HOST_NOT_ENOUGH_FREE_MEMORY"], errors.NoSpace, "memory"),
         (["NO_HOSTS_AVAILABLE"], errors.HostUnavailable, "host"),
