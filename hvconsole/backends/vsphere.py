@@ -21,6 +21,7 @@ from hvconsole.backends import vsphere_host as hosts
 from hvconsole.backends import vsphere_life as life
 from hvconsole.backends import vsphere_ovf as ovf
 from hvconsole.backends import vsphere_power as powering
+from hvconsole.backends import vsphere_screen as screen
 from hvconsole.backends import vsphere_snapshots as snapshots
 from hvconsole.backends.base import (
     Capability,
@@ -66,6 +67,7 @@ _EVERYWHERE = (
     | Capability.METRICS
     | Capability.NETWORK_MAP
     | Capability.EVENTS
+    | Capability.SCREENSHOT
     | Capability.CONSOLE
     | Capability.CANCEL_TASK
 )
@@ -79,7 +81,7 @@ _VCENTER = (
     | Capability.MIGRATE_STORAGE
     | Capability.START_ON
 )
-_READING = Capability.METRICS | Capability.NETWORK_MAP | Capability.EVENTS | Capability.CONSOLE
+_READING = Capability.METRICS | Capability.NETWORK_MAP | Capability.EVENTS | Capability.SCREENSHOT | Capability.CONSOLE
 
 
 def open_vsphere(target: Target, secret: Secret, trust: Trust, clock: Clock) -> Hypervisor:
@@ -145,6 +147,9 @@ class VSphere(Hypervisor):
 
     def events(self, since: dt.datetime | None = None) -> tuple[ServerEvent, ...]:
         return history.events(self._session, since)
+
+    def screenshot(self, vm_id: ObjectId) -> bytes:
+        return screen.screenshot(self._session, vm_id)
 
     def console(self, vm_id: ObjectId) -> ConsoleAddress:
         powering.vm_state(self._session, vm_id)

@@ -22,6 +22,8 @@ class Platform:
     snapshot_request: str
     login_request: str
     options: Mapping[str, str] = field(default_factory=dict)
+    has_screens: bool = True
+    """Whether its VMs have screens that can be pictured."""
     running_vm: str = ""
     """Name of a VM that runs, with tools and without snapshots."""
     toolless_vm: str = ""
@@ -92,6 +94,7 @@ PLATFORMS = (
     Platform(
         name="vsphere",
         site="vcsim",
+        has_screens=False,
         server="vpx",
         expire_sessions=lambda peer: peer.control(expire=True),
         snapshot_request="CreateSnapshot_Task",
@@ -104,6 +107,7 @@ PLATFORMS = (
     Platform(
         name="vsphere",
         site="vcsim",
+        has_screens=False,
         server="esx",
         expire_sessions=lambda peer: peer.control(expire=True),
         snapshot_request="CreateSnapshot_Task",

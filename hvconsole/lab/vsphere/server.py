@@ -17,7 +17,8 @@ import urllib.parse
 from typing import Any
 
 from hvconsole.lab.faults import Effect, FaultRule
-from hvconsole.lab.objects import Site
+from hvconsole.lab.objects import Power, Site
+from hvconsole.lab.screens import draw
 from hvconsole.lab.sites import Identity, ServerDescription
 from hvconsole.lab.vsphere.faults import SoapFault
 from hvconsole.lab.vsphere.leases import content
@@ -181,12 +182,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self.server.site.service
 
     def do_GET(self) -> None:
-        """Versions, and the disks of exports."""
+        """Versions, pictures of screens, and the disks of exports."""
         if self._gone():
             return
         path = urllib.parse.urlsplit(self.path).path
         if path in ("/sdk/vimServiceVersions.xml", "/sdk/vimServiceVersions.xml/"):
             self._send(200, _versions(self._service).encode(), "text/xml; charset=utf-8")
+        elif path == "/screen":
+            self._screen()
         elif path == "/sdk/vimService.wsdl" or not path.startswith("/nfc/"):
             self._send(404, b"not found", "text/plain")
         else:
@@ -223,6 +226,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return True
         return False
 
+    def _session(self) -> Session | None:
+        """The session whose cookie came along."""
+        found = _COOKIE.search(self.headers.get("Cookie", ""))
+        return self._service.sessions.get(found.group(1)) if found else None
+
+    # ---- screens -----------------------------------------------------------------------------------------
+
+    def _screen(self) -> None:
+        """A PNG of the VM ``id``, for those who are logged in."""
+        if self._session() is None:
+            self._send(401, b"", "text/plain", {"WWW-Authenticate": 'Basic realm="VMware HTTP server"'})
+            return
+        wanted = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("id", [""])[0]
+        world = self.server.site._world
+        with world.lock:
+            vm = world.vms.get(wanted) if self._service.tree.kind(wanted) == "VirtualMachine" else None
+            picture = draw(vm, "PNG") if vm is not None and vm.power is Power.RUNNING else None
+        if picture is None:
+            self._send(404, b"no such screen", "text/plain")
+        else:
+            self._send(200, picture, "image/png")
+
     # ---- SOAP --------------------------------------------------------------------------------------------
 
     def _soap(self, body: bytes) -> None:
@@ -233,8 +258,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(500, refusal(fault.envelope()), "text/xml; charset=utf-8")
             return
         service = self._service
-        found = _COOKIE.search(self.headers.get("Cookie", ""))
-        session = service.sessions.get(found.group(1)) if found else None
+        session = self._session()
         rule = self.server.site._world.faults.decide(service.site.id, call.method, service.concerned(call))
         if rule is not None:
             service.ended.wait(rule.delay_s)
