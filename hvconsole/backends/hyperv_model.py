@@ -106,12 +106,19 @@ def operations_of(state: StateFact) -> tuple[str, ...]:
         found.append(TRANSITION[state.state][0])
     elif state.state == 1:
         found.append(OTHER_STATES.get(state.other.strip().lower(), "changing state"))
-    elif state.state not in POWER and state.state > TRANSITION_MAX:
-        found.append("in a critical state")
     return tuple(dict.fromkeys(found))
 
 
 TRANSITION_MAX = 32780
+_MAJOR_FAILURE = 20
+
+
+def is_critical(state: StateFact) -> bool:
+    """Whether the host has lost the VM's storage or worse.
+
+    Versions of Windows disagree on the numbers of the states; all set the health, some only that.
+    """
+    return state.state > TRANSITION_MAX or (state.health or 0) >= _MAJOR_FAILURE
 
 
 def started_at(uptime_ms: int | None, now: dt.datetime, before: dt.datetime | None) -> dt.datetime | None:
@@ -174,7 +181,8 @@ def build_vm(facts: VmFacts) -> Vm:
         started=facts.started if running else None,
         snapshots=snapshots,
         current_snapshot_id=parent if parent in known else None,
-        operations=operations,
+        # It is nothing that the host is doing, so it is no reason to refuse anything: the host has the last word.
+        operations=(*operations, "in a critical state") if is_critical(state) else operations,
         refusals=_refusals(facts.power, tools, operations, _checkpoints_off(facts), facts.no_migration),
     )
 

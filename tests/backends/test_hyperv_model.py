@@ -113,6 +113,22 @@ class TestRefusals:
         assert "exporting" in vm.refusals[Verb.SNAPSHOT]
         assert Verb.POWER_OFF not in vm.refusals
 
+    @pytest.mark.parametrize("number", [32781, 32783, 32785, 32791])
+    def test_a_critical_vm_says_so_and_leaves_the_verbs_to_the_host(self, number: int) -> None:
+        vm = model.build_vm(vm_facts(number))
+        assert vm.operations == ("in a critical state",)
+        assert vm.power is PowerState.UNKNOWN
+        assert not {Verb.START, Verb.POWER_OFF, Verb.DELETE, Verb.RESUME} & set(vm.refusals)
+
+    @pytest.mark.parametrize(("health", "words"), [(5, ()), (None, ()), (10, ()), (20, ("in a critical state",)),
+                                                   (25, ("in a critical state",))])
+    def test_a_vm_whose_storage_is_lost_says_so(self, health: int | None, words: tuple[str, ...]) -> None:
+        off = StateFact(VM, "vm", 3, health=health)
+        vm = model.build_vm(replace(vm_facts(3), state=off))
+        assert vm.operations == words
+        assert vm.power is PowerState.HALTED
+        assert Verb.START not in vm.refusals
+
     def test_unknown_states_are_left_to_the_host(self) -> None:
         assert Verb.START not in model.build_vm(vm_facts(77)).refusals
 
