@@ -144,7 +144,7 @@ def snapshot_look(snapshot: Snapshot, current: bool, stale: bool) -> Look:
 def rtt_text(status: MonitorStatus) -> str:
     """What the RTT column says about a monitored VM; ends with a blank that keeps it off the scroll bar."""
     if status.state is MonitorState.PAUSED:
-        return "paused "
+        return "paused " if status.address else "no address "
     if status.state is MonitorState.LEARNING:
         return "waiting "
     if status.state in (MonitorState.DOWN, MonitorState.SUSPECT) or status.last_rtt_ms is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -96,6 +97,7 @@ def status(state: MonitorState, rtt_ms: float | None = None, reason: str = "") -
         key=key_of("v1"),
         vm_name="x",
         settings=MonitorSettings(),
+        address="10.0.0.7",
         state=state,
         state_since=NOW,
         last_rtt_ms=rtt_ms,
@@ -153,6 +155,11 @@ def test_automatic_snapshots_and_the_present_one_are_marked() -> None:
 )
 def test_the_round_trip_column(state: MonitorState, rtt: float | None, text: str) -> None:
     assert rtt_text(status(state, rtt)).strip() == text
+
+
+def test_the_round_trip_column_of_a_vm_without_a_known_address() -> None:
+    nowhere = replace(status(MonitorState.PAUSED, None), address="")
+    assert rtt_text(nowhere).strip() == "no address"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(9, "9 s"), (300, "5 min"), (7200, "2 h"), (400_000, "4 d")])

@@ -13,7 +13,7 @@ from hvconsole.events import ConnectionState
 from hvconsole.history_rows import HistoryRow
 from hvconsole.model import Disk, Metrics, PowerState, Vm, VmDetails, VmKind
 from hvconsole.monitor.status import Round, VmKey
-from hvconsole.text import format_bytes, safe_lines, safe_text
+from hvconsole.text import format_bytes, safe_lines, safe_text, shown_name
 from hvconsole.ui.asking import Asker
 from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Figure, Meter, MiniTable, ScrollArea
 from hvconsole.ui.charts import format_ms, sparkline
@@ -24,6 +24,7 @@ from hvconsole.ui.pages.rounds import STATE_WORDS, beats, chart_colours, rtt_wor
 from hvconsole.ui.wording import count, local_time, near_time, percent
 
 METRICS_S = 300
+_TITLE = "Virtual machine"
 RECENT = 6
 BESIDE = 5
 """So many of the server's own facts fit beside the VM's; the others come last."""
@@ -103,7 +104,7 @@ class VmView:
             body.columnconfigure(column, weight=1, uniform="half")
         left, right = (px(MARGIN), px(GAP / 2)), (px(GAP / 2), px(MARGIN))
         below = (0, px(GAP))
-        self._about = Card(self.theme, body, "Virtual machine", "info")
+        self._about = Card(self.theme, body, _TITLE, "info")
         self._about.frame.grid(row=0, column=0, sticky="nsew", padx=left, pady=(px(14), px(GAP)))
         self.facts = Facts(self.theme, self._about.body)
         self.facts.frame.pack(fill="x")
@@ -160,6 +161,8 @@ class VmView:
         vm = subject.vm
         assert vm is not None
         changed = vm is not self._vm
+        several = len(self.shell.selection.items) > 1
+        self._about.title.configure(text=f"The first: {shown_name(vm.name, vm.uuid, 40)}" if several else _TITLE)
         if fresh:
             self._details = None
             self.recent.show((), empty="…")

@@ -108,6 +108,15 @@ def test_a_vm_shows_facts_details_resources_and_events(place: Any, until: Until)
     assert "plugged in" in texts(view.cards.frame)
 
 
+def test_of_several_vms_the_first_is_named(place: Any) -> None:
+    page = place(GeneralPage, select_vms("v2", "v1"))
+    names = sample_inventory().vms
+    assert f"The first: {names[oid('v2')].name}" in texts(page.widget)
+    page.shell.selection = select_vms("v2")
+    page.show(select_vms("v2"))
+    assert "Virtual machine" in texts(page.widget)
+
+
 def test_a_hostile_vm_is_shown_as_text(place: Any) -> None:
     page = place(GeneralPage, select_vms("v8"))
     shown = " ".join(texts(page.widget))
