@@ -8,7 +8,7 @@ labels              ``[prefix]TLabel`` and ``[prefix]Muted. Small. Bold. Title. 
 pills               ``Ok. Warn. Bad. Off. Info.`` + ``Pill.TLabel`` (on surface)
 buttons             ``[prefix]TButton  [prefix]Accent.TButton  [prefix]Danger.TButton  [prefix]Tool.TButton``
 fields              ``[prefix]TEntry  TCombobox  TSpinbox``; state "invalid" gives a red edge
-choices             ``[prefix]TCheckbutton  [prefix]TRadiobutton  Tab.TRadiobutton``
+choices             ``[prefix]TCheckbutton  [prefix]TRadiobutton  Tab.TRadiobutton  Dialog.Tab.TRadiobutton``
 lists               ``Treeview``; ``List.Treeview`` has no indicators and no indent; ``Active.`` before them comes and
                     goes by itself with the keyboard
 ==================  ==========================================================================================
@@ -29,6 +29,8 @@ from hvconsole.ui.tokens import Tokens
 
 GROUNDS = {"": "chrome", "Surface.": "surface", "Card.": "raised"}
 """Style prefix → token of the ground it is made for."""
+TABS = {"": "surface", "Dialog.": "chrome"}
+"""The same for tabs: those of the window lie on a page."""
 
 ACTIVE = "Active."
 """Prefix of the styles that lists have while they have the keyboard: Tk itself marks one row only as focused."""
@@ -285,22 +287,23 @@ class Styles:
         return self.images.shared(("choice", mark, ground, state), draw)
 
     def _make_tabs_and_cards(self) -> None:
-        self._element(
-            "hv.tab",
-            [
-                ("", {}),
-                ("selected focus", {"fill": "hover", "underline": "accent"}),
-                ("selected", {"underline": "accent"}),
-                ("focus", {"fill": "hover"}),
-                ("active", {"underline": "control"}),
-            ],
-            ground="surface",
-            size=(24, 34),
-            radius=0,
-            padding=(13, 9),
-            border=3,
-        )
-        self.style.layout("Tab.TRadiobutton", [_part("hv.tab", _part("Radiobutton.label"))])
+        for prefix, ground in TABS.items():
+            self._element(
+                f"hv.{ground}.tab",
+                [
+                    ("", {}),
+                    ("selected focus", {"fill": "hover", "underline": "accent"}),
+                    ("selected", {"underline": "accent"}),
+                    ("focus", {"fill": "hover"}),
+                    ("active", {"underline": "control"}),
+                ],
+                ground=ground,
+                size=(24, 34),
+                radius=0,
+                padding=(13, 9),
+                border=3,
+            )
+            self.style.layout(f"{prefix}Tab.TRadiobutton", [_part(f"hv.{ground}.tab", _part("Radiobutton.label"))])
         self._element("hv.card", [("", {"fill": "raised", "edge": "border"})], ground="surface", radius=7, padding=(1,))
         self.style.layout("Card.TFrame", [_part("hv.card")])
         for kind in PILLS:
@@ -406,8 +409,9 @@ class Styles:
                 foreground=c.text if kind == "off" else self.color(kind),
                 font="HvSmall",
             )
-        configure("Tab.TRadiobutton", background=c.surface, foreground=c.muted, padding=0)
-        map_("Tab.TRadiobutton", foreground=[("selected", c.text), ("active", c.text)], background=[])
+        for prefix, ground in TABS.items():
+            configure(f"{prefix}Tab.TRadiobutton", background=self.color(ground), foreground=c.muted, padding=0)
+            map_(f"{prefix}Tab.TRadiobutton", foreground=[("selected", c.text), ("active", c.text)], background=[])
         for prefix, ground in (("", c.surface), ("Console.", c.console)):
             for orient in ("Vertical", "Horizontal"):
                 configure(

@@ -1,4 +1,7 @@
-"""The tabs: a strip of flat buttons over a Pmw notebook. Pages are made when first shown. Tk thread only."""
+"""The tabs: a strip of flat buttons over a Pmw notebook. Pages are made when first shown. Tk thread only.
+
+Tabs that a narrow window has no room for go into a menu at the end of the strip; the visible page's tab never does.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,14 @@ import tkinter as tk
 from collections.abc import Callable, Sequence
 from tkinter import ttk
 
+from hvconsole.ui.commands import Command
 from hvconsole.ui.interfaces import Page, PageClass, Selection, Shell
 from hvconsole.ui.megawidgets import notebook
+from hvconsole.ui.menus import MenuEntry
 from hvconsole.ui.theme import Theme
+
+OpenMenu = Callable[[Sequence[MenuEntry], int, int], object]
+"""Opens a menu at a place of the screen."""
 
 
 class Tabs:
@@ -21,11 +29,13 @@ class Tabs:
         shell: Shell,
         classes: Sequence[PageClass],
         turned: Callable[[str], None] = lambda title: None,
+        open_menu: OpenMenu = lambda entries, x, y: None,
     ) -> None:
         self._shell = shell
         self._classes = {cls.title: cls for cls in classes}
         self._pages: dict[str, Page] = {}
         self._turned = turned
+        self._open_menu = open_menu
         self._offered: tuple[str, ...] = ()
         self._shown: str | None = None
         self._wish = ""
@@ -50,6 +60,19 @@ class Tabs:
             button.bind("<Right>", lambda _event: self.turn(1, keep_focus=True))
             button.bind("<Left>", lambda _event: self.turn(-1, keep_focus=True))
             self.buttons[title] = button
+        self.more = ttk.Button(
+            self._strip,
+            style="Surface.Tool.TButton",
+            text="More",
+            image=theme.icon("chevron-down", 14),
+            compound="right",
+            command=self._open_more,
+            name="more",
+        )
+        self.in_menu: tuple[str, ...] = ()
+        """Titles of the tabs that have no room."""
+        self._placed: tuple[str, ...] = ()
+        self._strip.bind("<Configure>", lambda _event: self._fit())
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -72,11 +95,8 @@ class Tabs:
         offered = tuple(title for title, cls in self._classes.items() if cls.applies(selection))
         if offered != self._offered:
             self._offered = offered
-            for button in self.buttons.values():
-                button.pack_forget()
-            for title in offered:
-                self.buttons[title].pack(side="left")
         if not offered:
+            self._fit()
             self._leave()
             return
         self._show_page(self._wish if self._wish in offered else offered[0])
@@ -146,7 +166,41 @@ class Tabs:
             self._choice.set(title)
             self._book.selectpage(title)
             self._pages[title].widget.pack(fill="both", expand=True)
+        self._fit()
         self._pages[title].show(self._selection)
+
+    # ---- room ----------------------------------------------------------------------------------------------
+
+    def _fit(self) -> None:
+        """Put into the strip what it has room for, the visible page's tab in any case; the rest goes into the menu."""
+        room = self._strip.winfo_width()
+        placed = self._offered
+        if room > 1 and sum(self.buttons[title].winfo_reqwidth() for title in placed) > room:
+            room -= self.more.winfo_reqwidth()
+            if self._shown in self._offered:
+                room -= self.buttons[self._shown].winfo_reqwidth()
+            kept = set()
+            for title in self._offered:
+                if title != self._shown:
+                    room -= self.buttons[title].winfo_reqwidth()
+                    if room < 0:
+                        break
+                kept.add(title)
+            placed = tuple(title for title in self._offered if title in kept or title == self._shown)
+        self.in_menu = tuple(title for title in self._offered if title not in placed)
+        if placed == self._placed and bool(self.in_menu) == bool(self.more.winfo_manager()):
+            return
+        self._placed = placed
+        for button in (*self.buttons.values(), self.more):
+            button.pack_forget()
+        for title in placed:
+            self.buttons[title].pack(side="left")
+        if self.in_menu:
+            self.more.pack(side="left")
+
+    def _open_more(self) -> None:
+        entries = [Command(title, title, lambda title=title: self.turn_to(title)) for title in self.in_menu]  # type: ignore[misc]
+        self._open_menu(entries, self.more.winfo_rootx(), self.more.winfo_rooty() + self.more.winfo_height())
 
 
 _CONTROLS = ("TEntry", "TButton", "TCombobox", "TCheckbutton", "TRadiobutton", "TSpinbox", "Text")

@@ -224,7 +224,7 @@ class MainWindow:
         self.tree.widget.pack(fill="both", expand=True)
         self.header = Header(right, theme, self.keyboard.invoke)
         self.header.widget.pack(fill="x")
-        self.tabs = Tabs(right, theme, self, page_classes, self._tab_turned)
+        self.tabs = Tabs(right, theme, self, page_classes, self._tab_turned, self.context.open)
         self.tabs.widget.pack(fill="both", expand=True)
         self.tabs.wish(str(self.services.settings.pref("tab", "")))
         self.tasks = TaskPanel(bottom, theme, self.services.connections, lambda: self.dialogs, self._open_small_menu)

@@ -16,8 +16,9 @@ from hvconsole.monitor.status import MonitorState
 from hvconsole.settings import Filter as SavedFilter
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.interfaces import ItemKind, Selection
+from hvconsole.ui.tabs import Tabs
 from hvconsole.ui.theme import Theme
-from tests.ui.shell_stage import Stand, close_stand, key_of, open_stand, with_refusals
+from tests.ui.shell_stage import RecordingPage, Stand, close_stand, key_of, open_stand, with_refusals
 from tests.ui.stage import NOW, SERVER, item, oid, sample_inventory, vm
 
 pytestmark = pytest.mark.display
@@ -380,6 +381,45 @@ def test_tabs_turn_by_keys_and_the_choice_stays_when_it_applies(stand: Stand, un
     assert stand.window.tabs.current == "Monitor"
     key(stand, stand.tree, "<Control-Shift-Tab>")
     assert stand.window.tabs.current == "Snapshots"
+
+
+def test_tabs_without_room_are_in_a_menu(stand: Stand, until: Until) -> None:
+    window = stand.window
+    place = tk.Toplevel(window.root)
+    place.geometry("700x300+0+0")
+    titles = ("General", "Snapshots", "Network", "Performance", "Monitor", "Console", "History")
+    classes = [type("Page", (RecordingPage,), {"title": title}) for title in titles]
+    tabs = Tabs(place, window.theme, window, classes, open_menu=window.context.open)
+    tabs.widget.pack(fill="both", expand=True)
+    tabs.show(Selection((item(ItemKind.VM, "v1"),)))
+
+    def in_view(title: str) -> bool:
+        button = tabs.buttons[title]
+        return bool(button.winfo_ismapped()) and button.winfo_width() >= button.winfo_reqwidth()
+
+    until(lambda: all(in_view(title) for title in titles))
+    assert not tabs.more.winfo_ismapped()
+
+    place.geometry("500x300")
+    until(lambda: bool(tabs.more.winfo_ismapped()) and tabs.more.winfo_width() >= tabs.more.winfo_reqwidth())
+    assert tabs.titles == titles
+    assert tabs.in_menu == titles[-len(tabs.in_menu) :]
+    assert all(in_view(title) for title in titles if title not in tabs.in_menu)
+
+    tabs.more.invoke()
+    menu = window.context.menu
+    until(lambda: bool(menu.winfo_ismapped()))
+    assert menu.entrycget("end", "label") == "History"
+    menu.unpost()
+    menu.invoke("end")
+    until(lambda: in_view("History"))
+    assert tabs.current == "History"
+    assert "History" not in tabs.in_menu, "the tab of the visible page is always in the strip"
+
+    place.geometry("700x300")
+    until(lambda: all(in_view(title) for title in titles) and not tabs.more.winfo_ismapped())
+    tabs.leave()
+    place.destroy()
 
 
 def test_only_the_visible_page_hears_events(stand: Stand, until: Until) -> None:

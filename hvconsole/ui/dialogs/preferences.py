@@ -35,7 +35,7 @@ class PreferencesDialog(FormDialog):
         super().__init__(shell, "Preferences", "Preferences", verb="Save")
         self._asker = Asker(shell.dispatcher)
         outer, row = self.body, self._row
-        strip = ttk.Frame(outer, style="Surface.TFrame")
+        strip = ttk.Frame(outer)
         strip.grid(row=row, column=0, columnspan=2, sticky="ew")
         self._tab = TclVar(strip, TABS[0])
         self.theme.line(outer).grid(row=row + 1, column=0, columnspan=2, sticky="ew", pady=(0, self.theme.px(12)))
@@ -50,7 +50,7 @@ class PreferencesDialog(FormDialog):
                 strip,
                 text=name,
                 value=name,
-                style="Tab.TRadiobutton",
+                style="Dialog.Tab.TRadiobutton",
                 command=lambda name=name: self.pages.selectpage(name),  # type: ignore[misc]
             )
             self._tab.attach(tab)
