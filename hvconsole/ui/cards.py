@@ -21,6 +21,11 @@ MARGIN = 16
 """Design pixels around the contents of a page."""
 
 
+def wrap_to_width(label: ttk.Label) -> None:
+    """Break a label's text where the label ends; for one that is packed with ``fill="x"``."""
+    label.bind("<Configure>", lambda event: label.configure(wraplength=max(40, event.width)), add=True)
+
+
 class ScrollArea:
     """``frame`` is to be placed by the owner, ``body`` to be filled. The bar appears when the body is too high."""
 

@@ -1,4 +1,4 @@
-"""Plain lists in dialogs and pages: a ttk tree view with columns, a scroll bar when needed, and nothing else.
+"""Plain lists in dialogs and pages: a ttk tree view with columns, scroll bars when needed, and nothing else.
 
 Tk thread only.
 """
@@ -17,6 +17,8 @@ from hvconsole.ui.theme import Theme
 
 AFTER_NUMBER = "   "
 """Keeps a number at the right of its column apart from the text of the next one; Tk has no padding for that."""
+LEAST_WIDTH = 44
+"""Design pixels to which a column can be narrowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ class Listing:
             selectmode="extended" if multiple else "browse",
         )
         self._bar = ttk.Scrollbar(self.frame, command=self.tree.yview)
+        self._across = ttk.Scrollbar(self.frame, orient="horizontal", command=self.tree.xview)
         self._shown = False
-        self.tree.configure(yscrollcommand=self._scrolled)
+        self.tree.configure(yscrollcommand=self._scrolled, xscrollcommand=self._scrolled_across)
         self.frame.rowconfigure(0, weight=1)
         self.frame.columnconfigure(0, weight=1)
         self.tree.grid(row=0, column=0, sticky="nsew")
@@ -74,6 +77,8 @@ class Listing:
             else:
                 self.tree.heading(place, text=lead + column.title, anchor="w")
                 self.tree.column(place, width=px(column.width), stretch=column.stretch, anchor="w")
+            if not edge:  # dialogs are made as wide as their lists
+                self.tree.column(place, minwidth=px(column.width if column.stretch else LEAST_WIDTH))
         theme.follow(self.tree, self._color)
         self._tips = RowTips(self.tree, theme, lambda row: clipped_cells(self.tree, row, theme))
 
@@ -91,6 +96,13 @@ class Listing:
         elif not needed and self._shown:
             self._bar.grid_remove()
         self._shown = needed
+
+    def _scrolled_across(self, first: float, last: float) -> None:
+        self._across.set(first, last)
+        if (float(first), float(last)) == (0.0, 1.0):
+            self._across.grid_remove()
+        else:
+            self._across.grid(row=1, column=0, sticky="ew")
 
     def insert(
         self,

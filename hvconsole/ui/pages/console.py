@@ -15,7 +15,7 @@ from hvconsole.errors import HvError
 from hvconsole.events import ConnectionState
 from hvconsole.model import ConsoleAddress, PowerState
 from hvconsole.text import safe_text
-from hvconsole.ui.cards import MARGIN
+from hvconsole.ui.cards import MARGIN, wrap_to_width
 from hvconsole.ui.clipboard import copy_text
 from hvconsole.ui.interfaces import ItemKind, Selection, Shell, Subject
 from hvconsole.ui.pages.base import BasePage
@@ -38,7 +38,8 @@ class ConsolePage(BasePage):
         self.refresh_button.pack(side="right")
         self.copy_button = ttk.Button(foot, text="Copy address", style="Surface.TButton", command=self._copy)
         self.copy_button.pack(side="right", padx=px(6))
-        self.words = ttk.Label(foot, style="Surface.Small.TLabel", wraplength=px(600), justify="left", anchor="w")
+        self.words = ttk.Label(foot, style="Surface.Small.TLabel", justify="left", anchor="w")
+        wrap_to_width(self.words)
         self.words.pack(side="left", fill="x", expand=True)
         self.canvas = tk.Canvas(self.widget, highlightthickness=0)
         self.theme.paint(self.canvas, background="console")

@@ -22,7 +22,7 @@ from hvconsole.model import (
 )
 from hvconsole.text import format_bytes, format_duration, safe_text, shown_name
 from hvconsole.ui.asking import Asker
-from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea
+from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea, wrap_to_width
 from hvconsole.ui.columns import natural_key
 from hvconsole.ui.dialogs.server import WORKS_IN_EMERGENCY, emergency_text
 from hvconsole.ui.header import connection_word
@@ -140,11 +140,12 @@ class ServerView:
     def _build_emergency(self) -> None:
         px = self.theme.px
         body = self._emergency.body
-        self.emergency_words = ttk.Label(body, style="Card.TLabel", wraplength=px(760), justify="left")
-        self.emergency_words.pack(anchor="w")
-        ttk.Label(
-            body, text=WORKS_IN_EMERGENCY, style="Card.Muted.TLabel", wraplength=px(760), justify="left"
-        ).pack(anchor="w", pady=(px(4), px(8)))
+        self.emergency_words = ttk.Label(body, style="Card.TLabel", justify="left", anchor="w")
+        self.emergency_words.pack(fill="x")
+        works = ttk.Label(body, text=WORKS_IN_EMERGENCY, style="Card.Muted.TLabel", justify="left", anchor="w")
+        works.pack(fill="x", pady=(px(4), px(8)))
+        for words in (self.emergency_words, works):
+            wrap_to_width(words)
         buttons = ttk.Frame(body, style="CardIn.TFrame")
         buttons.pack(anchor="w")
         self.become = ttk.Button(

@@ -15,7 +15,7 @@ from hvconsole.model import Disk, Metrics, PowerState, Vm, VmDetails, VmKind
 from hvconsole.monitor.status import Round, VmKey
 from hvconsole.text import format_bytes, safe_lines, safe_text, shown_name
 from hvconsole.ui.asking import Asker
-from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Figure, Meter, MiniTable, ScrollArea
+from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Figure, Meter, MiniTable, ScrollArea, wrap_to_width
 from hvconsole.ui.charts import format_ms, sparkline
 from hvconsole.ui.columns import POWER_WORDS, TOOLS_WORDS
 from hvconsole.ui.interfaces import Selection, Shell, Subject
@@ -151,7 +151,8 @@ class VmView:
             figure.frame.pack(side="left", padx=(0, px(30)))
         self._spark = ttk.Label(self._figures, style="Card.TLabel")
         self._spark.pack(side="right")
-        self.monitor_words = ttk.Label(card.body, style="Card.Muted.TLabel", wraplength=px(620), justify="left")
+        self.monitor_words = ttk.Label(card.body, style="Card.Muted.TLabel", justify="left", anchor="w")
+        wrap_to_width(self.monitor_words)
         self._tick = ttk.Button(card.body, text="Monitor this VM", style="Card.TButton", command=self._monitor)
 
     # ---- showing -------------------------------------------------------------------------------------------
@@ -305,7 +306,7 @@ class VmView:
                 if vm.kind is VmKind.VM
                 else "Only virtual machines can be monitored."
             )
-            self.monitor_words.pack(anchor="w")
+            self.monitor_words.pack(fill="x")
             if vm.kind is VmKind.VM:
                 self._tick.pack(anchor="w", pady=(px(8), 0))
             else:
@@ -326,7 +327,7 @@ class VmView:
         if status.reason:
             words.append(safe_lines(status.reason, 300))
         self.monitor_words.configure(text=" · ".join(words))
-        self.monitor_words.pack(anchor="w", pady=(px(8), 0))
+        self.monitor_words.pack(fill="x", pady=(px(8), 0))
         self._rounds = tuple(status.rounds)
         self._draw_spark()
 

@@ -18,7 +18,8 @@ from hvconsole.model import ObjectId, Verb
 from hvconsole.operations import BY_VERB
 from hvconsole.text import safe_lines, safe_text
 from hvconsole.ui.asking import Asker
-from hvconsole.ui.cards import MARGIN, Empty
+from hvconsole.ui.cards import MARGIN, Empty, wrap_to_width
+from hvconsole.ui.flow import Flow
 from hvconsole.ui.interfaces import ItemKind, Selection, Shell
 from hvconsole.ui.listing import ListColumn, Listing
 from hvconsole.ui.megawidgets import entry_field
@@ -183,18 +184,17 @@ class HistoryPage(BasePage):
 
     def _build_filters(self) -> None:
         px = self.theme.px
-        bar = ttk.Frame(self.widget, style="Surface.TFrame")
+        flow = Flow(self.theme, self.widget)
+        bar = flow.frame
         bar.pack(fill="x", padx=px(MARGIN), pady=(px(10), px(6)))
         self.text = entry_field(
             self.theme, bar, "Search", ground="surface", entry_width=16, modifiedcommand=self._typed
         )
-        self.text.pack(side="left", padx=(0, px(8)))
+        flow.add(self.text)
         self.text.component("entry").bind("<Escape>", lambda _event: self._clear_text())
-        self.what = self._choice(bar, WHATS, 14)
-        self.outcome = self._choice(bar, OUTCOMES, 11)
-        self.time = self._choice(bar, TIMES, 12)
-        self.export_button = ttk.Button(bar, text="Export CSV…", style="Surface.TButton", command=self._export)
-        self.export_button.pack(side="right")
+        self.what = self._choice(flow, WHATS, 14)
+        self.outcome = self._choice(flow, OUTCOMES, 11)
+        self.time = self._choice(flow, TIMES, 12)
         self._only_this = TclVar(bar, "0")
         self.only = ttk.Checkbutton(
             bar,
@@ -203,14 +203,16 @@ class HistoryPage(BasePage):
             command=self._search_afresh,
         )
         self._only_this.attach(self.only)
-        self.only.pack(side="left", padx=(px(4), 0))
+        flow.add(self.only)
+        self.export_button = ttk.Button(bar, text="Export CSV…", style="Surface.TButton", command=self._export)
+        flow.add(self.export_button, right=True)
 
-    def _choice(self, parent: tk.Misc, options: tuple[tuple[str, str], ...], width: int) -> ttk.Combobox:
-        box = ttk.Combobox(parent, values=tuple(text for _, text in options), state="readonly", width=width)
+    def _choice(self, flow: Flow, options: tuple[tuple[str, str], ...], width: int) -> ttk.Combobox:
+        box = ttk.Combobox(flow.frame, values=tuple(text for _, text in options), state="readonly", width=width)
         box.configure(style="Surface.TCombobox")
         box.current(0)
         box.bind("<<ComboboxSelected>>", lambda _event: self._search_afresh())
-        box.pack(side="left", padx=(0, self.theme.px(6)))
+        flow.add(box)
         return box
 
     def _build_foot(self) -> None:
@@ -223,9 +225,8 @@ class HistoryPage(BasePage):
         self.newer.pack(side="right", padx=px(6))
         self.summary = ttk.Label(foot, style="Surface.Small.TLabel")
         self.summary.pack(side="right", padx=px(8))
-        self.detail = ttk.Label(
-            foot, style="Surface.Muted.TLabel", wraplength=px(560), justify="left", anchor="w"
-        )
+        self.detail = ttk.Label(foot, style="Surface.Muted.TLabel", justify="left", anchor="w")
+        wrap_to_width(self.detail)
         self.detail.pack(side="left", fill="x", expand=True)
 
     # ---- searching -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from hvconsole.errors import HvError
 from hvconsole.events import ConnectionChanged, InventoryChanged, MonitorChanged
 from hvconsole.monitor.status import MonitorState, MonitorStatus, Round, RoundResult, VmKey
 from hvconsole.text import safe_lines, safe_text
-from hvconsole.ui.cards import MARGIN, Empty
+from hvconsole.ui.cards import MARGIN, Empty, wrap_to_width
 from hvconsole.ui.charts import format_ms, sparkline
 from hvconsole.ui.columns import natural_key
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell, Subject
@@ -35,6 +35,8 @@ from hvconsole.ui.pages.rounds_chart import RoundsChart
 from hvconsole.ui.wording import count, near_time, percent, uptime
 
 BEAT_MS = 1000
+LEAST_FOR_CHART = 330
+"""Design pixels of height from which on the page shows the chart of the chosen VM below the list."""
 SPARK = (150, 18)
 """Size of a sparkline in design pixels."""
 _SEVERITY = {
@@ -135,7 +137,8 @@ class MonitorPage(BasePage):
         self.add = self._button(bar, "", self._tick_selected)
         self.summary = ttk.Label(bar, style="Surface.Small.TLabel")
         self.summary.pack(side="right")
-        self.outcome = ttk.Label(self.widget, style="Surface.Small.TLabel", wraplength=px(860), justify="left")
+        self.outcome = ttk.Label(self.widget, style="Surface.Small.TLabel", justify="left", anchor="w")
+        wrap_to_width(self.outcome)
 
     def _button(self, bar: ttk.Frame, text: str, command: Callable[[], None]) -> ttk.Button:
         button = ttk.Button(bar, text=text, style="Surface.TButton", command=command)
@@ -156,9 +159,9 @@ class MonitorPage(BasePage):
         self.large_setting.pack(side="right")
         self.chart = RoundsChart(self.theme, self._large, height=120)
         self.chart.canvas.pack(fill="x", padx=px(8))
-        self.large_words = ttk.Label(
-            self._large, style="Surface.Small.TLabel", wraplength=px(860), justify="left", anchor="w"
-        )
+        self.widget.bind("<Configure>", lambda _event: self._fit_chart(), add=True)
+        self.large_words = ttk.Label(self._large, style="Surface.Small.TLabel", justify="left", anchor="w")
+        wrap_to_width(self.large_words)
         self.large_words.pack(fill="x", padx=px(MARGIN), pady=(0, px(8)))
 
     def _build_table(self) -> None:
@@ -344,6 +347,7 @@ class MonitorPage(BasePage):
             return
         if not self._large.winfo_manager():
             self._large.pack(side="bottom", fill="x", before=self.listing.frame)
+        self._fit_chart()
         now = self.shell.services.clock.now()
         self.large_name.configure(text=safe_text(status.vm_name, 60))
         lasts = uptime(status.state_since, now)
@@ -359,6 +363,16 @@ class MonitorPage(BasePage):
             name = safe_text(status.last_snapshot_name, 120)
             words.append(f"Last automatic snapshot: {name}, {near_time(status.last_snapshot_when, now)}.")
         self.large_words.configure(text="\n".join(words))
+
+    def _fit_chart(self) -> None:
+        """Where the page is low, the list is more important than the chart of one VM."""
+        if not self._large.winfo_manager():
+            return
+        wanted = self.widget.winfo_height() >= self.theme.px(LEAST_FOR_CHART)
+        if wanted and not self.chart.canvas.winfo_manager():
+            self.chart.canvas.pack(fill="x", padx=self.theme.px(8), before=self.large_words)
+        elif not wanted:
+            self.chart.canvas.pack_forget()
 
     def _enable(self) -> None:
         chosen = self.chosen()

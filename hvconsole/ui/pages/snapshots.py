@@ -11,8 +11,9 @@ from hvconsole.backends.base import Capability
 from hvconsole.model import ObjectId, Snapshot, Verb, Vm, VmKind
 from hvconsole.operations import operation
 from hvconsole.text import format_bytes, safe_lines, safe_text
-from hvconsole.ui.cards import MARGIN, Empty
+from hvconsole.ui.cards import MARGIN, Empty, wrap_to_width
 from hvconsole.ui.dialogs.names import CloneDialog
+from hvconsole.ui.flow import Flow
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell
 from hvconsole.ui.listing import ListColumn, Listing
 from hvconsole.ui.pages.base import BasePage
@@ -109,15 +110,17 @@ class SnapshotsPage(BasePage):
         px = self.theme.px
         self._vm: Vm | None = None
         self._nodes: dict[str, Node] = {}
-        self._bar = ttk.Frame(self.widget, style="Surface.TFrame")
+        self._flow = Flow(self.theme, self.widget)
+        self._bar = self._flow.frame
         self._bar.pack(fill="x", padx=px(MARGIN), pady=px(10))
         self.take = self._button("Take snapshot…", lambda: self._run(Verb.SNAPSHOT), "Surface.Accent.TButton")
         self.revert = self._button("Revert…", lambda: self._run(Verb.REVERT))
         self.delete = self._button("Delete…", lambda: self._run(Verb.DELETE_SNAPSHOT))
         self.clone = self._button("New VM from it…", self._clone)
         self.summary = ttk.Label(self._bar, style="Surface.Small.TLabel")
-        self.summary.pack(side="right")
-        self.reason = ttk.Label(self.widget, style="Surface.Small.TLabel", wraplength=px(800), justify="left")
+        self._flow.add(self.summary, right=True)
+        self.reason = ttk.Label(self.widget, style="Surface.Small.TLabel", justify="left", anchor="w")
+        wrap_to_width(self.reason)
         self.listing = Listing(
             self.theme,
             self.widget,
@@ -136,9 +139,8 @@ class SnapshotsPage(BasePage):
         self.tree.bind("<Delete>", lambda _event: self._run(Verb.DELETE_SNAPSHOT))
         self.tree.bind("<Double-Button-1>", self._double)
         self.tree.bind("<Button-3>", self._popup)
-        self.detail = ttk.Label(
-            self.widget, style="Surface.Muted.TLabel", wraplength=px(860), justify="left", anchor="w"
-        )
+        self.detail = ttk.Label(self.widget, style="Surface.Muted.TLabel", justify="left", anchor="w")
+        wrap_to_width(self.detail)
         self._empty = Empty(
             self.theme,
             self.widget,
@@ -155,7 +157,7 @@ class SnapshotsPage(BasePage):
 
     def _button(self, text: str, command: Callable[[], None], style: str = "Surface.TButton") -> ttk.Button:
         button = ttk.Button(self._bar, text=text, command=command, style=style)
-        button.pack(side="left", padx=(0, self.theme.px(6)))
+        self._flow.add(button)
         return button
 
     def update(self, fresh: bool) -> None:

@@ -114,6 +114,18 @@ def test_the_selected_vm_is_drawn_large_with_its_story(page: MonitorPage, until:
     until(lambda: bool(page.chart.canvas.find_all()), "the drawing")
 
 
+def test_a_low_page_gives_its_room_to_the_list(page: MonitorPage, until: Until) -> None:
+    page.widget.winfo_toplevel().geometry("560x700")
+    page.show(select_vms("v6"))
+    until(lambda: bool(page.chart.canvas.winfo_ismapped()))
+    page.widget.winfo_toplevel().geometry("560x200")
+    until(lambda: not page.chart.canvas.winfo_ismapped() and page.tree.winfo_height() > page.theme.px(26 * 2))
+    words = page.large_words
+    until(lambda: words.winfo_reqwidth() <= words.winfo_width(), "the words to break")
+    page.widget.winfo_toplevel().geometry("560x700")
+    until(lambda: bool(page.chart.canvas.winfo_ismapped()))
+
+
 def test_news_are_drawn_with_the_next_beat(page: MonitorPage, shell: StageShell, until: Until) -> None:
     page.show(select_vms("v1"))
     watcher: Any = shell.services.watcher

@@ -239,3 +239,22 @@ def test_a_variable_dropped_in_a_worker_touches_no_tk(root: tk.Tk, theme: Theme)
 @pytest.mark.parametrize("error", [LocalError("x"), HvError("y")])
 def test_every_error_of_ours_has_a_sentence(error: HvError) -> None:
     assert error.user_text
+
+
+def test_columns_beyond_the_edge_of_a_narrow_list_can_be_scrolled_to(
+    root: tk.Tk, theme: Theme, until: Until
+) -> None:
+    columns = (ListColumn("a", "A", 100), ListColumn("text", "Details", 150, stretch=True), ListColumn("b", "B", 90))
+    listing = Listing(theme, root, columns, rows=4)
+    listing.frame.pack(fill="both", expand=True)
+    listing.insert("1", "web-01", ("plugged in", "x"))
+    root.geometry("600x200")
+    until(lambda: listing.tree.winfo_width() > 500)
+    assert not listing._across.winfo_ismapped()
+    root.geometry("240x200")
+    until(lambda: bool(listing._across.winfo_ismapped()))
+    assert listing.tree.column("text", "width") >= theme.px(150), "it can still be read"
+    listing.tree.xview_moveto(1.0)
+    until(lambda: bool(listing.tree.bbox("1", "b")))
+    root.geometry("600x200")
+    until(lambda: not listing._across.winfo_ismapped())
