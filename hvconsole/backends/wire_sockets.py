@@ -196,7 +196,13 @@ def tls_wrap(
     context.sslsocket_class = BoundedTlsSocket
     try:
         sock.settimeout(timeout_s)
-        wrapped = context.wrap_socket(sock, server_hostname=host.partition("%")[0], do_handshake_on_connect=False)
+        wrapped = context.wrap_socket(
+            sock,
+            server_hostname=host.partition("%")[0],
+            do_handshake_on_connect=False,
+            # Anybody on the way can end a TCP connection; only the server can say that its answer is complete.
+            suppress_ragged_eofs=False,
+        )
     except (ValueError, UnicodeError) as exc:
         sock.close()
         raise Unreachable(f"“{host[:80]}” can't be used as a server name.", str(exc)) from exc

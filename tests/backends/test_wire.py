@@ -118,6 +118,21 @@ class TestBadReplies:
         with serving(script) as server, pytest.raises(Unreachable):
             ask(wire_to(server), server)
 
+    @pytest.mark.parametrize("complete", [True, False])
+    def test_end_of_a_body_without_length_is_the_servers_word_not_that_of_the_network(self, complete: bool) -> None:
+        def script(sock: socket.socket, server: HostileServer) -> None:
+            server.read_request(sock)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + XML)
+            if complete:
+                sock.unwrap()  # type: ignore[attr-defined]
+
+        with serving(script, identity=identity("one")) as server:
+            if complete:
+                assert ask(wire_to(server), server) == XML
+            else:
+                with pytest.raises(Unreachable):
+                    ask(wire_to(server), server)
+
     def test_lost_reply_of_a_write_is_an_unknown_outcome(self) -> None:
         def script(sock: socket.socket, server: HostileServer) -> None:
             server.read_request(sock)

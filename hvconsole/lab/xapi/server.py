@@ -28,6 +28,7 @@ from hvconsole.lab.xapi.pool import Member, Pool
 _log = logging.getLogger(__name__)
 
 _HANDSHAKE_S = 10.0
+_GOODBYE_S = 2.0
 _IDLE_S = 3_600.0
 _MAX_BODY = 32 << 20
 _PORT_TRIES = 20
@@ -206,7 +207,7 @@ class XapiSite:
         thread.start()
 
     def _converse(self, connection: socket.socket, peer: Any, member: Member) -> None:
-        secured: socket.socket | None = None
+        secured: ssl.SSLSocket | None = None
         try:
             connection.settimeout(_HANDSHAKE_S)
             secured = self._identity.context.wrap_socket(connection, server_side=True)
@@ -217,6 +218,7 @@ class XapiSite:
                 secured.settimeout(_IDLE_S)
                 secured.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 Conversation(secured, peer, self, member)
+                _say_goodbye(secured)
         except (OSError, ssl.SSLError, ValueError):
             _log.debug("connection from %s ended", peer)
         finally:
@@ -240,6 +242,13 @@ def _listener(address: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _say_goodbye(secured: ssl.SSLSocket) -> None:
+    """End TLS as stunnel in front of a real xapi does: it is what marks the end of an answer without length."""
+    with contextlib.suppress(OSError, ValueError):
+        secured.settimeout(_GOODBYE_S)
+        secured.unwrap()
 
 
 def _cut(connection: socket.socket) -> None:
