@@ -59,6 +59,11 @@ class Tokens:
     series1: str
     series2: str
     series3: str
+    series4: str
+    series5: str
+    series6: str
+    series7: str
+    series8: str
     grid: str
 
 
@@ -102,6 +107,11 @@ LIGHT = Tokens(
     series1="#1D5FD6",
     series2="#C65A00",
     series3="#0B7A4B",
+    series4="#7A3FD1",
+    series5="#00809A",
+    series6="#B0236F",
+    series7="#6B7686",
+    series8="#7D6400",
     grid="#E6EAF0",
 )
 
@@ -145,5 +155,10 @@ DARK = Tokens(
     series1="#6BA1FF",
     series2="#F0A94B",
     series3="#3FC98A",
+    series4="#B794FF",
+    series5="#45C8DC",
+    series6="#FF7FBF",
+    series7="#8E99A9",
+    series8="#D3C24A",
     grid="#272D36",
 )

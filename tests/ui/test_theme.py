@@ -10,6 +10,8 @@ from tkinter import ttk
 import pytest
 
 from hvconsole.ui import drawing
+from hvconsole.ui.pages.measures import MOST_LINES
+from hvconsole.ui.pages.performance import LINE_TOKENS
 from hvconsole.ui.theme import CLASSIC, Theme, screen_scale, system_mode
 from hvconsole.ui.tokens import DARK, LIGHT, Tokens
 
@@ -46,6 +48,14 @@ def test_texts_and_signs_can_be_read(tokens: Tokens) -> None:
         ("bad", "bad_soft"),
     ):
         assert contrast(getattr(tokens, text), getattr(tokens, ground)) >= 4.5, (text, ground)
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
+def test_every_line_of_a_chart_has_a_colour_of_its_own(tokens: Tokens) -> None:
+    colours = [getattr(tokens, token) for token in LINE_TOKENS]
+    assert len(set(colours)) == len(colours) == MOST_LINES
+    for colour in colours:
+        assert contrast(colour, tokens.surface) >= 3, colour
 
 
 def test_both_sets_of_colours_are_colours() -> None:

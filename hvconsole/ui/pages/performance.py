@@ -16,13 +16,13 @@ from hvconsole.ui.cards import MARGIN, Empty, ScrollArea
 from hvconsole.ui.charts import Line, chart_top, format_value, line_chart, time_labels
 from hvconsole.ui.interfaces import ItemKind, Selection, Shell, Subject
 from hvconsole.ui.pages.base import BasePage
-from hvconsole.ui.pages.measures import Chart, charts, last
+from hvconsole.ui.pages.measures import MOST_LINES, Chart, charts, last
 from hvconsole.ui.pages.rounds import chart_colours
 from hvconsole.ui.tclvar import TclVar
 
 SPANS = ((600, "10 min"), (3600, "1 h"), (86400, "1 day"), (604800, "1 week"))
 EVERY_MS = {600: 5_000, 3600: 30_000, 86400: 120_000, 604800: 600_000}
-LINE_TOKENS = ("series1", "series2", "series3", "bad", "info", "warn", "off", "ok")
+LINE_TOKENS = tuple(f"series{number}" for number in range(1, MOST_LINES + 1))
 CHART_HEIGHT = 190
 LEGEND_COLUMNS = 4
 
