@@ -19,7 +19,7 @@ from hvconsole.backends.hyperv_read import IMAGES, MANAGEMENT, Reader
 from hvconsole.backends.wsman_envelope import CIMV2, V2
 from hvconsole.backends.wsman_faults import check_return
 from hvconsole.backends.wsman_reply import Record
-from hvconsole.errors import BadReply, HvError, NotFound, OperationError, Refused
+from hvconsole.errors import HvError, NotFound, OperationError, Refused
 from hvconsole.model import (
     Disk,
     HostDetails,
@@ -142,21 +142,12 @@ class Details:
 
     def _kvp(self, guid: str) -> dict[str, str]:
         """What the guest says about itself. Written by the guest: hostile."""
-        found: dict[str, str] = {}
         try:
             record = self._reader.component("Msvm_KvpExchangeComponent", guid)
         except OperationError as exc:
             log.info("the host doesn't tell what the guest says: %s", exc.detail)
-            return found
-        for text in (record.texts("GuestIntrinsicExchangeItems") if record is not None else [])[:100]:
-            try:
-                _class, values = wmi_instance.read(text)
-            except BadReply as exc:
-                log.info("a fact of the guest can't be read: %s", exc.detail)
-                continue
-            name = next(iter(values.get("name", ())), "")
-            found[name] = next(iter(values.get("data", ())), "")[:500]
-        return found
+            return {}
+        return facts.guest_items(record) if record is not None else {}
 
     # ---- pictures and measurements -------------------------------------------------------------------------
 

@@ -6,12 +6,16 @@ Also the numbers of Hyper-V (states, statuses, codes) in one place. Pure; any th
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from dataclasses import dataclass
 
-from hvconsole.backends import wmi_path, wmi_query
+from hvconsole.backends import wmi_instance, wmi_path, wmi_query
 from hvconsole.backends.wsman_envelope import V2, Epr, wmi_uri
 from hvconsole.backends.wsman_reply import Record
+from hvconsole.errors import BadReply
 from hvconsole.model import ObjectId, PowerState
+
+log = logging.getLogger(__name__)
 
 REALIZED = "microsoft:hyper-v:system:realized"
 PLANNED = "microsoft:hyper-v:system:planned"
@@ -215,6 +219,26 @@ def guest_addresses(record: Record) -> tuple[str, str, tuple[str, ...]] | None:
     if len(guids) != 2:
         return None
     return guids[0], guids[1], tuple(text.strip() for text in record.texts("IPAddresses") if text.strip())
+
+
+def guest_items(record: Record) -> dict[str, str]:
+    """What a guest says about itself (Msvm_KvpExchangeComponent). Written by the guest: hostile."""
+    found: dict[str, str] = {}
+    for text in record.texts("GuestIntrinsicExchangeItems")[:100]:
+        try:
+            _class, values = wmi_instance.read(text)
+        except BadReply as exc:
+            log.info("a fact of the guest can't be read: %s", exc.detail)
+            continue
+        found[next(iter(values.get("name", ())), "")] = next(iter(values.get("data", ())), "")[:500]
+    return found
+
+
+def told_addresses(record: Record) -> tuple[str, ...]:
+    """Addresses that a guest says it has, of whichever cards."""
+    items = guest_items(record)
+    listed = ";".join(items.get(name, "") for name in ("NetworkAddressIPv4", "NetworkAddressIPv6"))
+    return tuple(part.strip() for part in listed.split(";") if part.strip())
 
 
 def hardware_facts(records: list[Record]) -> dict[str, HardwareFact]:

@@ -85,6 +85,8 @@ class VmFacts:
     no_migration: str
     shared: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(file in lower case, names of other VMs that use it) of disks."""
+    told: tuple[str, ...] = ()
+    """Addresses that the guest says it has, where the host knows none of its cards."""
 
 
 def power_of(state: StateFact, before: PowerState | None) -> PowerState:
@@ -170,7 +172,7 @@ def build_vm(facts: VmFacts) -> Vm:
         power=facts.power,
         host_id=facts.host_id if running else None,
         home_id=facts.host_id,
-        addresses=_in_order(nics) if running else (),
+        addresses=(_in_order(nics) or _sorted(facts.told)) if running else (),
         nics=nics,
         disks=_disks(hardware, dict(facts.shared)),
         os=guest.os or None,
@@ -218,6 +220,8 @@ def _refusals(power: PowerState, tools: ToolsState, operations: tuple[str, ...],
 def _nics(facts: VmFacts, running: bool) -> tuple[Nic, ...]:
     addresses = dict(facts.addresses) if running else {}
     cards = facts.hardware.cards if facts.hardware is not None else ()
+    if running and not addresses and len(cards) == 1:
+        addresses = {cards[0].guid: facts.told}
     found = [
         Nic(id=object_id(card.guid), device=str(number), mac=card.mac,
             network_id=object_id(card.switch) if card.switch else None, connected=card.connected,

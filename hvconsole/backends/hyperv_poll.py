@@ -41,6 +41,8 @@ SETTINGS_S, GUESTS_S, SLOW_S = 4.0, 5.0, 60.0
 """How old settings, addresses, and hardware with everything else may get without a sign of change."""
 PART_COST = 40.0
 """They may get older, so many times as old as reading them takes."""
+TOLD_S = 15.0
+"""How often a guest is asked itself whose addresses the host doesn't tell."""
 MANY_VMS = 250
 """More VMs than this do not fit into one summary: their states come as columns, their summaries in pieces."""
 MOST_PIECES = 2
@@ -87,6 +89,8 @@ class Poller:
         self._planned: set[str] = set()
         self._checkpoints: dict[str, tuple[SettingsFact, ...]] = {}
         self._addresses: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {}
+        self._told: dict[str, tuple[str, ...]] = {}
+        self._asked_at: dict[str, float] = {}
         self._hardware: dict[str, HardwareFact] = {}
         self._switches: dict[str, tuple[str, str]] = {}
         self._volumes: dict[str, tuple[str, str, int | None, int | None]] = {}
@@ -339,10 +343,7 @@ class Poller:
             if guid not in self._settings or (old is not None and (old.doing != state.doing or old.name != state.name)):
                 settings_due = True
         for guid, state in self._states.items():
-            guest = self._guests.get(guid)
-            silent = not any(addresses for _card, addresses in self._addresses.get(guid, ()))
-            if silent and state.state == 2 and guest is not None and guest.heartbeat == facts.HEARTBEAT_OK and \
-                    self._due("guests", 3.0):
+            if self._is_silent(guid, state) and not self._told.get(guid) and self._due("guests", 3.0):
                 self._expire("guests")
         if touched:
             self._expire("guests")
@@ -358,6 +359,31 @@ class Poller:
                 found.setdefault(guid, []).append((card, addresses))
         self._addresses = {guid: tuple(rows) for guid, rows in found.items() if guid in self._states}
         self._mark("guests", begun)
+        if not self._first:
+            self._read_told()
+
+    def _is_silent(self, guid: str, state: StateFact) -> bool:
+        """Whether a guest is up whose addresses the host doesn't tell."""
+        guest = self._guests.get(guid)
+        if state.state != 2 or guest is None or guest.heartbeat != facts.HEARTBEAT_OK:
+            return False
+        return not any(addresses for _card, addresses in self._addresses.get(guid, ()))
+
+    def _read_told(self) -> None:
+        """Ask a few of the silent guests themselves: old integration services tell addresses in no other way."""
+        silent = [guid for guid, state in self._states.items() if self._is_silent(guid, state)]
+        self._told = {guid: self._told[guid] for guid in silent if guid in self._told}
+        now = self._clock.monotonic()
+        self._asked_at = {guid: self._asked_at[guid] for guid in silent if guid in self._asked_at}
+        due = [guid for guid in silent if now - self._asked_at.get(guid, float("-inf")) >= TOLD_S]
+        due = sorted(due, key=lambda guid: self._asked_at.get(guid, 0.0))[:NAMED_AT_ONCE]
+        if not due:
+            return
+        self._asked_at.update(dict.fromkeys(due, now))
+        for record in self._reader.told(due):
+            guid = record.text("SystemName").upper()
+            if guid in silent:
+                self._told[guid] = facts.told_addresses(record)
 
     def _read_slow(self) -> None:
         begun = self._clock.monotonic()
@@ -434,7 +460,7 @@ class Poller:
         return VmFacts(
             state=state, power=power, guest=guest, settings=self._settings.get(guid),
             checkpoints=self._checkpoints.get(guid, ()), hardware=hardware,
-            addresses=self._addresses.get(guid, ()),
+            addresses=self._addresses.get(guid, ()), told=self._told.get(guid, ()),
             started=model.started_at(uptime, now, old.started if old is not None else None),
             booting=model.is_booting(uptime), host_id=self._host_id, no_migration=self._no_migration,
             shared=shared)

@@ -128,6 +128,17 @@ class Reader:
             list,
         ))
 
+    def told(self, guids: Sequence[str]) -> list[Record]:
+        """What the guests of these VMs say about themselves; empty where the host does not know that class."""
+        name = "Msvm_KvpExchangeComponent"
+        where = " OR ".join(f"SystemName = {wmi_query.guid(guid)}" for guid in guids)
+        return self._first("told", (
+            lambda: self._client.query(
+                V2, wmi_query.select(name, ("SystemName", "GuestIntrinsicExchangeItems"), where)),
+            lambda: self._client.query(V2, wmi_query.select(name, (), where)),
+            list,
+        ))
+
     def hardware(self, guids: Sequence[str] = ()) -> list[Record]:
         """Processors, memory, cards with their connections, and media of these VMs (none: of all)."""
         owners = " OR ".join(wmi_query.belongs_to("InstanceID", guid) for guid in guids)

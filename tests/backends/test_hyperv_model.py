@@ -171,6 +171,21 @@ class TestAddresses:
         assert vm.addresses == ("10.0.0.1", "10.0.0.2", "fd00::1", "fe80::1")
         assert vm.nics[0].network_id == guid(9).lower()
 
+    def test_what_a_guest_tells_about_itself_is_read_with_care(self) -> None:
+        def item(name: str, data: str) -> str:
+            told = "".join(f'<PROPERTY NAME="{key}" TYPE="string"><VALUE>{value}</VALUE></PROPERTY>'
+                           for key, value in (("Data", data), ("Name", name)))
+            return f'<INSTANCE CLASSNAME="Msvm_KvpExchangeDataItem">{told}</INSTANCE>'
+
+        row = record(SystemName=VM, GuestIntrinsicExchangeItems=[
+            item("NetworkAddressIPv4", "10.0.0.1;10.0.0.2;"), "<INSTANCE", "&lt;junk", item("OSName", "x" * 9_000),
+            item("NetworkAddressIPv6", "fe80::1;nonsense;fd00::1")])
+        assert facts.told_addresses(row) == ("10.0.0.1", "10.0.0.2", "fe80::1", "nonsense", "fd00::1")
+        assert len(facts.guest_items(row)["OSName"]) == 500
+        vm = model.build_vm(vm_facts(told=facts.told_addresses(row)))
+        assert vm.addresses == ("10.0.0.1", "10.0.0.2", "fd00::1", "fe80::1")
+        assert model.build_vm(vm_facts(3, told=("10.0.0.1",))).addresses == ()
+
     def test_cards_that_only_the_guest_knows(self) -> None:
         vm = model.build_vm(vm_facts(addresses=((guid(5), ("10.0.0.5",)),)))
         assert vm.addresses == ("10.0.0.5",)

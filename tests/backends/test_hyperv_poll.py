@@ -132,6 +132,25 @@ class TestWhatIsSeen:
             refusal = inventory.vms[vm_id].refusals.get(Verb.SUSPEND, "")
             assert ("progress" in refusal) == (code != 32781)
 
+    def test_addresses_of_guests_with_old_integration_services(self, hosts: HypervLab) -> None:
+        with hosts.world.lock:
+            for name in ("zrh-dc01", "zrh-sql01"):
+                hosts.vm(name).extra["old_services"] = True
+            told = [address for nic in hosts.vm("zrh-sql01").nics for address in nic.addresses]
+        hv = hosts.log_in()
+        inventory = first(hv)
+        ids = [named(inventory, name).id for name in ("zrh-dc01", "zrh-sql01")]
+        inventory = until(hv, inventory, lambda i: all(i.vms[vm_id].addresses for vm_id in ids))
+        one, two = (inventory.vms[vm_id] for vm_id in ids)
+        assert one.nics[0].addresses == one.addresses
+        assert set(two.addresses) == set(told)
+        # Which card has which isn't told, and no card is made up for them.
+        assert len(two.nics) == 2
+        assert not any(nic.addresses for nic in two.nics)
+        power.power_off(hosts.world, ids[1])
+        inventory = until(hv, inventory, lambda i: i.vms[ids[1]].power is PowerState.HALTED)
+        assert inventory.vms[ids[1]].addresses == ()
+
     def test_hostile_names(self, hosts: HypervLab) -> None:
         names = ["</p:ElementName>", "[exec rm]", "\u202egnp.exe", "a" * 100_000, "\U0001f5a5 日本", " ", "'; DROP"]
         with hosts.world.lock:

@@ -168,7 +168,8 @@ class Devices:
 
     @staticmethod
     def _guest_network(vm: Vm, nic: Nic) -> Inst:
-        known = vm.guest.tools_running
+        # Older integration services tell addresses through the key-value exchange alone.
+        known = vm.guest.tools_running and not vm.extra.get("old_services")
         addresses = list(nic.addresses) if known else []
         return make("Msvm_GuestNetworkAdapterConfiguration",
                     InstanceID=f"Microsoft:GuestNetwork\\{naming.guid(vm.id)}\\{naming.guid(nic.id)}",
