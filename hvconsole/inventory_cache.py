@@ -18,14 +18,13 @@ from hvconsole.connection import Connections
 from hvconsole.errors import LocalError
 from hvconsole.events import Hub, InventoryChanged
 from hvconsole.model import Inventory, ServerId
-from hvconsole.private_files import write_private
+from hvconsole.private_files import read_private, write_private
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 log = logging.getLogger(__name__)
 
-LARGEST_BYTES = 64 * 1024 * 1024
 FIRST_SAVE_S = 10.0
 SAVE_EVERY_S = 300.0
 _NOT_KEPT: Any = {kind: {"__all__": {"refusals"}} for kind in ("pools", "hosts", "vms")}
@@ -57,9 +56,7 @@ class InventoryCache:
         """What was remembered, or None; an unreadable file is worth nothing and is only logged."""
         path = self._file(server_id)
         try:
-            if not path.exists() or path.stat().st_size > LARGEST_BYTES:
-                return None
-            return _adapter().validate_json(path.read_bytes())
+            return _adapter().validate_json(read_private(path)) if path.exists() else None
         except (OSError, ValueError) as exc:
             log.info("the remembered inventory %s can't be read: %s", path.name, type(exc).__name__)
             return None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 from hvconsole.errors import LocalError
+
+LARGEST_BYTES = 64 << 20
+"""Largest file of ours that is read: one of another size was not written by this program."""
 
 
 def private_folder(path: Path) -> Path:
@@ -18,6 +23,29 @@ def private_folder(path: Path) -> Path:
     except OSError as exc:
         raise LocalError(f"The folder {path} can't be created or made private.", str(exc)) from exc
     return path
+
+
+def read_private(path: Path) -> bytes:
+    """The content of a file of ours. Raises ``OSError`` also for a pipe or device, which would have no end, and for a
+    file larger than any of ours."""
+    # O_NONBLOCK: opening a pipe would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not an ordinary file", str(path))
+        if found.st_size > LARGEST_BYTES:
+            raise OSError(errno.EFBIG, "it is far too large", str(path))
+        return file.read(LARGEST_BYTES)
+
+
+def others_can_write(path: Path) -> bool:
+    """Whether another user of this computer (not root) owns ``path`` or can change what is in it."""
+    if os.name != "posix":
+        return False
+    file, folder = path.stat(), path.parent.stat()
+    reachable = folder.st_uid != os.getuid() or folder.st_mode & 0o011
+    return file.st_uid not in (os.getuid(), 0) or bool(file.st_mode & 0o022 and reachable)
 
 
 def write_private(path: Path, data: bytes) -> None:

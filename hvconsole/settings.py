@@ -25,7 +25,7 @@ from hvconsole.errors import InvalidInput, LocalError
 from hvconsole.file_lock import FileLock
 from hvconsole.model import ObjectId, ServerId
 from hvconsole.monitor.status import MonitorSettings
-from hvconsole.private_files import private_folder, write_private
+from hvconsole.private_files import private_folder, read_private, write_private
 from hvconsole.profiles import ServerProfile, is_url, parse_url
 from hvconsole.settings_merge import merged
 from hvconsole.text import safe_text
@@ -148,7 +148,7 @@ class Settings(_Section):
     monitor: dict[str, JsonValue] = {}
     vms: dict[str, dict[str, SavedVm]] = {}
     """Server id → VM id → what is remembered."""
-    history_days: int = Field(default=365, ge=1)
+    history_days: int = Field(default=365, ge=1, le=36_500)
     prefs: dict[str, JsonValue] = {}
     """Small choices that need no section of their own ("do not ask again")."""
 
@@ -370,7 +370,7 @@ class SettingsStore:
         """What to write: ours, and what another hvconsole of this user changed in the file meanwhile."""
         if not path.exists():
             return ours
-        data = path.read_bytes()
+        data = read_private(path)
         try:
             theirs = json.loads(data)
             Settings.model_validate(theirs)
@@ -383,7 +383,7 @@ class SettingsStore:
 
     def _load(self, path: Path) -> Settings:
         try:
-            data = path.read_bytes()
+            data = read_private(path)
         except OSError as exc:
             raise LocalError(f"The settings file {path} can't be read.", str(exc)) from exc
         try:

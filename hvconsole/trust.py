@@ -9,13 +9,19 @@ import datetime as dt
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hvconsole.backends.base import Trust
 from hvconsole.errors import InvalidInput, LocalError
+from hvconsole.file_lock import FileLock
 from hvconsole.model import Certificate
-from hvconsole.private_files import write_private
+from hvconsole.private_files import others_can_write, private_folder, read_private, write_private
+
+LOCK_LIMIT_S = 1.0
+"""How long another hvconsole may keep the file to itself; the window waits for it."""
+
+Pins = dict[tuple[str, int], Certificate]
 
 
 def parse_fingerprint(text: str) -> str:
@@ -45,7 +51,7 @@ class PinStore:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._pins: dict[tuple[str, int], Certificate] = {}
+        self._pins: Pins = {}
         if path is not None and path.exists():
             self._pins = _read(path)
 
@@ -57,24 +63,36 @@ class PinStore:
     def accept(self, certificate: Certificate) -> None:
         """Pin ``certificate`` for its address, replacing an earlier one. Small synchronous write; ``LocalError``."""
         key = (certificate.host.lower(), certificate.port)
-        with self._lock:
-            self._save({**self._pins, key: certificate})
+        self._change(lambda pins: {**pins, key: certificate})
 
     def forget(self, host: str, port: int) -> None:
         """Ask again at the next connection."""
-        with self._lock:
-            self._save({key: pin for key, pin in self._pins.items() if key != (host.lower(), port)})
+        gone = (host.lower(), port)
+        self._change(lambda pins: {key: pin for key, pin in pins.items() if key != gone})
 
     def all(self) -> tuple[Certificate, ...]:
         """Every accepted certificate, sorted by address."""
         with self._lock:
             return tuple(self._pins[key] for key in sorted(self._pins))
 
-    def _save(self, pins: dict[tuple[str, int], Certificate]) -> None:
-        if self._path is not None:
-            rows = [_as_json(pins[key]) for key in sorted(pins)]
-            write_private(self._path, json.dumps({"version": 1, "pins": rows}, indent=1).encode())
-        self._pins = pins
+    def _change(self, change: Callable[[Pins], Pins]) -> None:
+        with self._lock:
+            if self._path is None:
+                self._pins = change(self._pins)
+                return
+            private_folder(self._path.parent)
+            lock = FileLock(self._path.with_name(self._path.name + ".lock"), "The list of accepted certificates")
+            try:
+                with lock.held(LOCK_LIMIT_S):
+                    # Another hvconsole of this user may have accepted or forgotten some meanwhile.
+                    pins = change(_read(self._path) if self._path.exists() else self._pins)
+                    rows = [_as_json(pins[key]) for key in sorted(pins)]
+                    write_private(self._path, json.dumps({"version": 1, "pins": rows}, indent=1).encode())
+            except OSError as exc:
+                raise LocalError(f"The file {self._path} can't be written.", str(exc)) from exc
+            finally:
+                lock.close()
+            self._pins = pins
 
 
 class FixedPins:
@@ -110,9 +128,14 @@ def _as_json(pin: Certificate) -> dict[str, object]:
     }
 
 
-def _read(path: Path) -> dict[tuple[str, int], Certificate]:
+def _read(path: Path) -> Pins:
     try:
-        rows = json.loads(path.read_text("utf-8"))["pins"]
+        if others_can_write(path):
+            raise LocalError(
+                f"The list of accepted certificates, {path}, belongs to another user or can be changed by one. "
+                "Look through it, then make it yours alone (chmod 600), or move it away."
+            )
+        rows = json.loads(read_private(path).decode("utf-8"))["pins"]
         pins = [
             Certificate(
                 host=str(row["host"]),
@@ -125,7 +148,7 @@ def _read(path: Path) -> dict[tuple[str, int], Certificate]:
             )
             for row in rows
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidInput) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidInput) as exc:
         raise LocalError(
             f"The list of accepted certificates, {path}, can't be read. Repair it or move it away.", str(exc)
         ) from exc

@@ -312,3 +312,18 @@ def test_two_consoles_writing_at_once_lose_nothing(path):
     for thread in threads:
         thread.join(30)
     assert len(SettingsStore(path).current.prefs) == 40
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices are POSIX")
+@pytest.mark.parametrize("kind", ["pipe", "endless device"])
+def test_what_is_no_file_is_an_error_at_once(path, kind):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(LocalError, match="can't be read"):
+        SettingsStore(path)
+
+
+def test_a_number_of_days_that_no_calendar_has_falls_back(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"history_days": 1000000000000}')
+    assert SettingsStore(path).current.history_days == 365

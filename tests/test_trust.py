@@ -83,3 +83,32 @@ def test_a_pin_that_cannot_be_saved_is_not_used(tmp_path):
     with pytest.raises(LocalError):
         store.accept(certificate())
     assert store.pinned("pool.example", 443) is None
+
+
+def test_two_consoles_keep_what_each_of_them_accepted(tmp_path):
+    path = tmp_path / "pins.json"
+    first, second = PinStore(path), PinStore(path)
+    first.accept(certificate())
+    second.accept(certificate(B, host="other"))
+    first.forget("other", 443)
+    assert [pin.sha256 for pin in PinStore(path).all()] == [A]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes and devices are POSIX")
+@pytest.mark.parametrize("kind", ["pipe", "endless device"])
+def test_what_is_no_file_is_an_error_at_once(tmp_path, kind):
+    path = tmp_path / "pins.json"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(LocalError, match="can't be read"):
+        PinStore(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+def test_a_list_that_others_can_change_is_not_believed(tmp_path):
+    path = tmp_path / "pins.json"
+    PinStore(path).accept(certificate())
+    path.chmod(0o666)
+    assert PinStore(path).all()  # nobody else gets into a private folder
+    tmp_path.chmod(0o755)
+    with pytest.raises(LocalError, match="chmod 600"):
+        PinStore(path)

@@ -28,7 +28,8 @@ from hvconsole.backends.wire_calls import CONNECT_S, READ, Call, CallLimits, cur
 from hvconsole.backends.wire_errors import Redirected, translate
 from hvconsole.backends.wire_sockets import BoundedSocket, BoundedTlsSocket, resolve, tcp_connect, tls_wrap
 from hvconsole.backends.xmlguard import check_xml
-from hvconsole.errors import BadReply, SessionLost
+from hvconsole.errors import BadReply, SessionLost, Unreachable
+from hvconsole.text import safe_text
 
 PIECE_BYTES = 1 << 16
 MAX_INTERIM_REPLIES = 8
@@ -112,7 +113,7 @@ class Wire:
         return wrapped
 
     def connection(self, host: str, port: int, *, tls: bool = True) -> WireConnection:
-        """An HTTP connection, not yet connected; for one thread at a time."""
+        """An HTTP connection, not yet connected; for one thread at a time. Raises ``Unreachable`` for no address."""
         return WireConnection(self, host, port, tls=tls)
 
     def close(self) -> None:
@@ -192,7 +193,10 @@ class WireConnection(http.client.HTTPConnection):
     response_class = BoundedResponse
 
     def __init__(self, wire: Wire, host: str, port: int, *, tls: bool = True) -> None:
-        super().__init__(host.strip("[]"), port)
+        try:
+            super().__init__(host.strip("[]"), port)
+        except http.client.InvalidURL as exc:
+            raise Unreachable(f"“{safe_text(host, 80)}” isn't an address of a server.", str(exc)[:200]) from exc
         if tls:
             # http.client leaves the default port out of the Host header
             self.default_port = http.client.HTTPS_PORT

@@ -222,6 +222,18 @@ class TestConnection:
         with pytest.raises(Unreachable), wire.call(QUICK):
             wire.connect("no-such-host.invalid", 443)
 
+    @pytest.mark.parametrize("host", ["a b", "a\0b", "a\nHost: c", "x" * 300, "a..b"])
+    def test_what_is_no_address(self, host: str) -> None:
+        wire = Wire(Pins())
+
+        def ask_there() -> None:
+            connection = wire.connection(host, 443)
+            with wire.call(QUICK):
+                connection.exchange("GET", "/")
+
+        with pytest.raises(Unreachable):
+            ask_there()
+
     def test_plain_server_where_tls_is_expected(self) -> None:
         def script(sock: socket.socket, server: HostileServer) -> None:
             sock.recv(100)
