@@ -25,6 +25,7 @@ from hvconsole.backends.vsphere_model import (
     build_vm,
     is_network,
 )
+from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_query import (
     HARDWARE,
     PAGE_OBJECTS,
@@ -354,7 +355,9 @@ class Collector:
         old, changed = self._inventory, self._changed
         records, vcenter = self._records, self._session.is_vcenter
         kinds = {records[key].kind if key in records else self._removed.get(key, "") for key in changed}
-        everything = old is None or bool(kinds & _STRUCTURE) or self._host_moved(changed)
+        everything = (
+            old is None or bool(kinds & _STRUCTURE) or self._host_moved(changed) or self._around_renamed(old, changed)
+        )
         for key in list(changed):
             record = records.get(key)
             if record is None or record.kind == "VirtualMachine":
@@ -426,6 +429,15 @@ class Collector:
                 now = build_host(record, self._records, vcenter=self._session.is_vcenter, address=self._session.host)
                 if shown is None or shown.pool_id != now.pool_id:
                     return True
+        return False
+
+    def _around_renamed(self, old: Inventory, changed: set[str]) -> bool:
+        """Whether a network or datastore has another name now, which its VMs show too."""
+        for key in changed:
+            shown = old.networks.get(ObjectId(key)) or old.storages.get(ObjectId(key))
+            record = self._records.get(key)
+            if shown is not None and record is not None and shown.name != shown_name(record.get("name", "")):
+                return True
         return False
 
     def _operations(self) -> dict[str, tuple[str, ...]]:

@@ -216,6 +216,18 @@ class TestOnTheLab:
         assert after.hosts is before.hosts
         assert after.networks is before.networks
 
+    def test_a_renamed_network_or_datastore_is_renamed_at_its_vms(self, lab: VsphereLab) -> None:
+        hv = lab.log_in()
+        vm = named(first(hv), "shop-01")
+        with lab.world.lock:
+            network = lab.world.networks[vm.nics[0].network_id or ""]
+            storage = lab.world.storages[vm.disks[0].storage_id or ""]
+            network.name, storage.name = "Office 2nd floor", "nvme-2"
+            lab.world.changed(network)
+            lab.world.changed(storage)
+        after = until(hv, lambda i: i.vms[vm.id] if i.vms[vm.id].disks[0].storage == "nvme-2" else None)
+        assert after.nics[0].network == "Office 2nd floor"
+
     def test_work_under_way_is_shown(self, lab: VsphereLab, ctx: TaskContext) -> None:
         hv = lab.log_in()
         vm = named(first(hv), "shop-01")
