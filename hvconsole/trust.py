@@ -42,6 +42,15 @@ def format_fingerprint(sha256: str) -> str:
     return ":".join(sha256[i : i + 2] for i in range(0, len(sha256), 2)).upper()
 
 
+def validity_warning(certificate: Certificate, now: dt.datetime) -> str:
+    """A sentence if the certificate is not valid yet or no longer, else empty."""
+    if certificate.not_after is not None and certificate.not_after < now:
+        return "It is out of date."
+    if certificate.not_before is not None and certificate.not_before > now:
+        return "It is not valid yet; compare the clocks of this computer and the server."
+    return ""
+
+
 class PinStore:
     """Accepted certificates in one private JSON file; without a path they live in memory only.
 

@@ -342,6 +342,18 @@ def test_the_password_comes_from_the_environment_and_nowhere_else_without_a_term
     assert "HVCONSOLE_PASSWORD" in said.err
 
 
+def test_a_certificate_that_is_out_of_date_is_called_so(server, run, monkeypatch):
+    past = SystemClock().now().replace(year=2001)
+    stale = replace(PRESENTED, not_before=past.replace(year=2000), not_after=past)
+
+    def wrong(profile, trust):
+        raise CertificateError("Unknown.", reason="unknown", presented=stale)
+
+    monkeypatch.delenv("HVCONSOLE_PASSWORD")
+    monkeypatch.setattr("hvconsole.cli.session._check_certificate", wrong)
+    assert "out of date" in run("list", URL).err
+
+
 def test_a_person_is_asked_only_once_the_certificate_is_right(server, run, monkeypatch):
     monkeypatch.delenv("HVCONSOLE_PASSWORD")
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)

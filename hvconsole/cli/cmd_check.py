@@ -7,11 +7,12 @@ import argparse
 from hvconsole.backends.base import Step
 from hvconsole.cli.output import DONE, FAILED, Printer, exit_code
 from hvconsole.cli.session import Servers, add_server_options, resolve
+from hvconsole.clock import SystemClock
 from hvconsole.doctor import examine
 from hvconsole.errors import CertificateError, HvError
 from hvconsole.profiles import ServerProfile
 from hvconsole.text import safe_text
-from hvconsole.trust import format_fingerprint
+from hvconsole.trust import format_fingerprint, validity_warning
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,6 +73,9 @@ def _certificate_lines(error: HvError | None) -> list[str]:
         lines.append(f"expected:  SHA-256 {format_fingerprint(error.pinned.sha256)}")
     if error.presented is not None:
         lines.append(f"presented: SHA-256 {format_fingerprint(error.presented.sha256)}")
+        warning = validity_warning(error.presented, SystemClock().now())
+        if warning:
+            lines.append(warning)
     return lines
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 from typing import Any, TextIO
 
+from hvconsole.clock import SystemClock
 from hvconsole.errors import (
     AuthError,
     CertificateError,
@@ -23,7 +24,7 @@ from hvconsole.errors import (
     SessionLost,
 )
 from hvconsole.text import safe_lines, safe_text
-from hvconsole.trust import format_fingerprint
+from hvconsole.trust import format_fingerprint, validity_warning
 
 DONE, FAILED, USAGE, CERTIFICATE, LOGIN, UNREACHABLE = range(6)
 """Exit codes: done, the operation failed, wrong usage, certificate, login, server not reachable."""
@@ -64,6 +65,9 @@ def complaint(error: HvError) -> str:
                 lines.append(f"  subject {safe_text(shown.subject)}, issuer {safe_text(shown.issuer)}")
             if shown.not_before and shown.not_after:
                 lines.append(f"  valid from {utc(shown.not_before)} to {utc(shown.not_after)}")
+            warning = validity_warning(shown, SystemClock().now())
+            if warning:
+                lines.append(f"  {warning}")
             lines.append(f"  If it is the right one: --fingerprint {shown.sha256}")
     if isinstance(error, HostIsSlave):
         lines.append(f"  The pool's master is {safe_text(error.master_address)}; it is not followed by itself.")

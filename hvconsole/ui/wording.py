@@ -7,18 +7,27 @@ import datetime as dt
 from hvconsole.text import format_duration
 
 
+def _here(when: dt.datetime) -> dt.datetime:
+    """In this computer's time zone; at the ends of the calendar, which zones can cross, as it is. Certificates without
+    an end say 9999-12-31T23:59:59Z."""
+    try:
+        return when.astimezone()
+    except (OverflowError, ValueError, OSError):
+        return when
+
+
 def local_time(when: dt.datetime | None, *, seconds: bool = False) -> str:
     """A moment in this computer's time zone: "2026-11-21 23:10"; empty for None."""
     if when is None:
         return ""
-    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+    return _here(when).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
 
 
 def near_time(when: dt.datetime | None, now: dt.datetime) -> str:
     """A moment, short when it is near: "today 10:41", "yesterday 23:10", else the date; an em dash for None."""
     if when is None:
         return "—"
-    there, here = when.astimezone(), now.astimezone()
+    there, here = _here(when), _here(now)
     days = (here.date() - there.date()).days
     if days == 0:
         return f"today {there:%H:%M}"

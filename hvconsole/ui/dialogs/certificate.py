@@ -10,7 +10,7 @@ from hvconsole.errors import CertificateError
 from hvconsole.model import Certificate
 from hvconsole.profiles import format_address
 from hvconsole.text import safe_text
-from hvconsole.trust import format_fingerprint
+from hvconsole.trust import format_fingerprint, validity_warning
 from hvconsole.ui.dialogs.form import FormDialog
 from hvconsole.ui.interfaces import Shell
 from hvconsole.ui.wording import local_time
@@ -57,15 +57,6 @@ def rows(presented: Certificate, pinned: Certificate | None, groups: int = 16) -
         row("Valid from", "not_before", date),
         row("Valid until", "not_after", date),
     )
-
-
-def validity_warning(certificate: Certificate, now: dt.datetime) -> str:
-    """A sentence if the certificate is not valid yet or no longer, else empty."""
-    if certificate.not_after is not None and certificate.not_after < now:
-        return "It is out of date."
-    if certificate.not_before is not None and certificate.not_before > now:
-        return "It is not valid yet; compare the clocks of this computer and the server."
-    return ""
 
 
 class CertificateDialog(FormDialog):

@@ -12,7 +12,8 @@ from hvconsole.backends.base import Capability, Secret
 from hvconsole.errors import CertificateError, ToolsMissing
 from hvconsole.model import Certificate, Disk, Emergency, PowerState, Verb
 from hvconsole.operations import operation
-from hvconsole.ui.dialogs.certificate import CertificateDialog, fingerprint_lines, rows, validity_warning
+from hvconsole.trust import validity_warning
+from hvconsole.ui.dialogs.certificate import CertificateDialog, fingerprint_lines, rows
 from hvconsole.ui.dialogs.confirm import ConfirmDialog, running_text, wording
 from hvconsole.ui.dialogs.create import CreateDialog, check_size, parse_gib
 from hvconsole.ui.dialogs.delete import DeleteDialog, disk_rows, path_end, what_goes

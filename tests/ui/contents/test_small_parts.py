@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import threading
+import time
 import tkinter as tk
 import weakref
 from collections.abc import Callable
@@ -38,6 +39,21 @@ def test_times_near_and_far() -> None:
     assert ago(NOW - dt.timedelta(seconds=12), NOW) == "12 s ago"
     assert uptime(NOW - dt.timedelta(days=41, hours=3), NOW) == "41 days"
     assert uptime(None, NOW) == "—"
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process can't be changed")
+@pytest.mark.parametrize("zone", ["UTC-14", "UTC+12", "UTC"])
+def test_moments_at_the_ends_of_the_calendar(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    # RFC 5280: a certificate without an end says 9999-12-31T23:59:59Z
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for when in (dt.datetime.max.replace(tzinfo=dt.UTC), dt.datetime.min.replace(tzinfo=dt.UTC)):
+            assert local_time(when)
+            assert near_time(when, NOW)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_numbers_and_lists() -> None:
