@@ -24,6 +24,7 @@ from hvconsole.backends.vsphere_model import (
     build_storage,
     build_vm,
     is_network,
+    opaque_networks,
 )
 from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_query import (
@@ -362,7 +363,7 @@ class Collector:
             record = records.get(key)
             if record is None or record.kind == "VirtualMachine":
                 changed |= self._shares.update(key, () if record is None else record.get(DEVICES, ()))
-        operations = self._operations()
+        operations, opaque = self._operations(), opaque_networks(records.values())
         wanted: Iterable[str] = list(records) if everything else changed
         before: dict[str, Mapping[ObjectId, Any]] = {
             "pools": old.pools if old else {},
@@ -388,7 +389,8 @@ class Collector:
             if record is None:
                 continue
             if record.kind == "VirtualMachine":
-                put("vms", key, build_vm(record, records, operations.get(key, ()), self._shares, vcenter=vcenter))
+                doing = operations.get(key, ())
+                put("vms", key, build_vm(record, records, doing, self._shares, vcenter=vcenter, opaque=opaque))
             elif record.kind == "HostSystem":
                 put("hosts", key, build_host(record, records, vcenter=vcenter, address=self._session.host))
             elif record.kind in _STRUCTURE:

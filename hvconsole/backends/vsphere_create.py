@@ -236,6 +236,9 @@ def _network_backing(session: Session, network_id: ObjectId, networks: Networks)
     device = vim.vm.device.VirtualEthernetCard
     if kind != "DistributedVirtualPortgroup":
         (network,) = network_names(session, [(kind, network_id)])
+        managed = network.get("summary")
+        if managed is not None:
+            return device.OpaqueNetworkBackingInfo(opaqueNetworkId=managed[0], opaqueNetworkType=managed[1])
         return device.NetworkBackingInfo(deviceName=network.get("name", ""))
     group = read_one(session, kind, network_id, _PORTGROUP)
     switch_id = group.get("config.distributedVirtualSwitch", "")

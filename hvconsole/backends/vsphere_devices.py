@@ -13,8 +13,10 @@ from hvconsole.backends.vsphere_records import (
     child_text,
     guest_nics,
     number,
+    opaque_network,
     references,
     text,
+    typed_references,
     word,
 )
 from hvconsole.backends.vsphere_session import Session
@@ -27,6 +29,7 @@ _DETAILS: Mapping[str, Mapping[str, Reader]] = {
     "VirtualMachine": {
         "name": text,
         "config.hardware.device": devices,
+        "network": typed_references,
         "config.version": word,
         "config.files.vmPathName": text,
         "config.firmware": word,
@@ -45,7 +48,8 @@ _FILES: Mapping[str, Mapping[str, Reader]] = {
 }
 _STORES: Mapping[str, Mapping[str, Reader]] = {"Datastore": {"name": text, "vm": references}}
 _NETWORKS: Mapping[str, Mapping[str, Reader]] = {
-    kind: {"name": text} for kind in ("Network", "DistributedVirtualPortgroup", "OpaqueNetwork")
+    kind: {"name": text, "summary": opaque_network}
+    for kind in ("Network", "DistributedVirtualPortgroup", "OpaqueNetwork")
 }
 
 
@@ -94,7 +98,7 @@ def details(session: Session, vm_id: ObjectId) -> VmDetails:
     }
     return VmDetails(
         vm_id=vm_id,
-        nics=nics_of(session, found, record.get("guest.net", ())),
+        nics=nics_of(session, found, record.get("guest.net", ()), record.get("network", ())),
         disks=tuple(
             show_disk(one, stores.get(one.datastore_id, ""), users.get(one.file, ()))
             for one in found
@@ -110,19 +114,32 @@ def network_names(session: Session, networks: Iterable[tuple[str, str]]) -> list
     return read_records(session, wanted, _NETWORKS)
 
 
-def nics_of(session: Session, found: tuple[Device, ...], reported: tuple[GuestNic, ...]) -> tuple[Nic, ...]:
-    """The virtual cards among ``found`` with the addresses that the guest reports for them."""
+def nics_of(
+    session: Session, found: tuple[Device, ...], reported: tuple[GuestNic, ...], networks: Iterable[tuple[str, str]]
+) -> tuple[Nic, ...]:
+    """The virtual cards among ``found`` with the addresses that the guest reports for them.
+
+    ``networks``: (kind, id) of those that the VM or its host has; a card on one of NSX doesn't name it so.
+    """
     addresses = {nic.key: nic.addresses for nic in reported}
     cards = [one for one in found if one.kind == "nic"]
+    wanted = [(one.network_kind, one.network_id) for one in cards]
+    if any(one.opaque_id for one in cards):
+        wanted += [(kind, one) for kind, one in networks if kind == "OpaqueNetwork"]
     names: dict[str, str] = {}
+    opaque: dict[str, str] = {}
     try:
-        for record in network_names(session, [(one.network_kind, one.network_id) for one in cards]):
+        for record in network_names(session, wanted):
             names[record.id] = shown_name(record.get("name", ""))
+            managed = record.get("summary")
+            if managed is not None:
+                opaque[managed[0]] = record.id
     except NotFound:
         pass  # a card on a network that is gone keeps the name in its own record
+    ids = [one.network_id or opaque.get(one.opaque_id, "") for one in cards]
     return tuple(
-        show_nic(one, position, names.get(one.network_id, ""), addresses.get(one.key, ()))
-        for position, one in enumerate(cards)
+        show_nic(one, position, network_id, names.get(network_id, ""), addresses.get(one.key, ()))
+        for position, (one, network_id) in enumerate(zip(cards, ids, strict=True))
     )
 
 

@@ -28,6 +28,8 @@ class Device:
     network_kind: str = ""
     network_id: str = ""
     network: str = ""
+    opaque_id: str = ""
+    """Id of a network that another product manages (NSX); no reference of the server's."""
     connected: bool | None = None
     file: str = ""
     datastore_id: str = ""
@@ -69,6 +71,7 @@ def _device(element: ET.Element) -> Device | None:
             network_kind=network_kind,
             network_id=network_id,
             network=network or summary,
+            opaque_id="" if backing is None else sys.intern(child_text(backing, "opaqueNetworkId")),
             connected=None if connectable is None else read_child(connectable, "connected", flag),
         )
     if kind not in ("VirtualDisk", "VirtualCdrom"):
@@ -102,13 +105,13 @@ def _network(backing: ET.Element | None) -> tuple[tuple[str, str], str]:
     return read_child(backing, "network", typed) or ("", ""), child_text(backing, "deviceName")
 
 
-def show_nic(card: Device, position: int, network: str, addresses: tuple[str, ...]) -> Nic:
+def show_nic(card: Device, position: int, network_id: str, network: str, addresses: tuple[str, ...]) -> Nic:
     """A card for the model. ``network``: the name of its network if that is known."""
     return Nic(
         id=ObjectId(str(card.key)),
         device=str(position),
         mac=card.mac,
-        network_id=ObjectId(card.network_id) if card.network_id else None,
+        network_id=ObjectId(network_id) if network_id else None,
         network=network or shown_name(card.network),
         connected=card.connected,
         addresses=addresses,

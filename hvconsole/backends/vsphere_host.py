@@ -234,7 +234,8 @@ def network_map(session: Session, host_id: ObjectId) -> NetworkMap:
         own[card.network] = (*own.get(card.network, ()), card)
     attached: dict[str, list[tuple[ObjectId, Nic]]] = {}
     for vm in read_records(session, [("VirtualMachine", one) for one in record.get("vm", ())], _VM_CARDS):
-        for nic in nics_of(session, vm.get("config.hardware.device", ()), vm.get("guest.net", ())):
+        devices_of, reported = vm.get("config.hardware.device", ()), vm.get("guest.net", ())
+        for nic in nics_of(session, devices_of, reported, record.get("network", ())):
             attached.setdefault(nic.network_id or nic.network, []).append((ObjectId(vm.id), nic))
     links = []
     for network in network_names(session, record.get("network", ())):

@@ -7,7 +7,8 @@ Tree: datacenter → cluster or host → VM. Folders and resource pools are cont
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from hvconsole.backends.vsphere_hardware import Device, DiskIndex, show_disk, show_nic
 from hvconsole.backends.vsphere_names import shown_name
@@ -49,8 +50,12 @@ _TOOLS_WORDS = {
 }
 _CONTAINERS = {"ComputeResource", "ClusterComputeResource"}
 _NETWORKS = {"Network", "DistributedVirtualPortgroup", "OpaqueNetwork"}
+NONE_OPAQUE: Mapping[str, str] = MappingProxyType({})
 _DEEPEST = 100
 """Levels that are followed upwards; more is a cycle made by a hostile server."""
+
+UPLINKS = "SYSTEM/DVS.UPLINKPG"
+"""Tag of the port group by which hosts, and no VMs, are attached to a distributed switch."""
 
 Records = Mapping[str, Record]
 
@@ -160,8 +165,25 @@ def build_pool(record: Record, records: Records, *, vcenter: bool) -> Pool | Non
 # ---- VMs -----------------------------------------------------------------------------------------------------
 
 
-def build_vm(record: Record, records: Records, operations: Sequence[str], shares: DiskIndex, *, vcenter: bool) -> Vm:
-    """One VM or template. ``operations``: what the server's running tasks do with it."""
+def opaque_networks(records: Iterable[Record]) -> dict[str, str]:
+    """Id that NSX gave a network → the network's id at the server."""
+    return {
+        found[0]: record.id
+        for record in records
+        if record.kind == "OpaqueNetwork" and (found := record.get("summary")) is not None
+    }
+
+
+def build_vm(
+    record: Record,
+    records: Records,
+    operations: Sequence[str],
+    shares: DiskIndex,
+    *,
+    vcenter: bool,
+    opaque: Mapping[str, str] = NONE_OPAQUE,
+) -> Vm:
+    """One VM or template. ``operations``: what the server's running tasks do with it; ``opaque``: as above."""
     connection = record.get("runtime.connectionState", "connected")
     power = _POWER.get(record.get("runtime.powerState", ""), PowerState.UNKNOWN)
     if connection not in ("connected", ""):
@@ -191,7 +213,7 @@ def build_vm(record: Record, records: Records, operations: Sequence[str], shares
         folder_id=ObjectId(folder) if _shown_folder(records, folder) else None,
         resource_pool_id=ObjectId(resources) if _shown_resource_pool(records, resources) else None,
         addresses=guest_addresses(record.get("guest.ipAddress", "") if running else "", reported),
-        nics=_nics(record.get(DEVICES), reported, records),
+        nics=_nics(record.get(DEVICES), reported, records, opaque),
         disks=_disks(record.id, record.get(DEVICES, ()), records, shares),
         os=record.get("guest.guestFullName") or record.get("config.guestFullName"),
         tools=tools,
@@ -246,15 +268,18 @@ def guest_addresses(first: str, nics: Sequence[GuestNic]) -> tuple[str, ...]:
     return (*four, *six)
 
 
-def _nics(found: tuple[Device, ...] | None, reported: Sequence[GuestNic], records: Records) -> tuple[Nic, ...]:
+def _nics(
+    found: tuple[Device, ...] | None, reported: Sequence[GuestNic], records: Records, opaque: Mapping[str, str]
+) -> tuple[Nic, ...]:
     if found is None:
         # the hardware has not been read yet; the guest's own word is the next best
         return tuple(_reported_nic(nic, position) for position, nic in enumerate(reported) if nic.key >= 0)
     addresses = {nic.key: nic.addresses for nic in reported}
     cards = [one for one in found if one.kind == "nic"]
+    networks = [card.network_id or opaque.get(card.opaque_id, "") for card in cards]
     return tuple(
-        show_nic(card, position, _name(records, card.network_id), addresses.get(card.key, ()))
-        for position, card in enumerate(cards)
+        show_nic(card, position, network, _name(records, network), addresses.get(card.key, ()))
+        for position, (card, network) in enumerate(zip(cards, networks, strict=True))
     )
 
 
@@ -318,8 +343,10 @@ def build_host(record: Record, records: Records, *, vcenter: bool, address: str)
     )
 
 
-def build_network(record: Record) -> Network:
-    """One network or distributed port group."""
+def build_network(record: Record) -> Network | None:
+    """One network or distributed port group; None for a switch's uplinks, to which no VM can be attached."""
+    if UPLINKS in record.get("tag", ()):
+        return None
     return Network(
         id=ObjectId(record.id),
         uuid=record.id,

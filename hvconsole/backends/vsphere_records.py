@@ -156,6 +156,17 @@ def read_child(element: ET.Element, name: str, reader: Reader) -> Value:
     return None if found is None else reader(found)
 
 
+def tag_keys(element: ET.Element) -> frozenset[str]:
+    """``tag``: keys that the server itself marks an object with."""
+    return frozenset(child_text(tag, "key") for tag in element)
+
+
+def opaque_network(element: ET.Element) -> tuple[str, str] | None:
+    """``summary`` of a network: (id, type) of one that another product (NSX) manages, None for all others."""
+    found = child_text(element, "opaqueNetworkId")
+    return (found, child_text(element, "opaqueNetworkType")) if found else None
+
+
 def mounting_hosts(element: ET.Element) -> tuple[str, ...]:
     """Hosts that mount a datastore."""
     return tuple(sys.intern(child_text(mount, "key")) for mount in element)
@@ -211,6 +222,9 @@ def _snapshot(node: ET.Element, parent: ObjectId | None) -> Snapshot:
 Readers = Mapping[str, Mapping[str, Reader]]
 """Kind → property path → reader."""
 
+_NETWORK: Mapping[str, Reader] = {
+    "name": text, "host": references, "tag": tag_keys, "summary": opaque_network
+}  # fmt: skip
 READERS: Readers = {
     "VirtualMachine": {
         "name": text,
@@ -263,9 +277,9 @@ READERS: Readers = {
     "ClusterComputeResource": {"name": text, "parent": word, "resourcePool": word},
     "ResourcePool": {"name": text, "parent": word, "owner": word},
     "VirtualApp": {"name": text, "parent": word, "owner": word},
-    "Network": {"name": text, "host": references},
-    "DistributedVirtualPortgroup": {"name": text, "host": references},
-    "OpaqueNetwork": {"name": text, "host": references},
+    "Network": _NETWORK,
+    "DistributedVirtualPortgroup": _NETWORK,
+    "OpaqueNetwork": _NETWORK,
     "Datastore": {
         "name": text,
         "summary.type": word,

@@ -22,7 +22,7 @@ from hvconsole.lab import hosts, lifecycle
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.sites import Identity
 from hvconsole.lab.tasks import Timing
-from hvconsole.model import PowerState, Verb
+from hvconsole.model import ObjectId, PowerState, Verb
 from tests.peers.vcsim import Vcsim
 
 from .vsphere_lab import VsphereLab, first, log_in_to_vcsim, named, until, vsphere_lab
@@ -227,6 +227,32 @@ class TestOnTheLab:
             lab.world.changed(storage)
         after = until(hv, lambda i: i.vms[vm.id] if i.vms[vm.id].disks[0].storage == "nvme-2" else None)
         assert after.nics[0].network == "Office 2nd floor"
+
+    def test_segments_of_nsx_are_called_by_their_names(self, lab: VsphereLab, ctx: TaskContext) -> None:
+        nsx = "5f2f9c1e-7f4a-4d3e-9c55-0a2b6f6b1c11"
+        with lab.world.lock:
+            network = lab.world.networks[lab.vm("shop-01").nics[0].network_id or ""]
+            network.name = "seg/web"
+            network.extra.update(kind="OpaqueNetwork", opaque_id=nsx)
+        hv = lab.log_in()
+        inventory = first(hv)
+        card = named(inventory, "shop-01").nics[0]
+        assert (card.network, card.network_id) == ("seg/web", network.id)
+        assert hv.details(named(inventory, "shop-01").id).nics[0] == card
+        host = named(inventory, "shop-01").host_id
+        assert host is not None
+        link = next(link for link in hv.network_map(host).links if link.network_id == network.id)
+        assert named(inventory, "shop-01").id in {vm_id for vm_id, _nic in link.vm_nics}
+        made = hv.create_vm(CreateVm(name="on nsx", network_id=ObjectId(network.id)), ctx)
+        assert lab.world.vms[made].nics[0].network_id == network.id
+
+    def test_uplinks_of_a_distributed_switch_are_no_networks_for_vms(self, lab: VsphereLab) -> None:
+        with lab.world.lock:
+            network = lab.world.networks[lab.vm("shop-01").nics[0].network_id or ""]
+            network.extra.update(kind="DistributedVirtualPortgroup", tags=("SYSTEM/DVS.UPLINKPG",))
+        shown = first(lab.log_in()).networks
+        assert shown
+        assert network.id not in shown
 
     def test_work_under_way_is_shown(self, lab: VsphereLab, ctx: TaskContext) -> None:
         hv = lab.log_in()

@@ -23,7 +23,8 @@ from hvconsole.lab.world import World
 _BASES = {"ClusterComputeResource": ("ComputeResource", "ManagedEntity"), "ComputeResource": ("ManagedEntity",),
           "VirtualMachine": ("ManagedEntity",), "HostSystem": ("ManagedEntity",), "Folder": ("ManagedEntity",),
           "Datacenter": ("ManagedEntity",), "ResourcePool": ("ManagedEntity",), "Network": ("ManagedEntity",),
-          "Datastore": ("ManagedEntity",)}
+          "Datastore": ("ManagedEntity",), "OpaqueNetwork": ("Network", "ManagedEntity"),
+          "DistributedVirtualPortgroup": ("Network", "ManagedEntity")}
 DEFAULT_PAGE = 100
 """Objects in a page when the client doesn't say; real servers page unasked too."""
 _MOST_OBJECTS = 1_000_000

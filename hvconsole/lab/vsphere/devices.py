@@ -121,8 +121,9 @@ def _network(service: Service, backing: Element | None) -> str | None:
     named = None if backing is None else reference(backing.find(NS + "network"))
     if named is not None and named.id in service.world.networks:
         return named.id
-    name = text(backing, "deviceName")
-    found = next((one for one in service.tree.networks() if one.name == name), None)
+    name, opaque = text(backing, "deviceName"), text(backing, "opaqueNetworkId")
+    found = next((one for one in service.tree.networks()
+                  if (opaque and one.extra.get("opaque_id") == opaque) or (not opaque and one.name == name)), None)
     if found is None:
         raise SoapFault("InvalidDeviceSpec", f"There is no network {name}.", property="deviceChange", deviceIndex=0)
     return found.id

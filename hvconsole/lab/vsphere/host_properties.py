@@ -88,7 +88,8 @@ def host_properties(tree: Tree, host: Host, certificate: bytes) -> Properties:
             numCpuThreads=short(host.cpus), hz=long(host.cpu_mhz * 1_000_000))),
         "vm": lambda: seen((vm for vm in tree.vms() if tree.registered_host(vm) is host), "VirtualMachine"),
         "datastore": lambda: seen((one for one in tree.storages() if host.id in one.host_ids), "Datastore"),
-        "network": lambda: seen(_networks_of(tree, host), "Network"),
+        "network": lambda: array("ManagedObjectReference", (
+            tree.network_ref(one.id) for one in _networks_of(tree, host))),
         "disabledMethod": lambda: array("string", ()),
         "overallStatus": lambda: Word("ManagedEntityStatus", "green"),
     }
@@ -181,13 +182,13 @@ def container_properties(tree: Tree, kind: str, moid: str) -> Properties:
                              ("networkFolder", "group-n-")):
             common[prop] = lambda prefix=prefix: Ref("Folder", prefix + moid)  # type: ignore[misc]
         common["datastore"] = lambda: refs(Ref("Datastore", one.id) for one in tree.storages())
-        common["network"] = lambda: refs(Ref("Network", one.id) for one in tree.networks())
+        common["network"] = lambda: refs(tree.network_ref(one.id) for one in tree.networks())
     elif kind in ("ComputeResource", "ClusterComputeResource"):
         common["resourcePool"] = lambda: Ref("ResourcePool", POOL + moid)
         common["host"] = lambda: refs(Ref("HostSystem", host.id) for host in tree.compute_hosts(moid))
         common["environmentBrowser"] = lambda: Ref("EnvironmentBrowser", "envbrowser-" + moid)
         common["datastore"] = lambda: refs(Ref("Datastore", one.id) for one in tree.storages())
-        common["network"] = lambda: refs(Ref("Network", one.id) for one in tree.networks())
+        common["network"] = lambda: refs(tree.network_ref(one.id) for one in tree.networks())
     elif kind == "ResourcePool":
         common["owner"] = lambda: tree.ref(tree.compute_of_pool(moid))
         common["resourcePool"] = lambda: refs(Ref("ResourcePool", group.id) for group in tree.groups("resource pool")
@@ -197,8 +198,11 @@ def container_properties(tree: Tree, kind: str, moid: str) -> Properties:
 
 
 def network_properties(tree: Tree, moid: str) -> Properties:
-    """A standard network."""
+    """A network of any kind."""
     network = tree.world.networks[moid]
+    opaque = {}
+    if "opaque_id" in network.extra:
+        opaque = {"opaqueNetworkId": network.extra["opaque_id"], "opaqueNetworkType": "nsx.LogicalSwitch"}
     return {
         "name": lambda: escaped(network.name),
         "parent": lambda: tree.parent(moid),
@@ -206,8 +210,9 @@ def network_properties(tree: Tree, moid: str) -> Properties:
             Ref("HostSystem", host.id) for host in tree.hosts() if network in _networks_of(tree, host))),
         "vm": lambda: array("ManagedObjectReference", (
             Ref("VirtualMachine", vm.id) for vm in tree.vms() if any(nic.network_id == moid for nic in vm.nics))),
-        "summary": lambda: Data("NetworkSummary", network=Ref("Network", moid), name=escaped(network.name),
-                                accessible=True, ipPoolName=""),
+        "tag": lambda: array("Tag", (Data("Tag", key=key) for key in network.extra.get("tags", ()))),
+        "summary": lambda: Data("OpaqueNetworkSummary" if opaque else "NetworkSummary", network=tree.network_ref(moid),
+                                name=escaped(network.name), accessible=True, ipPoolName="", **opaque),
     }
 
 

@@ -96,7 +96,7 @@ class Service:
             return vm_properties(tree, world.vms[ref.id])
         if kind == "HostSystem":
             return hosts.host_properties(tree, world.hosts[ref.id], self.certificate)
-        if kind == "Network":
+        if is_a(kind, "Network"):
             return hosts.network_properties(tree, ref.id)
         if kind == "Datastore":
             return hosts.store_properties(tree, world.storages[ref.id])

@@ -46,6 +46,11 @@ class Tree:
         """The site's networks."""
         return [network for network in self.world.networks.values() if network.site_id == self.site.id]
 
+    def network_ref(self, network_id: str) -> Ref:
+        """The reference to a network: a standard one, unless its ``extra`` says another kind."""
+        network = self.world.networks.get(network_id)
+        return Ref("Network" if network is None else str(network.extra.get("kind", "Network")), network_id)
+
     def storages(self) -> list[Storage]:
         """The site's storages."""
         return [storage for storage in self.world.storages.values() if storage.site_id == self.site.id]
@@ -69,7 +74,9 @@ class Tree:
                             (world.tasks, "Task")):
             found = table.get(moid)
             if found is not None:
-                return kind if found.site_id == self.site.id else None
+                if found.site_id != self.site.id:
+                    return None
+                return self.network_ref(moid).type if kind == "Network" else kind
         group = world.groups.get(moid)
         if group is not None:
             return _GROUPS.get(group.kind) if group.site_id == self.site.id else None
@@ -195,7 +202,7 @@ class Tree:
         for storage in self.storages():
             yield Ref("Datastore", storage.id)
         for network in self.networks():
-            yield Ref("Network", network.id)
+            yield self.network_ref(network.id)
         for vm in self.vms():
             yield Ref("VirtualMachine", vm.id)
 

@@ -64,7 +64,7 @@ def vm_properties(tree: Tree, vm: Vm) -> Properties:
 
     def networks() -> Array:
         ids = dict.fromkeys(nic.network_id for nic in vm.nics if nic.network_id)
-        return array("ManagedObjectReference", (Ref("Network", one) for one in ids))
+        return array("ManagedObjectReference", (tree.network_ref(one) for one in ids))
 
     def tasks() -> Array:
         own = [task for task in world.tasks.values() if task.extra.get("entity") == vm.id or task.target_id == vm.id]
@@ -288,10 +288,17 @@ def _connected(now: bool) -> Data:
 def _card(tree: Tree, vm: Vm, at: int) -> Data:
     nic = vm.nics[at]
     name = _network_name(tree, nic.network_id)
+    network = tree.world.networks.get(nic.network_id or "")
+    if network is not None and network.extra.get("kind") == "OpaqueNetwork":
+        backing = Data("VirtualEthernetCardOpaqueNetworkBackingInfo",
+                       opaqueNetworkId=network.extra["opaque_id"], opaqueNetworkType="nsx.LogicalSwitch")
+        name = f"nsx.LogicalSwitch: {network.extra['opaque_id']}"
+    else:
+        backing = Data("VirtualEthernetCardNetworkBackingInfo", deviceName=name, useAutoDetect=False,
+                       network=Ref("Network", nic.network_id) if nic.network_id else None)
     return Data(str(nic.extra.get("model") or "VirtualVmxnet3"), key=CARD + _position(nic.device, at),
                 deviceInfo=_label(f"Network adapter {at + 1}", name),
-                backing=Data("VirtualEthernetCardNetworkBackingInfo", deviceName=name, useAutoDetect=False,
-                             network=Ref("Network", nic.network_id) if nic.network_id else None),
+                backing=backing,
                 connectable=_connected(nic.plugged and vm.power is Power.RUNNING), controllerKey=100,
                 unitNumber=7 + at, addressType="assigned", macAddress=nic.mac, wakeOnLanEnabled=True)
 
