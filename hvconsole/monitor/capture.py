@@ -8,7 +8,8 @@
      └──absent──▶ ASK ──▶ DONE | FAILED for good | FAILED for now | outcome UNKNOWN
 
 After a lost outcome (or a crash with the request perhaps on its way) "absent" has to be seen twice, some seconds
-apart, before the snapshot is asked for once more; then never again. ``desk`` carries the steps out.
+apart, before the snapshot is asked for once more; then never again, not even by a later run. ``desk`` carries the
+steps out.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Progress:
 def begin(state: CaptureState) -> tuple[Progress, Step]:
     """The first step of an outage that stands at ``state`` in the journal; for a new one that is ``INTENT``."""
     if state in (CaptureState.SENT, CaptureState.UNKNOWN):
-        return Progress(uncertain=True, lost=1), Step(Do.LOOK)
+        # "Unknown" was the last word of a run that had asked as often as is right.
+        return Progress(uncertain=True, lost=1 if state is CaptureState.SENT else 2), Step(Do.LOOK)
     return Progress(), Step(Do.LOOK)
 
 
@@ -98,7 +100,7 @@ def looked(progress: Progress, search: SnapshotSearch) -> tuple[Progress, Step]:
         return progress, Step(
             Do.FINISH,
             state=CaptureState.UNKNOWN,
-            detail="The server's answer was lost twice and no snapshot is there; it isn't asked a third time.",
+            detail="The server's answer was lost and no snapshot is there; it isn't asked once more.",
         )
     return replace(progress, uncertain=False, absent=0), Step(Do.ASK)
 

@@ -33,7 +33,7 @@ from hvconsole.text import safe_text
 log = logging.getLogger(__name__)
 
 AT_ONCE = 3
-"""Automatic snapshots per server at the same time; one job thread stays for the user."""
+"""Automatic snapshots per server at the same time."""
 LOOK_LIMIT_S = 120.0
 """An answer to "what is there?" that takes longer is no longer waited for."""
 TOO_OLD_S = 3600.0
@@ -43,6 +43,7 @@ BEAT_S = 5.0
 RETENTION_DELAY_S = 30.0
 """How long a VM has to be up before old snapshots are removed: removing one stuns it."""
 REWRITE_S = 15.0
+TOO_OLD_SENTENCE = "hvconsole wasn't running for too long after it was noticed."
 JOURNAL_NOTICE = "monitor-journal"
 
 FINAL = (CaptureState.DONE, CaptureState.FAILED, CaptureState.UNKNOWN, CaptureState.HELD)
@@ -60,6 +61,8 @@ class _Order:
     due: float = 0.0
     waiting: str = "queue"
     """"queue" for a free place, "look" until ``due``, "answer" for a server."""
+    too_old: bool = False
+    """Left by an earlier run of long ago: its snapshot is looked for, but not asked for any more."""
     turn: int = 0
     """Counts the questions asked, so that an answer that comes after its limit is recognised."""
     key: VmKey = field(init=False)
@@ -96,13 +99,14 @@ class SnapshotDesk:
         self._orders: dict[str, _Order] = {}
         self._settled: dict[str, Outage] = {}
         self._unwritten: dict[str, Outage] = {}
+        self._journal_trouble = False
         self._rewrite_at = 0.0
         self._busy_lock = threading.Lock()
         self._busy: dict[VmKey, int] = {}
         self._busy_until: dict[VmKey, float] = {}
         self._to_thin: dict[VmKey, float] = {}
-        self._deleting: dict[VmKey, frozenset[ObjectId]] = {}
-        self._named: set[ObjectId] = set()
+        self._deleting: dict[ServerId, VmKey] = {}
+        self._named: dict[ServerId, set[ObjectId]] = {}
         self._thread = threading.Thread(target=self._run, name="net-desk", daemon=True)
 
     # ---- any thread ----------------------------------------------------------------------------------------
@@ -231,23 +235,23 @@ class SnapshotDesk:
             self._settled[outage.id] = outage
             self._count(VmKey(outage.server_id, outage.vm_id), -1)
             return
-        age_s = (self._clock.now() - outage.opened).total_seconds()
-        if outage.state is CaptureState.INTENT and age_s > TOO_OLD_S:
-            order = self._resumed(outage)
-            self._finish(order, CaptureState.HELD, "hvconsole wasn't running for too long after it was noticed.")
+        order = self._resumed(outage)
+        if outage.state is CaptureState.INTENT and order.too_old:
+            self._finish(order, CaptureState.HELD, TOO_OLD_SENTENCE)
             return
         log.info("going on with the outage of %s", safe_text(outage.vm_name))
-        self._orders[outage.id] = self._resumed(outage)
+        self._orders[outage.id] = order
 
     def _resumed(self, outage: Outage) -> _Order:
         progress, _ = capture.begin(outage.state)
         key = VmKey(outage.server_id, outage.vm_id)
         plain = replace(outage, detail="")
-        return _Order(plain, outage.detail, self._settings(key).memory, progress, self._clock.monotonic())
+        memory, begun = self._settings(key).memory, self._clock.monotonic()
+        return _Order(plain, outage.detail, memory, progress, begun, too_old=too_old(outage, self._clock.now()))
 
     def _begin(self, order: _Order) -> None:
         if order.outage.closed is not None and order.outage.state is CaptureState.INTENT:
-            self._finish(order, CaptureState.HELD, "It answered again before its turn came.")
+            self._finish(order, CaptureState.HELD, "The outage was over before its turn came.")
             return
         order.waiting, order.due = "look", self._clock.monotonic()
         self._look(order)
@@ -300,8 +304,11 @@ class SnapshotDesk:
             self._finish(order, step.state, step.detail)
 
     def _ask(self, order: _Order) -> None:
+        if order.too_old:
+            self._finish(order, CaptureState.HELD, TOO_OLD_SENTENCE)
+            return
         if order.outage.closed is not None and not order.progress.asked and not order.progress.lost:
-            self._finish(order, CaptureState.HELD, "It answered again before the snapshot could be asked for.")
+            self._finish(order, CaptureState.HELD, "The outage was over before the snapshot could be asked for.")
             return
         server = self._server(order)
         if server is None:
@@ -327,7 +334,7 @@ class SnapshotDesk:
             "memory": order.memory,
         }
         job = server.submit(Verb.SNAPSHOT, order.key.vm_id, arguments, by="monitor", insist=True)
-        job.when_finished(lambda finished: self._post(lambda: self._asked(order, turn, finished)))
+        job.when_finished(lambda finished: self._post(lambda: self._asked(order, turn, finished, server)))
 
     def _stopped_meanwhile(self, order: _Order, server: Server) -> bool:
         """Whether the silence turned out to be that of a VM that went down or to sleep."""
@@ -336,9 +343,14 @@ class SnapshotDesk:
             return False
         return vm.power in (PowerState.HALTED, PowerState.SUSPENDED) and not vm.operations
 
-    def _asked(self, order: _Order, turn: int, job: Job) -> None:
-        if turn == order.turn:
-            self._follow(order, *capture.answered(order.progress, job.view.state, job.view.error))
+    def _asked(self, order: _Order, turn: int, job: Job, server: Server) -> None:
+        if turn != order.turn:
+            return
+        state, error = job.view.state, job.view.error
+        if state is JobState.CANCELLED and self._servers.get(server.id) not in (server, None):
+            # Nobody cancelled the snapshot: a new connection to the server took the place of the old one.
+            state, error = JobState.FAILED, Unreachable("The connection to the server was replaced.")
+        self._follow(order, *capture.answered(order.progress, state, error))
 
     def _finish(self, order: _Order, state: CaptureState, detail: str) -> None:
         outage = replace(order.outage, state=state, detail=detail)
@@ -394,30 +406,36 @@ class SnapshotDesk:
             self._journal.record(kept)
         except LocalError as exc:
             self._unwritten[outage.id] = kept
+            self._journal_trouble = True
             self._hub.emit(Notice(key=JOURNAL_NOTICE, text=exc.user_text, severity="error"))
             return False
-        if self._unwritten.pop(outage.id, None) is not None and not self._unwritten:
+        self._unwritten.pop(outage.id, None)
+        if self._journal_trouble and not self._unwritten:
+            self._journal_trouble = False
             self._hub.emit(Notice(key=JOURNAL_NOTICE, text=""))
         return True
 
     # ---- removing old ones ---------------------------------------------------------------------------------
 
     def _thin(self, now: float) -> None:
+        # Removing may take as long as taking: one at a time per server, and an outage goes first.
+        occupied = {*self._deleting, *(order.key.server_id for order in self._orders.values())}
         for key, due in tuple(self._to_thin.items()):
-            if due > now or key in self._deleting or self._busy.get(key):
+            if due > now or key.server_id in occupied or self._busy.get(key):
                 continue
             server = self._servers.get(key.server_id)
             if server is None or not server.connected or server.inventory is None:
                 continue
             vm = server.inventory.vms.get(key.vm_id)
-            old = retention.expendable(vm, self._settings(key).keep, self._named) if vm is not None else ()
+            named = self._named.get(key.server_id, ())
+            old = retention.expendable(vm, self._settings(key).keep, named) if vm is not None else ()
             if vm is None or not old:
                 del self._to_thin[key]
                 continue
-            storages = retention.storages(vm)
-            if not retention.allowed_now(vm) or any(storages & used for used in self._deleting.values()):
+            if not retention.allowed_now(vm):
                 continue
-            self._deleting[key] = storages
+            self._deleting[key.server_id] = key
+            occupied.add(key.server_id)
             self._count(key, 1)
             snapshot = old[0]
             job = server.submit(Verb.DELETE_SNAPSHOT, key.vm_id, {"snapshot": snapshot.id}, by="monitor")
@@ -427,14 +445,24 @@ class SnapshotDesk:
         return lambda job: self._post(lambda: self._deleted(key, snapshot_id, job))
 
     def _deleted(self, key: VmKey, snapshot_id: ObjectId, job: Job) -> None:
-        self._deleting.pop(key, None)
+        self._deleting.pop(key.server_id, None)
         self._count(key, -1)
-        # Also when it worked: until the inventory shows it gone it must not be asked for again.
-        self._named.add(snapshot_id)
+        error = job.view.error
         if job.view.state is not JobState.DONE:
-            log.info("an old automatic snapshot could not be removed: %s", job.view.error)
-        elif key in self._to_thin:
-            self._to_thin[key] = self._clock.monotonic() + BEAT_S
+            log.info("an old automatic snapshot could not be removed: %s", error)
+        if error is not None and error.retryable:
+            pause_s = RETENTION_DELAY_S
+        else:
+            # Also when it worked: until the inventory shows it gone it must not be asked for again.
+            self._named.setdefault(key.server_id, set()).add(snapshot_id)
+            pause_s = BEAT_S
+        if key in self._to_thin:
+            self._to_thin[key] = self._clock.monotonic() + pause_s
+
+
+def too_old(outage: Outage, now: dt.datetime) -> bool:
+    """Whether an outage that an earlier run left open is not worth a snapshot any more."""
+    return (now - outage.opened).total_seconds() > TOO_OLD_S
 
 
 def _nothing() -> None:

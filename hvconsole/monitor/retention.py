@@ -27,8 +27,3 @@ def _age(snapshot: Snapshot) -> tuple[float, str]:
 def allowed_now(vm: Vm) -> bool:
     """Whether a deletion may be asked for: the VM runs and the server does nothing with it."""
     return vm.power is PowerState.RUNNING and not vm.operations
-
-
-def storages(vm: Vm) -> frozenset[ObjectId]:
-    """Storages that a deletion of a snapshot of ``vm`` puts work on."""
-    return frozenset(disk.storage_id for disk in vm.disks if disk.storage_id is not None and not disk.is_cd)

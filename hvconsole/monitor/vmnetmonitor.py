@@ -82,7 +82,7 @@ class Surroundings(Protocol):
         """Put the outage on disk and have its snapshot taken. Raises ``LocalError`` if it cannot be written."""
 
     def close_outage(self, outage: Outage) -> None:
-        """The outage is over."""
+        """The outage is over, also one that was held and perhaps never written."""
 
     def armed(self, key: VmKey, up: bool) -> None:
         """The VM came up (old snapshots may be removed), or no longer is."""
@@ -296,8 +296,7 @@ class VMNetMonitor(threading.Thread):
         if outage is None:
             return
         lasted = max(0.0, (self._clock.now() - outage.opened).total_seconds())
-        if outage.state is not CaptureState.HELD:
-            self._around.close_outage(outage)
+        self._around.close_outage(outage)
         if self.state.state is MonitorState.UP:
             self._happened("recovered", f"It answers again after {format_duration(lasted)}.", lasted)
         else:
@@ -306,7 +305,7 @@ class VMNetMonitor(threading.Thread):
     def _abandon(self) -> None:
         self._around.armed(self.key, False)
         outage, self.outage = self.outage, None
-        if outage is not None and outage.state is not CaptureState.HELD:
+        if outage is not None:
             self._around.close_outage(outage)
 
     def _happened(self, what: str, detail: str, duration_s: float | None = None, **extra: str) -> None:

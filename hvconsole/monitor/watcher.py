@@ -28,16 +28,16 @@ from hvconsole.events import (
 from hvconsole.jobs import JobId
 from hvconsole.model import ObjectId, ServerId, Verb, Vm
 from hvconsole.monitor import frames, oneoff
-from hvconsole.monitor.desk import FINAL, JOURNAL_NOTICE, TOO_OLD_S, SnapshotDesk
+from hvconsole.monitor.desk import JOURNAL_NOTICE, SnapshotDesk, too_old
 from hvconsole.monitor.icmp import PingEngine, Sink
 from hvconsole.monitor.pinger import STATION_SENTENCE, Pinger, Sample
 from hvconsole.monitor.servers import MonitorMemory, Server, Servers
 from hvconsole.monitor.situation import aftermath_s
 from hvconsole.monitor.station import Station, Witness, own_gateways
-from hvconsole.monitor.status import MonitorSettings, MonitorStatus, Round, VmKey
+from hvconsole.monitor.status import Hold, MonitorSettings, MonitorStatus, Round, VmKey
 from hvconsole.monitor.storm import StormBudget
 from hvconsole.monitor.vmnetmonitor import VMNetMonitor
-from hvconsole.outages import CaptureState, Outage, OutageJournal
+from hvconsole.outages import Outage, OutageJournal
 
 log = logging.getLogger(__name__)
 
@@ -287,6 +287,14 @@ class Watcher:
     def close_outage(self, outage: Outage) -> None:
         """The outage is over."""
         self._desk.close(outage.id, self.clock.now())
+        self._take_back_notice()
+
+    def _take_back_notice(self) -> None:
+        """What could not be written may have ended by itself; then nothing is left to write that would tell."""
+        waiting = any(monitor.state.hold is Hold.NO_JOURNAL for monitor in self._all_monitors())
+        if self._journal_trouble and not waiting:
+            self._journal_trouble = False
+            self.hub.emit(Notice(key=JOURNAL_NOTICE, text=""))
 
     def armed(self, key: VmKey, up: bool) -> None:
         """The VM came up (old snapshots may be removed), or no longer is."""
@@ -318,9 +326,8 @@ class Watcher:
             return
         for outage in outages:
             key = VmKey(outage.server_id, outage.vm_id)
-            age_s = (self.clock.now() - outage.opened).total_seconds()
-            if outage.state in FINAL and outage.state is not CaptureState.UNKNOWN and age_s > TOO_OLD_S:
-                # Its snapshot is settled, and nobody was here to see when it ended.
+            if too_old(outage, self.clock.now()):
+                # Nobody was here to see when it ended.
                 self._desk.resume(outage)
                 self._desk.close(outage.id, self.clock.now())
                 continue

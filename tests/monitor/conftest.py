@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hvconsole.events import Happened, Hub, MonitorChanged, Notice
 from hvconsole.model import Vm
+from hvconsole.monitor import desk, situation
 from hvconsole.monitor.servers import MemoryOfThisRun
 from hvconsole.monitor.watcher import Engine, Watcher
 from tests.monitor.stage import CLOCK, FakeServer, FakeServers, FileJournal, HandEngine, Waiter
@@ -53,19 +54,21 @@ class Stage:
         hub.subscribe(Notice, self.notices.append)
         self.engine: HandEngine | None = None
         self.server: FakeServer = FakeServer(hub, waiter)
+        self.servers = FakeServers(self.server)
         self.watcher: Watcher | None = None
 
-    def start(self, *vms: Vm, engine: Callable[..., Engine] | None = None) -> Watcher:
+    def start(
+        self, *vms: Vm, engine: Callable[..., Engine] | None = None, beside: Iterable[FakeServer] = ()
+    ) -> Watcher:
         self.server.stop()
         self.server = FakeServer(self.hub, self.waiter, vms)
+        self.servers = FakeServers(self.server, *beside)
 
         def hand_engine(*callbacks: Callable[..., None]) -> HandEngine:
             self.engine = HandEngine(*callbacks)
             return self.engine
 
-        self.watcher = Watcher(
-            FakeServers(self.server), engine or hand_engine, self.journal, self.memory, self.hub, CLOCK
-        )
+        self.watcher = Watcher(self.servers, engine or hand_engine, self.journal, self.memory, self.hub, CLOCK)
         self.watcher.start()
         return self.watcher
 
@@ -87,3 +90,14 @@ def stage(hub: Hub, waiter: Waiter, tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(hub, waiter, FileJournal(tmp_path / "outages"))
     yield stage
     stage.stop()
+
+
+@pytest.fixture
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses that a user would wait for are shortened."""
+    monkeypatch.setattr(desk, "BEAT_S", 0.05)
+    monkeypatch.setattr(desk, "RETENTION_DELAY_S", 0.0)
+    monkeypatch.setattr("hvconsole.monitor.capture.SETTLE_S", 0.05)
+    monkeypatch.setattr("hvconsole.monitor.capture.RUNNING_S", 0.05)
+    monkeypatch.setattr("hvconsole.monitor.capture.RETRY_S", (0.05, 0.05))
+    monkeypatch.setattr(situation, "AFTERMATH_S", 0.0)

@@ -63,6 +63,10 @@ class FakeHypervisor:
         self.running: set[str] = set()
         self.hang = threading.Event()
         self.hang.set()
+        self.deleted: list[ObjectId] = []
+        self.delete_trouble: list[HvError] = []
+        self.hang_deleting = threading.Event()
+        self.hang_deleting.set()
 
     def find_snapshots(self, vm_id: ObjectId, name: str) -> SnapshotSearch:
         self.looks += 1
@@ -78,12 +82,18 @@ class FakeHypervisor:
         if self.trouble:
             raise self.trouble.pop(0)
         self.hang.wait(20)
+        ctx.raise_if_cancelled()
         snapshot = self.server.add_snapshot(vm_id, name, description)
         if self.trouble_after:
             raise self.trouble_after.pop(0)
         return snapshot
 
     def delete_snapshot(self, vm_id: ObjectId, snapshot_id: ObjectId) -> None:
+        self.deleted.append(snapshot_id)
+        self.server.waiter.changed()
+        if self.delete_trouble:
+            raise self.delete_trouble.pop(0)
+        self.hang_deleting.wait(20)
         vm = self.server.vm(vm_id)
         self.server.change(vm_id, snapshots=tuple(s for s in vm.snapshots if s.id != snapshot_id))
 
@@ -110,13 +120,16 @@ class FakeServer:
         return self.inventory.vms[vm_id]
 
     def change(self, vm_id: ObjectId, **values: Any) -> None:
-        with self._lock:
-            inventory = self.inventory
-            assert inventory is not None
-            vm = dataclasses.replace(inventory.vms[vm_id], **values)
-            self.inventory = dataclasses.replace(inventory, vms={**inventory.vms, vm_id: vm})
+        self.change_quietly(vm_id, **values)
         self.hub.emit(InventoryChanged(self.id))
         self.waiter.changed()
+
+    def change_quietly(self, vm_id: ObjectId, **values: Any) -> None:
+        """A change that the server knows of and that nobody was told yet."""
+        with self._lock:
+            assert self.inventory is not None
+            vm = dataclasses.replace(self.inventory.vms[vm_id], **values)
+            self.inventory = dataclasses.replace(self.inventory, vms={**self.inventory.vms, vm_id: vm})
 
     def add(self, vm: Vm) -> None:
         with self._lock:
@@ -158,10 +171,14 @@ class FakeServer:
 
         self._asks.submit("read", "Read", "", None, lambda _: work(self.hypervisor)).when_finished(finished)
 
+    def open_jobs(self) -> tuple[Job, ...]:
+        return self._jobs.open_jobs()
+
     def stop(self) -> None:
-        self.hypervisor.hang.set()
         self._jobs.stop()
         self._asks.stop()
+        self.hypervisor.hang.set()
+        self.hypervisor.hang_deleting.set()
 
     def alive(self) -> tuple[str, ...]:
         return self._jobs.alive() + self._asks.alive()
@@ -235,12 +252,13 @@ class FileJournal:
     def __init__(self, path: Path, at_step: Callable[[str], None] = lambda _: None) -> None:
         self.path = path
         self.full = False
+        self.full_from: CaptureState | None = None
         self.records: list[Outage] = []
         self._lock = threading.Lock()
         self._at_step = at_step
 
     def record(self, outage: Outage) -> None:
-        if self.full:
+        if self.full or outage.state is self.full_from:
             raise LocalError("The history can't be written: is the disk full?")
         values = dataclasses.asdict(outage)
         self._at_step(f"before {outage.state} {'closed' if outage.closed else 'open'}")

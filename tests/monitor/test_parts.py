@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hvconsole.errors import InvalidInput
 from hvconsole.lab.network import echo_reply
-from hvconsole.model import AUTOMATIC_MARK, Disk, ObjectId, PowerState, Snapshot
+from hvconsole.model import AUTOMATIC_MARK, ObjectId, PowerState, Snapshot
 from hvconsole.monitor import addresses, evidence, frames, packets, retention, situation, station
 from hvconsole.monitor.oneoff import icmp_sentence, is_address
 from hvconsole.monitor.packets import EchoBuilder
@@ -242,11 +242,6 @@ def test_retention_waits_for_a_quiet_running_vm() -> None:
     assert retention.allowed_now(vm("web"))
     assert not retention.allowed_now(vm("web", operations=("snapshot",)))
     assert not retention.allowed_now(vm("web", power=PowerState.HALTED))
-    disks = (
-        Disk(id=ObjectId("d"), storage_id=ObjectId("sr1")),
-        Disk(id=ObjectId("c"), storage_id=ObjectId("iso"), is_cd=True),
-    )
-    assert retention.storages(vm("web", disks=disks)) == {"sr1"}
 
 
 # ---- station ---------------------------------------------------------------------------------------------------
