@@ -46,7 +46,8 @@ ASK_WORKERS = 2
 
 MONITOR = "monitor"
 """Who asks for automatic snapshots. They have threads of their own: an outage must not wait for four long exports."""
-MONITOR_WORKERS = 2
+MONITOR_WORKERS = 4
+"""Three snapshots at once (``monitor.desk.AT_ONCE``), and one old one that is being removed meanwhile."""
 
 T = TypeVar("T")
 Opener = Callable[[Target, Secret, Trust, Clock], Hypervisor]
@@ -78,6 +79,7 @@ class Connection:
         self._secret: Secret | None = None
         self._hypervisor: Hypervisor | None = None
         self._lock = threading.Lock()
+        self._state_lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._old_threads: list[threading.Thread] = []
@@ -325,7 +327,7 @@ class Connection:
                     self._note_loss()
                 elif self.state is ConnectionState.EMERGENCY:
                     back_off_s = FIRST_BACK_OFF_S
-                self._drop()
+                self._drop(stop)
                 if self._needs_the_user(exc):
                     log.info("%s needs the user: %s", self.name, type(exc).__name__)
                     self._set_state(ConnectionState.FAILED, exc, stop)
@@ -333,7 +335,7 @@ class Connection:
                 self._set_state(ConnectionState.RECONNECTING, exc, stop)
             except Exception as exc:  # outer edge of the thread: a defect of ours must be seen, not end silently
                 log.exception("watching %s failed unexpectedly", self.name)
-                self._drop()
+                self._drop(stop)
                 trouble = LocalError("hvconsole itself failed here; please report it.", type(exc).__name__)
                 self._set_state(ConnectionState.RECONNECTING, trouble, stop)
             # jitter: stations that lost the same server must not come back in step
@@ -395,8 +397,10 @@ class Connection:
         self._emergency = told
         self._set_state(ConnectionState.EMERGENCY, None, stop)
 
-    def _drop(self) -> None:
+    def _drop(self, stop: threading.Event) -> None:
         with self._lock:
+            if stop is not self._stop:
+                return  # what is there by now belongs to a newer session
             hypervisor, self._hypervisor = self._hypervisor, None
         if hypervisor is not None:
             _close_quietly(hypervisor)
@@ -409,9 +413,10 @@ class Connection:
                 self._on_members(self.id, members)
 
     def _set_state(self, state: ConnectionState, error: HvError | None, stop: threading.Event | None = None) -> None:
-        if stop is not None and stop is not self._stop:
-            return  # a newer session has taken over
-        self.state, self.error = state, error
+        with self._state_lock:
+            if stop is not None and (stop is not self._stop or stop.is_set()):
+                return  # a newer session has taken over, or the user disconnected
+            self.state, self.error = state, error
         self._hub.emit(ConnectionChanged(self.id, state, error))
 
 

@@ -69,8 +69,11 @@ class ImpatientClock(SystemClock):
         super().__init__()
         self.waited: list[float] = []
         self.jump_s = 0.0
+        self.meanwhile = lambda: None
 
     def monotonic(self):
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
         return super().monotonic() + self.jump_s
 
     def wait(self, stop, seconds):
@@ -96,8 +99,13 @@ class Story:
             self.hub,
             self.clock,
             opener=self.open,
-            on_members=lambda _id, members: self.members.append(members),
+            on_members=self.learn,
         )
+        self.meanwhile = lambda: None
+
+    def learn(self, _id, members) -> None:
+        self.members.append(members)
+        self.meanwhile()
 
     def open(self, target, secret, trust, clock):
         assert secret.password == "pw"
@@ -109,6 +117,14 @@ class Story:
 
     def connect(self) -> None:
         self.connection.connect(Secret(password="pw"))
+
+    def settle(self, watching: int = 0) -> None:
+        """Wait until only so many of the connection's threads run."""
+        pause, tries = threading.Event(), 500
+        while len(self.connection.alive()) > watching and tries:
+            tries -= 1
+            pause.wait(0.01)
+        assert len(self.connection.alive()) == watching
 
     def expect(self, *states: ConnectionState) -> None:
         for state in states:
@@ -253,6 +269,55 @@ def test_an_automatic_snapshot_never_waits_behind_long_jobs(tell):
     assert {job.view.id for job in story.connection.open_jobs()} == {job.view.id for job in long}
     release.set()
     assert all(job.finished.wait(5) for job in long)
+
+
+def test_three_automatic_snapshots_are_taken_at_once_while_an_old_one_is_being_removed(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    together = threading.Barrier(4, timeout=5)
+    jobs = [story.connection.call(lambda hv, ctx: together.wait(), "Snapshot", by="monitor") for _ in range(4)]
+    assert all(job.finished.wait(5) for job in jobs)
+    assert [job.view.state for job in jobs] == [JobState.DONE] * 4
+
+
+def test_a_disconnect_while_the_inventory_arrives_stays_a_disconnect(tell):
+    server = ScriptedServer()
+    story = tell(server)
+    story.meanwhile = story.connection.disconnect
+    server.says.put(inventory())
+    story.connect()
+    story.expect(S.CONNECTING, S.CLOSED)
+    assert server.closed.wait(5)
+    story.settle()
+    assert story.connection.state is S.CLOSED
+    assert story.states.empty()
+
+
+def test_a_session_that_ends_late_leaves_the_new_one_alone(tell):
+    old, new = ScriptedServer(), ScriptedServer()
+    old.says.put(inventory())
+    new.says.put(inventory())
+    story = tell(old, new)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    story.inventories.get(timeout=5)
+    # The old session's connection breaks, and before its thread can say so the user has signed in again.
+    signed_in = threading.Event()
+
+    def sign_in():
+        story.connect()
+        story.expect(S.CONNECTING, S.CONNECTED)
+        signed_in.set()
+
+    story.clock.meanwhile = sign_in
+    old.says.put(SessionLost("cut"))
+    assert signed_in.wait(5)
+    story.settle(1)
+    assert not new.closed.is_set()
+    assert story.connection.state is S.CONNECTED
 
 
 def test_what_the_inventory_refuses_never_reaches_the_server_unless_insisted(tell):
