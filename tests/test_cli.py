@@ -342,6 +342,21 @@ def test_the_password_comes_from_the_environment_and_nowhere_else_without_a_term
     assert "HVCONSOLE_PASSWORD" in said.err
 
 
+def test_words_of_servers_cannot_steer_the_terminal_through_the_log():
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(cli.SafeFormatter())
+    hostile = "\x1b]0;owned\x07\n2026-01-01 00:00:00 ERROR main forged: line \u202e\x9b31m"
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        handler.handle(logging.makeLogRecord({"msg": "no login: %s", "args": (hostile,), "exc_info": sys.exc_info()}))
+    lines = out.getvalue().splitlines()
+    assert not any(set("\x1b\x07\u202e\x9b") & set(line) for line in lines)
+    assert "⟨U+000A⟩2026-01-01" in lines[0]
+    assert "Traceback (most recent call last):" in lines
+
+
 def test_a_certificate_that_is_out_of_date_is_called_so(server, run, monkeypatch):
     past = SystemClock().now().replace(year=2001)
     stale = replace(PRESENTED, not_before=past.replace(year=2000), not_after=past)

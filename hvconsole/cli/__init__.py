@@ -10,8 +10,13 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from hvconsole import __version__
+from hvconsole.text import safe_lines, safe_text
+
+LONGEST_LOG_TEXT = 20_000
+"""Characters of a message or traceback in the log."""
 
 INTERRUPTED = 130
 """Exit code when Ctrl-C ended it before it could finish, as shells count it."""
@@ -107,9 +112,22 @@ def _run_window(rest: list[str]) -> int:
     return open_window(tuple(arguments.servers), demo=arguments.demo)
 
 
+class SafeFormatter(logging.Formatter):
+    """Log lines for a terminal: servers' words are in them, which may steer it or look like other lines."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """One line, whatever the message holds."""
+        return safe_text(super().formatMessage(record), LONGEST_LOG_TEXT)
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback in its own lines."""
+        return safe_lines(super().formatException(ei), LONGEST_LOG_TEXT)
+
+
 def _log_to_stderr(verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.ERROR,
-        format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter())
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR, handlers=[handler])
