@@ -58,12 +58,17 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked first. ``{name}`` and ``{count}`` are filled in; ``button`` carries the verb."""
+    """What is asked first. ``{name}`` and ``{count}`` are filled in; ``button`` carries the verb, and may say with
+    ``{what}`` where the object stands in it."""
 
     one: str
     many: str
     text: str
     button: str
+
+    def button_for(self, what: str) -> str:
+        """The button's text with its object: "Shut down “web-01”", "Put 3 hosts into maintenance"."""
+        return self.button.format(what=what) if "{what}" in self.button else f"{self.button} {what}"
 
 
 Arguments = Mapping[str, Any]

@@ -406,7 +406,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "Put “{name}” into maintenance mode?",
             "Put {count} hosts into maintenance mode?",
             "It accepts no new VMs, and its running VMs move to other hosts.",
-            "Enter maintenance mode",
+            "Put {what} into maintenance",
         ),
         run=lambda hv, host, a, ctx: hv.enter_maintenance(host, ctx),
     ),
@@ -431,7 +431,7 @@ OPERATIONS: tuple[Operation, ...] = (
         destructive=True,
         arguments=(_FORCE,),
         question=Question(
-            "Restart the host “{name}”?", "Restart {count} hosts?", "VMs that run there stop.", "Restart host"
+            "Restart the host “{name}”?", "Restart {count} hosts?", "VMs that run there stop.", "Restart"
         ),
         run=lambda hv, host, a, ctx: hv.host_reboot(host, ctx, force=bool(a.get("force"))),
     ),
@@ -446,7 +446,7 @@ OPERATIONS: tuple[Operation, ...] = (
         destructive=True,
         arguments=(_FORCE,),
         question=Question(
-            "Switch the host “{name}” off?", "Switch {count} hosts off?", "VMs that run there stop.", "Switch host off"
+            "Switch the host “{name}” off?", "Switch {count} hosts off?", "VMs that run there stop.", "Switch off"
         ),
         run=lambda hv, host, a, ctx: hv.host_shutdown(host, ctx, force=bool(a.get("force"))),
     ),

@@ -66,6 +66,18 @@ def format_bytes(count: int | None) -> str:
     raise AssertionError
 
 
+def format_took(seconds: float) -> str:
+    """How long something took, rather exactly: "0.4 s", "12 s", "3 min 5 s", "2 h 3 min"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60} s"
+    return format_duration(seconds)
+
+
 def format_duration(seconds: float) -> str:
     """A duration for people: "12 s", "3 min", "5 h 10 min", "41 days"."""
     whole = int(seconds)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hvconsole.text import SHORT, format_bytes, format_duration, safe_lines, safe_text, unsendable
+from hvconsole.text import SHORT, format_bytes, format_duration, format_took, safe_lines, safe_text, unsendable
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None), max_size=400)
 
@@ -88,3 +88,14 @@ def test_sizes_for_people(count, shown):
 )  # fmt: skip
 def test_durations_for_people(seconds, shown):
     assert format_duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0.0 s"), (0.42, "0.4 s"), (2.8, "2.8 s"), (9.96, "10 s"), (12.4, "12 s"), (101.0, "101 s"),
+        (185.0, "3 min 5 s"), (7199.0, "119 min 59 s"), (7200.0, "2 h"), (7380.0, "2 h 3 min"),
+    ],
+)  # fmt: skip
+def test_how_long_something_took(seconds, shown):
+    assert format_took(seconds) == shown

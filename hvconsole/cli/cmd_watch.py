@@ -30,7 +30,7 @@ from hvconsole.monitor.servers import MemoryOfThisRun
 from hvconsole.monitor.status import PRESETS, MonitorSettings, MonitorState, MonitorStatus, Round, VmKey, with_preset
 from hvconsole.monitor.watcher import Engine, Watcher
 from hvconsole.profiles import parse_address
-from hvconsole.text import format_duration, safe_text
+from hvconsole.text import format_took, safe_text
 
 FIRST_INVENTORY_S = 90.0
 END_LIMIT_S = 5.0
@@ -289,7 +289,7 @@ class _Lines:
         when = utc(event.when)
         if not self._as_json:
             name = self._keys[key] if key is not None else event.subject
-            took = f" after {format_duration(event.duration_s)}" if event.duration_s is not None else ""
+            took = f" after {format_took(event.duration_s)}" if event.duration_s is not None else ""
             named = f" {event.extra['snapshot']}" if "snapshot" in event.extra else ""
             self._line(when, name, f"{event.what.upper()}{safe_text(named, 80)}{took}", event.detail)
             return

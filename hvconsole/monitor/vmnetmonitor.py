@@ -36,7 +36,7 @@ from hvconsole.monitor.status import (
     VmKey,
 )
 from hvconsole.outages import CaptureState, Outage
-from hvconsole.text import format_duration, safe_text
+from hvconsole.text import format_took, safe_text
 
 log = logging.getLogger(__name__)
 
@@ -298,7 +298,7 @@ class VMNetMonitor(threading.Thread):
         lasted = max(0.0, (self._clock.now() - outage.opened).total_seconds())
         self._around.close_outage(outage)
         if self.state.state is MonitorState.UP:
-            self._happened("recovered", f"It answers again after {format_duration(lasted)}.", lasted)
+            self._happened("recovered", f"It answers again after {format_took(lasted)}.", lasted)
         else:
             self._happened("recovered", "The outage ended because the VM no longer runs.", lasted)
 

@@ -221,8 +221,12 @@ class Meter:
         if wanted == self._drawn:
             return
         self._drawn = wanted
+        if self._fraction is None:  # an empty bar would say "nothing"
+            self._photo = None
+            self._bar.configure(image="")
+            return
         images = theme.images
-        bar = images.progress_drawing(self._fraction or 0.0, round(self._width / theme.scale), 6, self._token)
+        bar = images.progress_drawing(self._fraction, round(self._width / theme.scale), 6, self._token)
         self._photo = images.own(flatten(bar, theme.color("raised")))
         self._bar.configure(image=self._photo)
 

@@ -26,6 +26,8 @@ def shortened(text: str, room: int, measure: Callable[[str], int]) -> str:
     name, mark, state = text.rpartition(STATE)
     kept = mark + state
     if not mark or measure(DOTS + kept) * 3 > room * 2:
+        if mark and measure(name[:_LONGEST] + DOTS) > room:
+            return shortened(name, room, measure)  # its end tells it from its likes; the state has no room anyway
         name, kept = text, ""
     end = 0 if mark and not kept else 3
 

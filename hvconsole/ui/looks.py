@@ -25,7 +25,7 @@ _POOL_ICONS = {
     PoolKind.RESOURCE_POOL: "cpu",
 }
 
-HOST_AWAY = "host not answering"
+HOST_AWAY = "host away"
 PLATFORM_NAMES = {"xenserver": "XenServer", "hyperv": "Hyper-V", "vsphere": "vSphere"}
 
 

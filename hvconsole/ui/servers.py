@@ -112,7 +112,7 @@ class Servers:
         server = Selection((Item(ItemKind.SERVER, connection.id),))
         actions: list[Action] = [
             ("Point to another master…", lambda: self._shell.run(Verb.POINT_TO_MASTER, server)),
-            ("Make this host master…", lambda: self._shell.run(Verb.BECOME_MASTER, server)),
+            ("Make this host master", lambda: self._shell.run(Verb.BECOME_MASTER, server)),
         ]
         self._banner.show(key, text, "error", actions)
 

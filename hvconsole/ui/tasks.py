@@ -12,7 +12,7 @@ from tkinter import ttk
 from hvconsole.connection import Connections
 from hvconsole.events import Happened, JobState
 from hvconsole.jobs import Job, JobId, JobView
-from hvconsole.text import format_duration, safe_text
+from hvconsole.text import format_took, safe_text
 from hvconsole.ui.interfaces import Dialogs
 from hvconsole.ui.theme import Theme
 
@@ -302,7 +302,7 @@ def _details(view: JobView) -> str:
 
 
 def _took(view: JobView) -> str:
-    return f"took {format_duration(view.duration_s)}" if view.duration_s is not None else ""
+    return f"took {format_took(view.duration_s)}" if view.duration_s is not None else ""
 
 
 def _story(view: JobView) -> str:

@@ -121,6 +121,7 @@ def root(tk_root: tk.Tk, theme: Theme) -> Iterator[tk.Tk]:
     for ident in tk_root.tk.splitlist(tk_root.tk.call("after", "info")):
         tk_root.tk.call("after", "cancel", ident)  # after_cancel would delete a command that its widget still owns
     tk_root.deiconify()
+    tk_root.minsize(1, 1)
     tk_root.geometry("1280x800+0+0")
     tk_root.update()
     before = set(tk_root.winfo_children())

@@ -29,6 +29,7 @@ def tens(text: str) -> int:
         ("Network_Down 2026-11-23 12:52:58Z", 200, "Network_Down…52:58Z"),
         ("web-frontend-01  ·  away", 200, "web-fro…-01  ·  away"),
         ("web  ·  host not answering", 120, "web  ·  hos…"),
+        ("Network_Down 2026-11-23 12:52:58Z  ·  you are here", 200, "Network_Down…52:58Z"),
         ("x" * 5000, 100, "xxxxxx…xxx"),
         ("web", 5, "…"),
         ("web", -40, "…"),

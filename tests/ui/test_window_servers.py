@@ -150,8 +150,8 @@ def test_machines_on_a_host_that_does_not_answer_do_not_look_alive(stand: Stand,
     host = before.hosts[oid("h1")]
     stand.hypervisor.inventory = replace(before, hosts={**before.hosts, host.id: replace(host, live=False)})
     stand.hypervisor.changed.set()
-    until(lambda: stand.window.tree.rows.whole_text(row) == "web-frontend-01  ·  host not answering")
-    until(lambda: stand.window.header.pill.cget("text").strip() == "Host not answering")
+    until(lambda: stand.window.tree.rows.whole_text(row) == "web-frontend-01  ·  host away")
+    until(lambda: stand.window.header.pill.cget("text").strip() == "Host away")
     stand.hypervisor.inventory = before
     stand.hypervisor.changed.set()
     until(lambda: stand.window.tree.rows.whole_text(row) == "web-frontend-01")

@@ -59,13 +59,13 @@ def wording(question: Question, operation: Operation, subjects: Sequence[Subject
     if len(subjects) == 1:
         name = subjects[0].name
         heading = question.one.format(name=safe_text(name, 80))
-        return Wording(heading, question.text, f"{question.button} {short(name)}")
+        return Wording(heading, question.text, question.button_for(short(name)))
     count = len(subjects)
     plural = nouns(subjects)[1]
-    heading = question.many.format(count=count) if question.many else f"{question.button}: {count} {plural}?"
+    heading = question.many.format(count=count) if question.many else f"{question.button_for(f'{count} {plural}')}?"
     must_type = str(count) if operation.destructive else ""
     return Wording(
-        heading, question.text, f"{question.button} {count} {plural}", must_type, f"Type the number of {plural}"
+        heading, question.text, question.button_for(f"{count} {plural}"), must_type, f"Type the number of {plural}"
     )
 
 

@@ -139,9 +139,7 @@ class HostPowerDialog(FormDialog):
             operation.label,
             question.many.format(count=len(subjects)) if several else question.one.format(name=safe_text(one, 80)),
             question.text,
-            verb=f"{question.button.removesuffix(' host')} {len(subjects)} {nouns(subjects)[1]}"
-            if several
-            else f"{question.button} {short(one)}",
+            verb=question.button_for(f"{len(subjects)} {nouns(subjects)[1]}" if several else short(one)),
             danger=True,
             icon="triangle-alert",
             icon_color="bad",

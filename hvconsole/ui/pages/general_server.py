@@ -150,7 +150,7 @@ class ServerView:
         buttons.pack(anchor="w")
         self.become = ttk.Button(
             buttons,
-            text="Make this host master…",
+            text="Make this host master",
             style="Card.Danger.TButton",
             command=lambda: self._run(Verb.BECOME_MASTER),
         )

@@ -16,7 +16,7 @@ from hvconsole.events import Happened, JobChanged
 from hvconsole.history_rows import HistoryRow, local_user
 from hvconsole.model import ObjectId, Verb
 from hvconsole.operations import BY_VERB
-from hvconsole.text import safe_lines, safe_text
+from hvconsole.text import format_took, safe_lines, safe_text
 from hvconsole.ui.asking import Asker
 from hvconsole.ui.cards import MARGIN, Empty, wrap_to_width
 from hvconsole.ui.flow import Flow
@@ -106,17 +106,6 @@ def since(hours: str, now: dt.datetime) -> dt.datetime | None:
     return now - dt.timedelta(hours=float(hours)) if hours else None
 
 
-def duration(seconds: float | None) -> str:
-    """How long an action took: "0.4 s", "12 s", "3 min 5 s"."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-
-
 def cells(row: HistoryRow) -> tuple[str, ...]:
     """The columns of one row after the time, safe to show."""
     return (
@@ -125,7 +114,7 @@ def cells(row: HistoryRow) -> tuple[str, ...]:
         safe_text(row.server, 60),
         who_words(row.who),
         dict(OUTCOMES).get(row.outcome, safe_text(row.outcome, 20)) if row.outcome else "",
-        duration(row.duration_s),
+        format_took(row.duration_s) if row.duration_s is not None else "",
         safe_text(row.detail.split("\n")[0], 200),
     )
 

@@ -138,6 +138,21 @@ def test_maintenance_names_the_vms_that_run_on_the_host(shell: StageShell) -> No
     assert running_text(of_vms(shell, "v1")) == ""
 
 
+@pytest.mark.parametrize(
+    ("verb", "one", "many"),
+    [
+        (Verb.ENTER_MAINTENANCE, "Put “xs-node-02” into maintenance", "Put 2 hosts into maintenance"),
+        (Verb.HOST_REBOOT, "Restart “xs-node-02”", "Restart 2 hosts"),
+        (Verb.HOST_SHUTDOWN, "Switch off “xs-node-02”", "Switch off 2 hosts"),
+    ],
+)
+def test_buttons_about_hosts_are_sentences(shell: StageShell, verb: Verb, one: str, many: str) -> None:
+    op = operation(verb)
+    assert op.question is not None
+    assert wording(op.question, op, of_host(shell, "h2")).button == one
+    assert wording(op.question, op, (*of_host(shell, "h2"), *of_host(shell, "h3"))).button == many
+
+
 def test_taking_over_a_pool_needs_the_hosts_address_typed(
     shell: StageShell, hv: MemoryHypervisor, until: Until
 ) -> None:
@@ -451,7 +466,7 @@ def test_restarting_a_host_names_its_vms_and_asks_about_force(shell: StageShell,
     dialog = opened(HostPowerDialog(shell, operation(Verb.HOST_REBOOT), of_host(shell, "h2")))
     assert any("cluster-a, mail-gw and paused-thing" in text for text in texts(dialog.top))
     driver.click(dialog.force.widget, 10)
-    driver.click(dialog.button("Restart host “xs-node-02”"))
+    driver.click(dialog.button("Restart “xs-node-02”"))
     driver.until(lambda: dialog.closed)
     assert dialog.given == {"force": True}
 

@@ -20,7 +20,6 @@ from hvconsole.ui.pages.history import (
     WHATS,
     HistoryPage,
     cells,
-    duration,
     full_text,
     since,
     what_words,
@@ -173,8 +172,7 @@ def test_a_slow_answer_to_an_old_question_is_dropped(
     assert len(shown(page)) == 30
 
 
-def test_times_and_durations_read_well() -> None:
-    assert [duration(s) for s in (None, 0.42, 12.4, 185.0)] == ["", "0.4 s", "12 s", "3 min 5 s"]
+def test_times_are_counted_back_from_now() -> None:
     assert since("24", NOW) == NOW - dt.timedelta(days=1)
     assert since("", NOW) is None
 

@@ -193,6 +193,8 @@ def test_a_meter_warns_when_nearly_full(root: tk.Tk, theme: Theme, until: Until)
     assert meter._token == "warn"
     meter.show("95 %", 0.95, warn=False)
     assert meter._token == "accent"
+    meter.show("8.0 GiB", None)
+    assert not meter._bar.cget("image"), "an empty bar would say that nothing is used"
 
 
 def test_a_page_scrolls_with_wheel_and_keys_when_it_is_too_high(
