@@ -35,6 +35,7 @@ _DETAILS: Mapping[str, Mapping[str, Reader]] = {
         "config.firmware": word,
         "config.instanceUuid": text,
         "config.guestId": word,
+        "config.managedBy": lambda element: child_text(element, "extensionKey"),
         "guest.hostName": text,
         "guest.net": guest_nics,
         "summary.storage.committed": number,
@@ -149,6 +150,7 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
     rows = (
         ("Waiting for an answer", record.get("runtime.question", "")),
         ("Guest host name", record.get("guest.hostName", "")),
+        ("Managed by", record.get("config.managedBy", "")),
         ("Guest type", record.get("config.guestId", "")),
         ("Hardware version", record.get("config.version", "")),
         ("Firmware", record.get("config.firmware", "")),

@@ -136,7 +136,12 @@ _NETWORK: Mapping[str, Mapping[str, Reader]] = {
 _VM_CARDS: Mapping[str, Mapping[str, Reader]] = {
     "VirtualMachine": {"config.hardware.device": devices, "guest.net": guest_nics}
 }
-_RUNNING: Mapping[str, Mapping[str, Reader]] = {"VirtualMachine": {"name": text, "runtime.powerState": word}}
+_RUNNING: Mapping[str, Mapping[str, Reader]] = {
+    "VirtualMachine": {"name": text, "runtime.powerState": word, "config.managedBy": _child("extensionKey", word)}
+}
+AGENT_MANAGER = "com.vmware.vim.eam"
+"""What the VMs of vSphere's own services (vCLS, NSX …) belong to: it takes them off a host that is emptied, and lets
+nobody else move or stop them."""
 
 
 def host_info(session: Session, host_id: ObjectId, now: dt.datetime) -> HostDetails:
@@ -266,12 +271,12 @@ def _host(session: Session, host_id: ObjectId) -> Any:
 
 
 def running_vms(session: Session, host_id: ObjectId) -> list[tuple[ObjectId, str]]:
-    """(id, name) of the VMs that run on a host, asked afresh."""
+    """(id, name) of the VMs that run on a host, asked afresh; without the agents, which are the server's business."""
     vms = host_record(session, host_id).get("vm", ())
     return [
         (ObjectId(vm.id), shown_name(vm.get("name", "")))
         for vm in read_records(session, [("VirtualMachine", one) for one in vms], _RUNNING)
-        if vm.get("runtime.powerState") == "poweredOn"
+        if vm.get("runtime.powerState") == "poweredOn" and vm.get("config.managedBy") != AGENT_MANAGER
     ]
 
 

@@ -23,7 +23,7 @@ from hvconsole.errors import (
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.objects import Power
 from hvconsole.lab.sites import Identity
-from hvconsole.model import Host, Inventory, PowerState, Storage, Verb, Vm, VmKind
+from hvconsole.model import Host, Inventory, ObjectId, PowerState, Storage, Verb, Vm, VmKind
 from tests.peers.vcsim import Vcsim
 
 from .vsphere_lab import VsphereLab, first, log_in_to_vcsim, named, until, vsphere_lab
@@ -429,6 +429,29 @@ class TestHosts:
         for ask in (hv.host_reboot, hv.host_shutdown):
             with pytest.raises(Refused, match="edge-dns"):
                 ask(edge.id, ctx)
+
+    def test_the_servers_own_agents_are_not_in_the_way(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        edge = host(inventory, "esx-edge.lab")
+        with lab.world.lock:
+            for vm in lab.world.vms_on(edge.id):
+                vm.name = f"vCLS-{vm.id}"
+                vm.extra["managed_by"] = ("com.vmware.vim.eam", "cluster-agent")
+                agent = ObjectId(vm.id)
+        assert ("Managed by", "com.vmware.vim.eam") in hv.details(agent).facts
+        hv.host_reboot(edge.id, ctx)
+        until(hv, lambda i: i.hosts[edge.id].live)
+
+    def test_agents_leave_a_host_by_themselves(
+        self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        edge = host(inventory, "esx-edge.lab")
+        with lab.world.lock:
+            for vm in lab.world.vms_on(edge.id):
+                vm.extra["managed_by"] = ("com.vmware.vim.eam", "cluster-agent")
+        hv.enter_maintenance(edge.id, ctx)
+        assert lab.world.host(edge.id).maintenance
 
     def test_forced_reboot(self, lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
         edge = host(inventory, "esx-edge.lab")

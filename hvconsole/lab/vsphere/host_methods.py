@@ -33,6 +33,9 @@ def _enter(service: Service, call: Call, session: Session) -> str:
     def work(task: Task) -> None:
         hosts.set_enabled(world, host.id, enabled=False)
         try:
+            for vm in world.vms_on(host.id):
+                if "managed_by" in vm.extra:
+                    power.power_off(world, vm.id)  # the agent manager takes its own away
             waited = 0.0
             while world.vms_on(host.id):
                 world.work(task, 0.05)

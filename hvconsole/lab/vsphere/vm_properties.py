@@ -192,9 +192,15 @@ def config(tree: Tree, vm: Vm) -> Data:
         instanceUuid=vm.id, template=vm.is_template, guestId=_configured_guest(vm),
         alternateGuestName="", annotation=vm.description or None,
         files=lambda: Data("VirtualMachineFileInfo", vmPathName=f"[{_first_store(tree, vm)}] {vm.id}/{vm.id}.vmx"),
-        firmware="efi",
+        firmware="efi", managedBy=_managed_by(vm),
         hardware=lambda: Data("VirtualHardware", numCPU=vm.vcpus, numCoresPerSocket=1, memoryMB=vm.memory_bytes // MIB,
                               device=lambda: devices(tree, vm)))
+
+
+def _managed_by(vm: Vm) -> Data | None:
+    """The product that a VM belongs to, as (key of its extension, type)."""
+    key, kind = vm.extra.get("managed_by", ("", ""))
+    return Data("ManagedByInfo", extensionKey=key, type=kind) if key else None
 
 
 def _configured_guest(vm: Vm) -> str:
