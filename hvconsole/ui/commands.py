@@ -99,7 +99,7 @@ class Keyboard:
         """Bind all shortcuts of these commands."""
         for command in commands:
             if command.shortcut and not command.bound_elsewhere:
-                for sequence in _sequences(command.shortcut, self._system):
+                for sequence in sequences(command.shortcut, self._system):
                     self._root.bind(f"<{sequence}>", self._handler(command, sequence))
 
     def _handler(self, command: Command, sequence: str) -> Callable[[tk.Event[tk.Misc]], str | None]:
@@ -131,7 +131,7 @@ class Keyboard:
         command.run()
 
 
-def _sequences(shortcut: str, system: str) -> list[str]:
+def sequences(shortcut: str, system: str) -> list[str]:
     """The Tk sequences of a shortcut: with Caps Lock on, Tk names the capital letter; X11 has a key of its own for
     Shift+Tab."""
     *modifiers, key = shortcut.split("-")

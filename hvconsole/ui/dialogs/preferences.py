@@ -11,6 +11,7 @@ from hvconsole.profiles import ServerProfile, format_address
 from hvconsole.text import safe_text
 from hvconsole.trust import format_fingerprint
 from hvconsole.ui.asking import Asker
+from hvconsole.ui.commands import sequences
 from hvconsole.ui.dialogs.form import FormDialog
 from hvconsole.ui.dialogs.monitoring import MonitorFields, check_number
 from hvconsole.ui.interfaces import Shell
@@ -42,6 +43,7 @@ class PreferencesDialog(FormDialog):
         self.pages = notebook(self.theme, outer)
         self.theme.paint(self.pages.component("hull"), background="chrome")
         self.pages.grid(row=row + 2, column=0, columnspan=2, sticky="nsew")
+        self._tabs: dict[str, ttk.Radiobutton] = {}
         builders = (self._appearance, self._monitoring, self._history, self._certificates, self._servers)
         for name, build in zip(TABS, builders, strict=True):
             page = self.pages.add(name)
@@ -55,6 +57,9 @@ class PreferencesDialog(FormDialog):
             )
             self._tab.attach(tab)
             tab.pack(side="left")
+            tab.bind("<Right>", lambda _event: self._turn(1))
+            tab.bind("<Left>", lambda _event: self._turn(-1))
+            self._tabs[name] = tab
             # the form's methods build into its body: one tab after the other
             self.body, self._row = ttk.Frame(page), 0
             self.body.columnconfigure(1, weight=1)
@@ -62,12 +67,21 @@ class PreferencesDialog(FormDialog):
             build()
         self.body, self._row = outer, row + 3
         self.pages.setnaturalsize()
-        self._focus = None
+        self.focus_first(self._tabs[TABS[0]])
+        self.top.bind("<Control-Tab>", lambda _event: self._turn(1))
+        for sequence in sequences("Control-Shift-Tab", str(self.top.tk.call("tk", "windowingsystem"))):
+            self.top.bind(f"<{sequence}>", lambda _event: self._turn(-1))
 
     def select(self, tab: str) -> None:
         """Bring a tab to the front."""
         self._tab.set(tab)
         self.pages.selectpage(tab)
+
+    def _turn(self, step: int) -> str:
+        tab = TABS[(TABS.index(str(self.pages.getcurselection())) + step) % len(TABS)]
+        self.select(tab)
+        self._tabs[tab].focus_set()
+        return "break"
 
     # ---- tabs ----------------------------------------------------------------------------------------------
 

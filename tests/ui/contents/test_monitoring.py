@@ -309,6 +309,23 @@ def _all(widget: tk.Misc) -> Iterator[Any]:
         yield from _all(child)
 
 
+def test_tabs_are_turned_with_keys(preferences: PreferencesDialog, driver: Driver, until: Until) -> None:
+    def shown() -> str:
+        return str(preferences.pages.getcurselection())
+
+    until(lambda: preferences.top.focus_get() is preferences._tabs["Appearance"])
+    driver.key("Right")
+    until(lambda: shown() == "Monitoring")
+    preferences.prefix.entry.focus_set()
+    driver.key("ctrl+Tab")
+    until(lambda: shown() == "History")
+    driver.key("ctrl+shift+Tab")
+    until(lambda: shown() == "Monitoring")
+    driver.key("Left", "Left")
+    until(lambda: shown() == TABS[-1])
+    assert preferences.top.focus_get() is preferences._tabs[TABS[-1]]
+
+
 def test_defaults_and_retention_are_saved_and_the_monitor_hears_of_it(
     preferences: PreferencesDialog, shell: StageShell, driver: Driver, until: Until
 ) -> None:
