@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from hvconsole.backends.vsphere_hardware import Device, devices, show_disk, show_nic
+from hvconsole.backends.vsphere_hardware import Device, devices, disk_files, show_disk, show_nic
 from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_records import (
     GuestNic,
@@ -70,7 +70,7 @@ def vm_devices(session: Session, vm_id: str) -> tuple[Device, ...]:
 
 
 def disk_users(session: Session, vm_id: str, files: set[str]) -> dict[str, tuple[str, ...]]:
-    """File → names of other VMs that use it. Asks only the VMs on the datastores concerned."""
+    """File → names of other VMs that use it or build on it. Asks only the VMs on the datastores concerned."""
     if not files:
         return {}
     own = read_one(session, "VirtualMachine", vm_id, _FILES)
@@ -80,9 +80,9 @@ def disk_users(session: Session, vm_id: str, files: set[str]) -> dict[str, tuple
     neighbours.discard(vm_id)
     users: dict[str, tuple[str, ...]] = {}
     for other in read_records(session, [("VirtualMachine", one) for one in sorted(neighbours)], _FILES):
-        for device in other.get("config.hardware.device", ()):
-            if device.kind == "disk" and device.file in files:
-                users[device.file] = (*users.get(device.file, ()), shown_name(other.get("name", "")))
+        for file in disk_files(other.get("config.hardware.device", ())):
+            if file in files:
+                users[file] = (*users.get(file, ()), shown_name(other.get("name", "")))
     return users
 
 

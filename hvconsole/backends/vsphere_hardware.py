@@ -12,6 +12,7 @@ from hvconsole.backends.vsphere_records import NS, child_text, flag, number, num
 from hvconsole.model import Disk, Nic, ObjectId
 
 _CARDS = ("VirtualE1000", "VirtualVmxnet", "VirtualPCNet")
+_LONGEST_CHAIN = 300
 _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
@@ -37,6 +38,8 @@ class Device:
     thin: bool | None = None
     mode: str = ""
     uuid: str = ""
+    parents: tuple[str, ...] = ()
+    """Files that a disk builds on, nearest first: since snapshots, or as a linked clone."""
 
     @property
     def id(self) -> ObjectId:
@@ -92,7 +95,17 @@ def _device(element: ET.Element) -> Device | None:
         thin=None if backing is None else read_child(backing, "thinProvisioned", flag),
         mode="" if backing is None else sys.intern(child_text(backing, "diskMode")),
         uuid="" if backing is None else child_text(backing, "uuid"),
+        parents=_parents(backing),
     )
+
+
+def _parents(backing: ET.Element | None) -> tuple[str, ...]:
+    found: list[str] = []
+    parent = None if backing is None else backing.find(NS + "parent")
+    while parent is not None and len(found) < _LONGEST_CHAIN:
+        found.append(sys.intern(child_text(parent, "fileName")))
+        parent = parent.find(NS + "parent")
+    return tuple(file for file in found if file)
 
 
 def _network(backing: ET.Element | None) -> tuple[tuple[str, str], str]:
@@ -134,8 +147,14 @@ def show_disk(drive: Device, storage: str, shared_with: tuple[str, ...]) -> Disk
     )
 
 
+def disk_files(found: Iterable[Device]) -> tuple[str, ...]:
+    """Files of a VM's disks, with those that they build on; each once."""
+    disks = [one for one in found if one.kind == "disk" and one.file]
+    return tuple(dict.fromkeys(file for one in disks for file in (one.file, *one.parents)))
+
+
 class DiskIndex:
-    """Which VMs use a disk file. Owned by the watching thread."""
+    """Which VMs use a disk file, themselves or as what their disks build on. Owned by the watching thread."""
 
     def __init__(self) -> None:
         self._users: dict[str, tuple[str, ...]] = {}
@@ -143,7 +162,7 @@ class DiskIndex:
 
     def update(self, vm_id: str, found: Iterable[Device]) -> set[str]:
         """Note the disks of a VM (none: it is gone); returns other VMs whose sharing changed."""
-        files = tuple(one.file for one in found if one.kind == "disk" and one.file)
+        files = disk_files(found)
         before = self._files.get(vm_id, ())
         if files == before:
             return set()

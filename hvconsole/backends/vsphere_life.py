@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hvconsole import whynot
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_devices import disk_users, read_one, vm_devices
+from hvconsole.backends.vsphere_hardware import Device, disk_files
 from hvconsole.backends.vsphere_names import sent_name
 from hvconsole.backends.vsphere_outcome import looked_for, vm_exists
 from hvconsole.backends.vsphere_places import (
@@ -29,6 +30,7 @@ from hvconsole.backends.vsphere_snapshots import tree, under_way
 from hvconsole.backends.vsphere_tasks import run_task
 from hvconsole.errors import HostUnavailable, InvalidInput, NotFound, NotSupported, Refused
 from hvconsole.model import ObjectId, PowerState, Verb
+from hvconsole.text import safe_text
 
 _PLACE: Mapping[str, Mapping[str, Reader]] = {
     "VirtualMachine": {"parent": typed, "resourcePool": typed, "runtime.host": word}
@@ -104,11 +106,12 @@ def delete(session: Session, vm_id: ObjectId, ctx: TaskContext, keep_disks: froz
     if not state.template:
         require(state, Verb.DELETE)
     disks = [device for device in vm_devices(session, vm_id) if device.kind == "disk"]
-    shared = disk_users(session, vm_id, {disk.file for disk in disks if disk.file})
+    shared = disk_users(session, vm_id, set(disk_files(disks)))
     kept = [disk for disk in disks if disk.id in keep_disks or disk.file in shared]
     snapshots = bool(kept) and bool(tree(session, vm_id).snapshots)
     if snapshots and any(disk.id in keep_disks for disk in kept):
         raise InvalidInput("Disks can be kept only when the VM has no snapshots: delete those first.")
+    _refuse_if_linked(session, disks, shared, merging=snapshots)
     vm = machine(session, vm_id)
     if state.power is PowerState.SUSPENDED:
         # servers refuse to delete a suspended VM; its memory image goes with it anyway
@@ -123,6 +126,26 @@ def delete(session: Session, vm_id: ObjectId, ctx: TaskContext, keep_disks: froz
         ]
         run_task(session, ctx, lambda: vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=edits)), cancellable=False)
     run_task(session, ctx, vm.Destroy_Task)
+
+
+def _refuse_if_linked(
+    session: Session, disks: Iterable[Device], shared: Mapping[str, tuple[str, ...]], *, merging: bool
+) -> None:
+    """Raise where deleting would destroy what disks of other VMs build on.
+
+    A vCenter keeps files that linked clones share; an ESXi host deletes a disk with all that it builds on. Neither
+    looks when snapshots are merged into such a file.
+    """
+    below = {file for disk in disks for file in disk.parents}
+    users = sorted({name for file in below for name in shared.get(file, ())})
+    if users and (merging or not session.is_vcenter):
+        named = ", ".join(f"“{safe_text(name, 60)}”" for name in users[:5])
+        raise Refused(
+            f"Its disks and those of {named} build on the same files (linked clones); deleting it here would destroy "
+            "them. Delete it through the vCenter that made the clones.",
+            ", ".join(sorted(below)),
+            code="linked-clone",
+        )
 
 
 def unregister(session: Session, vm_id: ObjectId, ctx: TaskContext) -> None:

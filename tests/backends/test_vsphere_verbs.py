@@ -247,6 +247,53 @@ class TestCopies:
             hv.migrate(named(inventory, "edge-dns").id, host(inventory, "esx-zh-1.lab").id, ctx)
 
 
+def linked(lab: VsphereLab, base: str, clone: str, *, snapshot: bool = False) -> None:
+    """Let the clone's disk build on the base's; or on what the base's own disk builds on since its snapshot."""
+    with lab.world.lock:
+        one = lab.world.disks[lab.vm(base).drives[0].disk_id or ""]
+        two = lab.world.disks[lab.vm(clone).drives[0].disk_id or ""]
+        two.extra["parents"] = (one.id,)
+        if snapshot:
+            others = (disk for disk in lab.world.disks.values() if disk.id not in (one.id, two.id))
+            root = next(disk for disk in others if disk.site_id == one.site_id and not disk.is_iso)
+            one.extra["parents"] = two.extra["parents"] = (root.id,)
+
+
+class TestLinkedClones:
+    def test_the_base_goes_and_its_disk_stays(self, lab: VsphereLab, ctx: TaskContext) -> None:
+        linked(lab, "sandbox-zh", "shop-02")
+        hv = lab.log_in()
+        base = named(first(hv), "sandbox-zh")
+        assert base.disks[0].shared_with == ("shop-02",)
+        assert hv.details(base.id).disks[0].shared_with == ("shop-02",)
+        disk_id = lab.vm("sandbox-zh").drives[0].disk_id
+        hv.delete_vm(base.id, ctx)
+        with lab.world.lock:
+            assert base.id not in lab.world.vms
+            assert disk_id in lab.world.disks
+
+    def test_a_vcenter_knows_what_clones_share(self, lab: VsphereLab, ctx: TaskContext) -> None:
+        linked(lab, "shop-02", "sandbox-zh", snapshot=True)
+        hv = lab.log_in()
+        clone = named(first(hv), "sandbox-zh")
+        assert clone.disks[0].shared_with == ()
+        hv.delete_vm(clone.id, ctx)
+        with lab.world.lock:
+            assert clone.id not in lab.world.vms
+
+    @pytest.mark.parametrize("snapshot", [False, True])
+    def test_an_esxi_host_would_delete_the_base_too(
+        self, lab_identity: Identity, ctx: TaskContext, snapshot: bool
+    ) -> None:
+        with vsphere_lab(lab_identity, esxi=True) as lab:
+            linked(lab, "till-server", "branch-spare", snapshot=snapshot)
+            hv = lab.log_in()
+            clone = named(first(hv), "branch-spare")
+            with pytest.raises(Refused, match="till-server"):
+                hv.delete_vm(clone.id, ctx)
+            assert clone.id in lab.world.vms
+
+
 class TestCopiesOnVcsim:
     """Its clones use the disk files of what they were made of."""
 

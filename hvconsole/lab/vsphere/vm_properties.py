@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvconsole.lab.objects import Guest, Power, Snapshot, Vm
@@ -272,9 +272,19 @@ def _disk(tree: Tree, disk_id: str, position: int, number: int) -> Data:
                 deviceInfo=_label(f"Hard disk {number}", f"{disk.size_bytes // 1024:,} KB"),
                 backing=Data("VirtualDiskFlatVer2BackingInfo", fileName=disk_file(tree, disk_id),
                              datastore=Ref("Datastore", disk.storage_id), diskMode="persistent", split=False,
-                             writeThrough=False, thinProvisioned=bool(disk.extra.get("thin", True)), uuid=disk.id),
+                             writeThrough=False, thinProvisioned=bool(disk.extra.get("thin", True)), uuid=disk.id,
+                             parent=_chain(tree, disk.extra.get("parents", ()))),
                 controllerKey=SCSI, unitNumber=position, capacityInKB=long(disk.size_bytes // 1024),
                 capacityInBytes=long(disk.size_bytes))
+
+
+def _chain(tree: Tree, disk_ids: Sequence[str]) -> Data | None:
+    """The disks that one builds on, nearest first, each the backing of the one before."""
+    found: Data | None = None
+    for disk_id in reversed(disk_ids):
+        found = Data("VirtualDiskFlatVer2BackingInfo", fileName=disk_file(tree, disk_id), diskMode="persistent",
+                     parent=found)
+    return found
 
 
 def _cdrom(tree: Tree, position: int, disk_id: str | None) -> Data:
