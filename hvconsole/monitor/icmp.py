@@ -117,7 +117,7 @@ class IcmpEngine:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="icmp-engine", daemon=True)
         self._writers: list[threading.Thread] = []
-        self._row_at = clock.monotonic()
+        self._row_at = self._checked_at = clock.monotonic()
 
     # ---- life ----------------------------------------------------------------------------------------------
 
@@ -146,13 +146,17 @@ class IcmpEngine:
         """Replace a child that hangs. Called now and then from any thread."""
         with self._lock:
             process, pings = self._process, tuple(self._pings.values())
-            if process is None or not pings:
-                self._row_at = self._clock.monotonic()
+            now = self._clock.monotonic()
+            # After a suspend of this computer the engine, too, has only just woken up.
+            slept = now - self._checked_at > SILENT_S
+            self._checked_at = now
+            if process is None or not pings or slept:
+                self._row_at = now
                 return
             patience = 3 * max(ping.target.interval_s for ping in pings) + SILENT_S
-            if self._clock.monotonic() - self._row_at < patience:
+            if now - self._row_at < patience:
                 return
-            self._row_at = self._clock.monotonic()
+            self._row_at = now
         log.warning("the ICMP engine delivered nothing for %.0f s: replacing it", patience)
         process.kill()
 
@@ -191,7 +195,7 @@ class IcmpEngine:
             if self._stop.is_set():
                 break
             failures = 0 if worked else failures + 1
-            if worked:
+            if worked or self.trouble is None:
                 self._tell(LocalError(RESTARTING))
             self._interrupt()
             self._clock.wait(self._stop, RESTART_S[min(failures, len(RESTART_S) - 1)])

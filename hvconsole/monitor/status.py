@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -159,7 +160,16 @@ class MonitorSettings:
             return "The grace time or the number of snapshots per minute is out of range."
         if self.family not in ("any", "ipv4", "ipv6"):
             return "The address family is any, ipv4 or ipv6."
-        return unsendable(self.prefix) or unsendable(self.address)
+        return unsendable(self.prefix) or unsendable(self.address) or self._address_problem()
+
+    def _address_problem(self) -> str | None:
+        try:
+            address = ipaddress.ip_address(self.address)
+        except ValueError:
+            return None  # a name, or none
+        if address.version == 6 and (address.is_link_local or address.scope_id):
+            return "A link-local address (fe80::…, or one with a zone after “%”) can't be monitored; choose another."
+        return None
 
     @property
     def gap_s(self) -> float:

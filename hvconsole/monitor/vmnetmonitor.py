@@ -81,6 +81,9 @@ class Surroundings(Protocol):
     def capture(self, outage: Outage, description: str, settings: MonitorSettings) -> None:
         """Put the outage on disk and have its snapshot taken. Raises ``LocalError`` if it cannot be written."""
 
+    def give_back(self, key: VmKey) -> None:
+        """The snapshot that was taken from the budget is not asked for after all."""
+
     def close_outage(self, outage: Outage) -> None:
         """The outage is over, also one that was held and perhaps never written."""
 
@@ -112,6 +115,8 @@ class VMNetMonitor(threading.Thread):
         self._clock = around.clock
         self._mail: queue.SimpleQueue[Callable[[], None] | Sample | None] = queue.SimpleQueue()
         self._retry_at: float | None = None
+        self._opened_at = 0.0
+        """Monotonic begin of the present outage: the wall clock may be set meanwhile."""
         self.pinger = Pinger(key, around.engine, around.clock, self._mail.put)
         self._last_name = ""
         self._last_snapshot: tuple[str, dt.datetime] | None = None
@@ -149,6 +154,8 @@ class VMNetMonitor(threading.Thread):
             asked=outage.state is not CaptureState.HELD,
         )
         self.since = outage.opened
+        age_s = (self._clock.now() - outage.opened).total_seconds()
+        self._opened_at = self._clock.monotonic() - max(0.0, age_s)
 
     def prepare(self, vm: Vm | None, connected: bool) -> None:
         """Take in what the inventory has of it and begin to ping. Before ``start`` only."""
@@ -233,6 +240,7 @@ class VMNetMonitor(threading.Thread):
         except LocalError as exc:
             log.warning("no automatic snapshot of %s: %s", safe_text(self.vm_name), exc.user_text)
             self._journal_problem = exc.user_text
+            self._around.give_back(self.key)
             return Hold.NO_JOURNAL
         self.outage = outage
         self._last_name = outage.snapshot_name
@@ -246,6 +254,7 @@ class VMNetMonitor(threading.Thread):
         if self.outage is not None:
             return replace(self.outage, snapshot_name=name)
         age = dt.timedelta(seconds=max(0.0, self._clock.monotonic() - sample.start))
+        self._opened_at = sample.start
         return Outage(
             id=uuid.uuid4().hex,
             server_id=self.key.server_id,
@@ -295,7 +304,7 @@ class VMNetMonitor(threading.Thread):
         outage, self.outage = self.outage, None
         if outage is None:
             return
-        lasted = max(0.0, (self._clock.now() - outage.opened).total_seconds())
+        lasted = max(0.0, self._clock.monotonic() - self._opened_at)
         self._around.close_outage(outage)
         if self.state.state is MonitorState.UP:
             self._happened("recovered", f"It answers again after {format_took(lasted)}.", lasted)
@@ -367,6 +376,8 @@ class VMNetMonitor(threading.Thread):
         self._become(after, decision, None)
         if after.state is MonitorState.PAUSED:
             self.pinger.stop()
+            if not is_address(self._chosen):
+                self._chosen = ""  # a name may mean another address when the VM runs again
             return
         wanted = addresses.follow(self.settings, self._chosen, self._known, self.reported)
         if wanted != self._chosen:

@@ -104,6 +104,7 @@ class Watcher:
         self._journal = journal
         self._memory = memory
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._engine: Engine | None = None
         self._ticked: set[VmKey] = set()
         self._ticked_view: frozenset[VmKey] | None = frozenset()
@@ -271,6 +272,11 @@ class Watcher:
             budget = self._budgets.setdefault(key.server_id, StormBudget())
             return budget.try_take(self.clock.monotonic(), settings.storm_per_minute)
 
+    def give_back(self, key: VmKey) -> None:
+        """The snapshot that was taken from the budget is not asked for after all."""
+        with self._lock:
+            self._budgets[key.server_id].give_back()
+
     def capture(self, outage: Outage, description: str, settings: MonitorSettings) -> None:
         """Put the outage on disk and have its snapshot taken. Raises ``LocalError`` if it cannot be written."""
         try:
@@ -410,11 +416,12 @@ class Watcher:
             self._look_again(monitor)
 
     def _look_again(self, monitor: VMNetMonitor) -> None:
-        vm, connected = self._vm(monitor.key)
-        before = self._seen.get(monitor.key)
-        if before is None or before[0] is not vm or before[1] != connected:
-            self._seen[monitor.key] = (vm, connected)
-            monitor.post_vm(vm, connected)
+        with self._looking:  # two threads that look at once must not leave the older view behind
+            vm, connected = self._vm(monitor.key)
+            before = self._seen.get(monitor.key)
+            if before is None or before[0] is not vm or before[1] != connected:
+                self._seen[monitor.key] = (vm, connected)
+                monitor.post_vm(vm, connected)
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
         server_id = event.server_id

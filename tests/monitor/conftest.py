@@ -58,11 +58,15 @@ class Stage:
         self.watcher: Watcher | None = None
 
     def start(
-        self, *vms: Vm, engine: Callable[..., Engine] | None = None, beside: Iterable[FakeServer] = ()
+        self,
+        *vms: Vm,
+        engine: Callable[..., Engine] | None = None,
+        beside: Iterable[FakeServer] = (),
+        present: bool = True,
     ) -> Watcher:
         self.server.stop()
         self.server = FakeServer(self.hub, self.waiter, vms)
-        self.servers = FakeServers(self.server, *beside)
+        self.servers = FakeServers(*[self.server][: int(present)], *beside)
 
         def hand_engine(*callbacks: Callable[..., None]) -> HandEngine:
             self.engine = HandEngine(*callbacks)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import hvconsole
+from hvconsole.clock import SystemClock
 from hvconsole.errors import LocalError
 from hvconsole.lab import Lab
 from hvconsole.lab.objects import Vm
@@ -52,8 +53,8 @@ Start = Callable[..., IcmpEngine]
 def engine(waiter: Waiter) -> Iterator[Start]:
     engines: list[IcmpEngine] = []
 
-    def start(**options: Any) -> IcmpEngine:
-        made = IcmpEngine(CLOCK, **options)
+    def start(clock: SystemClock = CLOCK, **options: Any) -> IcmpEngine:
+        made = IcmpEngine(clock, **options)
         engines.append(made)
         made.start()
         return made
@@ -189,6 +190,43 @@ def test_a_hanging_engine_is_replaced(
         return running.pid not in (pid, None)
 
     waiter.until(replaced, "another engine")
+
+
+class Laptop(SystemClock):
+    """A clock that a suspend takes forward."""
+
+    slept_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept_s
+
+
+def test_a_healthy_engine_is_left_alone_after_a_suspend(lab: Lab, engine: Start, waiter: Waiter) -> None:
+    clock = Laptop()
+    running = engine(clock=clock, lab_network=lab.network)
+    heard = Heard(waiter)
+    running.open(target(guests(lab)[0][1]), heard)
+    waiter.until(lambda: frames.OK in heard.results(), "a good round")
+    pid = running.pid
+    clock.slept_s = 3600.0
+    running.check()
+    count = len(heard.rows)
+    waiter.until(lambda: len(heard.rows) > count + 1, "rounds after it")
+    running.check()
+    assert heard.interruptions == []
+    assert running.pid == pid
+
+
+def test_an_engine_that_ends_as_soon_as_it_starts_is_said(
+    engine: Start, waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(icmp, "RESTART_S", (0.05,))
+    running = engine(command=(sys.executable, "-c", "import sys; sys.exit('no such module')"))
+    heard = Heard(waiter)
+    running.open(target("192.0.2.1"), heard)
+    waiter.until(lambda: heard.interruptions, "the end")
+    assert running.trouble is not None
+    assert running.trouble.user_text == icmp.RESTARTING
 
 
 def test_a_removed_target_is_not_pinged_any_more(lab: Lab, engine: Start, waiter: Waiter) -> None:
