@@ -1,43 +1,68 @@
-"""Shift with Up, Down, Home or End extends the choice in a ttk Treeview, which only moves it. Tk thread."""
+"""Keys that a ttk Treeview has not: Home, End and the page keys move the choice; with Shift they or arrows extend it.
+
+Tk thread.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from tkinter import ttk
 
+from hvconsole.ui.typeahead import rows_in_view
+
 
 class Extending:
     """Remembers from which row the choice is extended. One per tree."""
 
-    def __init__(self, tree: ttk.Treeview, rows: Callable[[], list[str]]) -> None:
-        """``rows``: the row ids in the order in which they are seen."""
+    def __init__(self, tree: ttk.Treeview, rows: Callable[[], list[str]] | None = None) -> None:
+        """``rows``: the row ids in the order in which they are seen (default: asked of the widget)."""
         self._tree = tree
-        self._rows = rows
+        self._rows = rows or (lambda: list(rows_in_view(tree, "")))
         self._anchor = ""
         self._made: tuple[str, ...] = ()
         """The selection as it was made here; another one has another anchor."""
+        moves: tuple[tuple[str, Callable[[int, int], int]], ...] = (
+            ("Home", lambda here, count: 0),
+            ("End", lambda here, count: count - 1),
+            ("Prior", lambda here, count: here - self._page()),
+            ("Next", lambda here, count: here + self._page()),
+        )
+        for key, where in moves:
+            tree.bind(f"<{key}>", lambda _event, where=where: self._go(where, False))  # type: ignore[misc]
+            tree.bind(f"<Shift-{key}>", lambda _event, where=where: self._go(where, True))  # type: ignore[misc]
         for key, step in (("Up", -1), ("Down", 1)):
-            tree.bind(f"<Shift-{key}>", lambda _event, step=step: self._move(step))  # type: ignore[misc]
-        for key, end in (("Home", 0), ("End", -1)):
-            tree.bind(f"<Shift-{key}>", lambda _event, end=end: self._to(self._rows(), end))  # type: ignore[misc]
+            tree.bind(
+                f"<Shift-{key}>",
+                lambda _event, step=step: self._go(lambda here, _count: here + step, True),  # type: ignore[misc]
+            )
 
-    def _move(self, step: int) -> str:
+    def _page(self) -> int:
+        """How many rows a page key goes: all that can be seen but one."""
+        box = self._tree.bbox(self._tree.focus())
+        height = int(box[3]) if box else self._tree.winfo_height()
+        return max(1, self._tree.winfo_height() // max(1, height) - 2)
+
+    def _go(self, where: Callable[[int, int], int], extend: bool) -> str:
         rows = self._rows()
         focused = self._tree.focus()
-        if focused not in rows:
-            return "break"
-        return self._to(rows, min(len(rows) - 1, max(0, rows.index(focused) + step)))
-
-    def _to(self, rows: list[str], position: int) -> str:
         if not rows:
             return "break"
+        if focused in rows:
+            self._tree.see(focused)
+        wanted = where(rows.index(focused), len(rows)) if focused in rows else 0
+        position = min(len(rows) - 1, max(0, wanted))
+        if extend and str(self._tree.cget("selectmode")) == "extended":
+            self._extend(rows, position)
+        else:
+            self._tree.selection_set(rows[position])
+        self._tree.focus(rows[position])
+        self._tree.see(rows[position])
+        self._made = self._tree.selection()
+        return "break"
+
+    def _extend(self, rows: list[str], position: int) -> None:
         tree = self._tree
         if tree.selection() != self._made or self._anchor not in rows:
             self._anchor = tree.focus() if tree.focus() in rows else rows[0]
-        here = rows[position]
-        first, last = sorted((rows.index(self._anchor), rows.index(here)))
+        first, last = sorted((rows.index(self._anchor), position))
         tree.selection_set(*rows[first : last + 1])
-        tree.focus(here)
-        tree.see(here)
-        self._made = tree.selection()
-        return "break"

@@ -12,6 +12,7 @@ from tkinter import ttk
 
 from PIL import ImageTk
 
+from hvconsole.ui.extending import Extending
 from hvconsole.ui.rowtips import RowTips, clipped_cells
 from hvconsole.ui.theme import Theme
 
@@ -80,6 +81,7 @@ class Listing:
             if not edge:  # dialogs are made as wide as their lists
                 self.tree.column(place, minwidth=px(column.width if column.stretch else LEAST_WIDTH))
         theme.follow(self.tree, self._color)
+        self._extending = Extending(self.tree)
         self._tips = RowTips(self.tree, theme, lambda row: clipped_cells(self.tree, row, theme))
 
     def _color(self, theme: Theme) -> None:

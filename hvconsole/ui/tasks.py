@@ -13,6 +13,7 @@ from hvconsole.connection import Connections
 from hvconsole.events import Happened, JobState
 from hvconsole.jobs import Job, JobId, JobView
 from hvconsole.text import format_took, safe_text
+from hvconsole.ui.extending import Extending
 from hvconsole.ui.interfaces import Dialogs
 from hvconsole.ui.theme import Theme
 
@@ -131,6 +132,7 @@ class TaskPanel:
         made.bind("<Return>", lambda _event: self.show_details())
         made.bind("<Delete>", lambda _event: self.cancel_selected())
         made.bind("<Button-3>", self._on_menu)
+        self._extending = Extending(made)
         return made
 
     # ---- what happened ---------------------------------------------------------------------------------------

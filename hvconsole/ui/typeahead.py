@@ -19,7 +19,7 @@ class TypeAhead:
     def __init__(self, tree: ttk.Treeview, rows: Callable[[], list[str]] | None = None) -> None:
         """``rows``: the row ids in the order in which they are seen (default: asked of the widget)."""
         self._tree = tree
-        self._rows = rows or (lambda: list(_rows_in_view(tree, "")))
+        self._rows = rows or (lambda: list(rows_in_view(tree, "")))
         self._typed = ""
         self._last_ms = 0
         system = str(tree.tk.call("tk", "windowingsystem"))
@@ -51,8 +51,9 @@ class TypeAhead:
         return None
 
 
-def _rows_in_view(tree: ttk.Treeview, parent: str) -> Iterator[str]:
+def rows_in_view(tree: ttk.Treeview, parent: str) -> Iterator[str]:
+    """Row ids below ``parent`` that are not folded away, from top to bottom."""
     for row in tree.get_children(parent):
         yield row
         if tree.item(row, "open"):
-            yield from _rows_in_view(tree, row)
+            yield from rows_in_view(tree, row)

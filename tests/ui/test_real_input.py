@@ -165,6 +165,26 @@ def test_shift_and_arrows_extend_the_choice_and_take_it_back(stand: Stand, until
     until(lambda: stand.tree.selection() == (first,))
 
 
+def test_home_end_and_page_keys_move_the_choice(stand: Stand, until: Until) -> None:
+    tree = stand.tree
+    stand.select("v1")
+    tree.focus_force()
+    rows = list(stand.window.tree.rows.in_view())
+    send("key", "End")
+    until(lambda: tree.selection() == (rows[-1],))
+    send("key", "Home")
+    until(lambda: tree.selection() == (rows[0],))
+    assert tree.bbox(rows[0]), "the row can be seen"
+    send("key", "Next")
+    until(lambda: tree.selection() not in ((), (rows[0],)))
+    assert tree.bbox(tree.focus())
+    below = rows.index(tree.focus())
+    send("key", "shift+Home")
+    until(lambda: set(tree.selection()) == set(rows[: below + 1]))
+    send("key", "Prior")
+    until(lambda: tree.selection() == (rows[0],))
+
+
 def test_control_a_selects_all_in_a_field(stand: Stand, until: Until) -> None:
     entry = stand.window.search.entry
     send("key", "ctrl+f")

@@ -69,6 +69,7 @@ WINDOW_KEYS: tuple[tuple[str, str], ...] = (
     ("Space", "Tick or untick monitoring"),
     ("Enter", "Open what is selected"),
     ("Left, Right", "Fold and unfold, go to the parent"),
+    ("Home, End, Page keys", "First and last row, a page up, down"),
     ("letters", "Go to the next name that begins so"),
     ("Shift+F10, Menu", "Context menu at the selected row"),
     ("Alt+Enter", "Properties"),
