@@ -128,7 +128,7 @@ class XenServer(Hypervisor):
         objects = Objects(session, tables)
         self._http = Http(wire, session, trust, tables)
         self._details = Details(session, objects, cache, clock)
-        self._power = Power(objects, self._tasks)
+        self._power = Power(session, objects, self._tasks, tables)
         self._snapshots = Snapshots(session, objects, self._tasks, tables)
         self._life = Life(session, objects, self._tasks, tables, self._snapshots)
         self._creation = Creation(session, objects, self._tasks, tables, self._snapshots, self._power)

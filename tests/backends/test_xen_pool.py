@@ -12,7 +12,7 @@ import pytest
 from hvconsole.backends.base import Capability, CreateVm, Secret, TaskContext
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xenserver import XenServer
-from hvconsole.errors import AuthError, HvError, InvalidInput, NotSupported, OutcomeUnknown, Refused
+from hvconsole.errors import AuthError, HostUnavailable, HvError, InvalidInput, NotSupported, OutcomeUnknown, Refused
 from hvconsole.lab import Lab
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.model import AUTOMATIC_MARK, Inventory, ObjectId, PowerState, Verb, Vm, VmKind
@@ -67,6 +67,21 @@ def test_password_of_the_pool(pool: PoolView) -> None:
     # the session goes on, and renews itself with the new password
     pool.lab.site_servers[0].pool.sessions.expire_all()  # type: ignore[attr-defined]
     assert pool.hv.details(pool.vm("web-02").id)
+
+
+def test_where_no_host_can_run_a_vm_each_says_why(pool: PoolView) -> None:
+    fax = pool.vm("legacy-fax")
+    hosts = {host.name: host.id for host in pool.inventory.hosts.values()}
+    if fax.power is not PowerState.HALTED:
+        pool.hv.power_off(fax.id, TaskContext())
+    with pool.lab.world.lock:
+        pool.lab.world.host(hosts["xen-basel-1"]).enabled = False
+    with pytest.raises(HostUnavailable) as caught:
+        pool.hv.start(fax.id, TaskContext())
+    words = caught.value.user_text
+    assert words.startswith("No host can run this VM now.")
+    assert "xen-basel-1: The host is disabled" in words
+    assert "xen-basel-2: The host has no access to a storage" in words
 
 
 def test_quiesced_snapshots_are_gone_from_8_1(pool: PoolView) -> None:
