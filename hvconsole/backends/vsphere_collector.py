@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from hvconsole.backends.pace import Pace
 from hvconsole.backends.vsphere_api import FAULTS, vim, vmodl
 from hvconsole.backends.vsphere_errors import translate
 from hvconsole.backends.vsphere_hardware import DiskIndex
@@ -43,6 +44,7 @@ from hvconsole.backends.vsphere_soap import PAGE
 from hvconsole.backends.wire_calls import Call
 from hvconsole.clock import Clock
 from hvconsole.errors import (
+    BadReply,
     HvError,
     NotSupported,
     OperationError,
@@ -59,6 +61,10 @@ HEAL_S = 300.0
 """How often everything is read again, for what the server forgot to announce."""
 WAIT_S = 30.0
 """Longest single wait."""
+ANSWERS_AT_ONCE, ANSWERS_PER_S = 40, 5.0
+"""How many answers of the long poll are taken in a row, and then in a second."""
+MAX_PAGES = 20_000
+"""Most pages of one answer; a server that never says that it is done is cut off here."""
 HARDWARE_AT_ONCE = 500
 """VMs whose devices are read before an inventory is shown; those of larger servers follow in batches."""
 REBUILDS = 3
@@ -91,6 +97,7 @@ class Collector:
         self._shares = DiskIndex()
         self._poll: Call | None = None
         self._waiting = False
+        self._answers = Pace(clock, burst=ANSWERS_AT_ONCE, per_s=ANSWERS_PER_S)
 
     # ---- any thread ------------------------------------------------------------------------------------------
 
@@ -218,13 +225,14 @@ class Collector:
         return published
 
     def _pages(self, wait_s: float) -> Iterable[Page]:
-        while True:
+        for _ in range(MAX_PAGES):
             page = self._wait_for_updates(wait_s)
             if page.version:
                 self._version = page.version
             yield page
             if not page.truncated:
                 return
+        raise BadReply("The server sends a list without end.")
 
     def _wait_for_updates(self, wait_s: float) -> Page:
         options = vmodl.query.PropertyCollector.WaitOptions(
@@ -247,6 +255,9 @@ class Collector:
         return read_page(body)
 
     def _wait(self, end: float, *, at_once: bool = False) -> None:
+        pause_s = self._answers.pause_s()
+        if pause_s:
+            self._clock.wait(threading.Event(), pause_s)
         # Each page is noted at once: the server doesn't send it again when the next one is cancelled.
         for page in self._pages(0.0 if at_once else min(WAIT_S, max(0.0, end - self._clock.monotonic()))):
             self._apply(page.updates)

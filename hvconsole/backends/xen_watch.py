@@ -12,6 +12,7 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from hvconsole.backends import collector
+from hvconsole.backends.pace import Pace
 from hvconsole.backends.wire_calls import READ, Call
 from hvconsole.backends.xen_bulk import BulkReader
 from hvconsole.backends.xen_cache import Cache
@@ -27,6 +28,10 @@ CLASSES = tuple(PARSERS)
 _LOWER = {name.lower(): name for name in CLASSES}
 POLL_S = 10.0
 """How often everything is read where there is no ``event.from`` (XenServer before 6.0)."""
+ANSWERS_AT_ONCE, ANSWERS_PER_S = 40, 5.0
+"""How many answers of ``event.from`` are taken in a row, and then in a second."""
+READS_AT_ONCE = 4
+"""How often everything is read anew in a row because the server lost events; then as often as without events."""
 RECOUNT_S = 60.0
 """How long a class whose count does not match is left alone after it was read again."""
 _TOKEN_FAILURES = ("EVENT_FROM_TOKEN_PARSE_FAILURE", "EVENTS_LOST")
@@ -48,6 +53,8 @@ class Watch:
         self._lock = threading.Lock()
         self._waiting: Call | None = None
         self._wake = threading.Event()
+        self._answers = Pace(clock, burst=ANSWERS_AT_ONCE, per_s=ANSWERS_PER_S)
+        self._readings = Pace(clock, burst=READS_AT_ONCE, per_s=1 / POLL_S)
 
     def wake(self, *, stale: bool) -> None:
         """End a wait now; ``stale``: and read everything again. Any thread, does not block."""
@@ -140,12 +147,16 @@ class Watch:
                 return
             self._stale = True
             return
+        self._hold(self._answers.pause_s(), rest)
+        if self._stale:
+            return
         try:
             batch = self._ask(rest)
         except TaskCancelled:
             return  # woken
         except OperationError as exc:
             if exc.code in _TOKEN_FAILURES:
+                self._hold(self._readings.pause_s(), rest)
                 self._stale = True
                 return
             raise
@@ -161,6 +172,11 @@ class Watch:
             self._stale = True  # tokens do not outlive the session they were given to
             return
         self._take(batch)
+
+    def _hold(self, pause_s: float, rest: float) -> None:
+        if pause_s:
+            self._clock.wait(self._wake, min(rest, pause_s))
+            self._wake.clear()
 
     def _ask(self, rest: float) -> Mapping[str, Any]:
         def entered(call: Call) -> None:

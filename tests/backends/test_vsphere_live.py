@@ -15,7 +15,7 @@ from pyVmomi import vim
 
 from hvconsole.backends.base import CreateVm, Hypervisor, TaskContext
 from hvconsole.backends.vsphere_collector import HEAL_S, Collector
-from hvconsole.backends.vsphere_records import Update
+from hvconsole.backends.vsphere_records import Page, Update
 from hvconsole.clock import SystemClock
 from hvconsole.errors import SessionLost, Unreachable
 from hvconsole.lab import hosts, lifecycle
@@ -354,3 +354,20 @@ def test_nothing_is_read_attribute_by_attribute(lab: VsphereLab, ctx: TaskContex
     hv.clone_vm(vm.id, "c", ctx)
     list(hv.diagnose())
     assert fetched.seen == 0
+
+
+def test_a_server_that_answers_at_once_every_time_is_not_asked_without_end(
+    lab: VsphereLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hv = lab.log_in()
+    assert hv.watch(10) is not None
+    asked: list[float] = []
+
+    def at_once(self: Collector, wait_s: float) -> Page:
+        asked.append(wait_s)
+        return Page(version="7")
+
+    monkeypatch.setattr(Collector, "_wait_for_updates", at_once)
+    assert hv.watch(0.5) is None
+    hv.close()
+    assert 10 < len(asked) < 60

@@ -293,3 +293,20 @@ def test_ten_changes_while_nobody_looks_are_one_inventory(lab: Lab) -> None:
             seen = hv.watch(1) or seen
     finally:
         hv.close()
+
+
+def test_a_server_that_answers_at_once_every_time_is_not_asked_without_end() -> None:
+    session = FakeSession()
+    watch = watching(session)
+    assert watch.watch(1) is not None
+    assert watch.watch(0.5) is None
+    assert 10 < len(session.tokens) < 60
+
+
+def test_a_server_that_loses_events_every_time_is_not_read_without_end() -> None:
+    session = FakeSession()
+    watch = watching(session)
+    assert watch.watch(1) is not None
+    session.batches = [OperationError("Lost.", code="EVENTS_LOST")] * 10_000
+    assert watch.watch(0.5) is None
+    assert session.reads.count("VM") < 10
