@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hvconsole.model import Inventory, ObjectId, PowerState, ToolsState, Vm, VmKind
 from hvconsole.text import format_bytes, safe_text
 from hvconsole.ui.charts import format_ms
-from hvconsole.ui.wording import local_time
+from hvconsole.ui.wording import local_time, operation_words
 
 _DIGITS = re.compile(r"(\d+)")
 
@@ -136,7 +136,7 @@ def _state(vm: Vm, context: Context) -> str:
     if context.host_away(vm):
         return "Host away"
     word = POWER_WORDS[vm.power] if vm.kind is VmKind.VM else vm.kind.value.capitalize()
-    return f"{word} · {safe_text(vm.operations[0], 40)}" if vm.operations else word
+    return f"{word} · {operation_words(vm.operations[0])}" if vm.operations else word
 
 
 def _automatic(vm: Vm) -> int:

@@ -16,7 +16,7 @@ from hvconsole.ui.commands import Command
 from hvconsole.ui.interfaces import ItemKind, Selection, Subject
 from hvconsole.ui.looks import HOST_AWAY, PLATFORM_NAMES, on_silent_host, subject_name
 from hvconsole.ui.theme import Theme
-from hvconsole.ui.wording import ago, uptime
+from hvconsole.ui.wording import ago, operation_words, uptime
 
 _POWER = {
     PowerState.RUNNING: ("Running", "Ok"),
@@ -179,7 +179,7 @@ def _pill(subject: Subject, status: MonitorStatus | None) -> tuple[str, str, str
     if connection.inventory is not None and on_silent_host(connection.inventory, vm):
         return (HOST_AWAY.capitalize(), "Bad", "state:unknown")
     if vm.operations:
-        return (safe_text(vm.operations[0].replace("_", " ").capitalize(), 24), "Info", "state:busy")
+        return (operation_words(vm.operations[0], 24).capitalize(), "Info", "state:busy")
     if status is not None and status.state is MonitorState.DOWN:
         return ("No network", "Bad", "state:error")
     word, style = _POWER[vm.power]

@@ -13,6 +13,7 @@ from hvconsole.model import Host, Inventory, Pool, PoolKind, PowerState, Snapsho
 from hvconsole.monitor.status import MonitorState, MonitorStatus
 from hvconsole.text import safe_text, shown_name
 from hvconsole.ui.interfaces import Subject
+from hvconsole.ui.wording import operation_words
 
 _SHOWN_NAME = 120
 """Characters of a name in the tree."""
@@ -159,7 +160,7 @@ def vm_tip(vm: Vm, status: MonitorStatus | None) -> str:
     if vm.addresses:
         lines.append(", ".join(safe_text(address, 45) for address in vm.addresses[:3]))
     if vm.operations:
-        lines.append("In progress: " + ", ".join(safe_text(name, 40) for name in vm.operations[:3]))
+        lines.append("In progress: " + ", ".join(operation_words(name) for name in vm.operations[:3]))
     if status is not None and status.reason:
         lines.append(status.reason)
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from hvconsole.text import format_duration
+from hvconsole.text import format_duration, safe_text
 
 
 def _here(when: dt.datetime) -> dt.datetime:
@@ -48,6 +48,11 @@ def uptime(started: dt.datetime | None, now: dt.datetime) -> str:
     if started is None:
         return "—"
     return format_duration(max(0.0, (now - started).total_seconds()))
+
+
+def operation_words(name: str, limit: int = 40) -> str:
+    """What a server calls an operation in progress, as words that are safe to show: "clean_reboot" → "clean reboot"."""
+    return safe_text(name.replace("_", " "), limit)
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -21,7 +21,7 @@ from hvconsole.ui.columns import POWER_WORDS, TOOLS_WORDS
 from hvconsole.ui.interfaces import Selection, Shell, Subject
 from hvconsole.ui.pages.measures import cpu_fraction, memory_used
 from hvconsole.ui.pages.rounds import STATE_WORDS, beats, chart_colours, rtt_words
-from hvconsole.ui.wording import count, local_time, near_time, percent
+from hvconsole.ui.wording import count, local_time, near_time, operation_words, percent
 
 METRICS_S = 300
 _TITLE = "Virtual machine"
@@ -40,7 +40,7 @@ def vm_facts(subject: Subject, details: VmDetails | None) -> list[tuple[str, str
         host = inventory.hosts.get(vm.host_id) if vm.host_id is not None else None
     state = POWER_WORDS[vm.power] if vm.kind is VmKind.VM else vm.kind.value.capitalize()
     if vm.operations:
-        state += f" · {safe_text(', '.join(vm.operations), 80)}"
+        state += f" · {', '.join(operation_words(name) for name in vm.operations[:3])}"
     tools = TOOLS_WORDS[vm.tools]
     if vm.tools_text:
         tools = f"{tools}, {safe_text(vm.tools_text, 80)}" if tools != "—" else safe_text(vm.tools_text, 80)

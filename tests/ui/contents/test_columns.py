@@ -42,12 +42,12 @@ def test_cells_say_what_an_administrator_looks_for() -> None:
         "x",
         "x",
         addresses=("10.0.0.1", "fe80::1", "10.0.0.9"),
-        operations=("snapshot",),
+        operations=("clean_reboot",),
         tools=ToolsState.MISSING,
         snapshots=(snapshot("1", "a", 1), snapshot("2", "b", 2, auto=True)),
     )
     assert BY_ID["address"].text(one, CONTEXT) == "10.0.0.1  +2"
-    assert BY_ID["state"].text(one, CONTEXT) == "Running · snapshot"
+    assert BY_ID["state"].text(one, CONTEXT) == "Running · clean reboot"
     assert BY_ID["tools"].text(one, CONTEXT) == "Missing"
     assert BY_ID["snapshots"].text(one, CONTEXT) == "2 (1 auto)"
     assert BY_ID["host"].text(one, CONTEXT) == "xs-node-01"
