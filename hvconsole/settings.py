@@ -216,12 +216,10 @@ class SettingsStore:
         """Saved servers in the order of saving."""
         return tuple(server.profile() for server in self._settings.servers)
 
-    def find_server(self, name: str) -> ServerProfile | None:
-        """The saved server of that name (upper and lower case alike) or id."""
-        for profile in self.servers():
-            if name == profile.id or name.casefold() == profile.name.casefold():
-                return profile
-        return None
+    def find_servers(self, name: str) -> tuple[ServerProfile, ...]:
+        """The saved server with that id, else all of that name (upper and lower case alike)."""
+        by_id = tuple(profile for profile in self.servers() if name == profile.id)
+        return by_id or tuple(p for p in self.servers() if name.casefold() == p.name.casefold())
 
     def resolve(self, text: str) -> ServerProfile:
         """What a URL or the name of a saved server on the command line means. Raises ``InvalidInput``.
@@ -230,14 +228,17 @@ class SettingsStore:
         outages of an earlier run are found by it.
         """
         if not is_url(text):
-            found = self.find_server(text)
-            if found is None:
+            found = self.find_servers(text)
+            if len(found) > 1:
+                urls = ", ".join(safe_text(p.url, 120) for p in found)
+                raise InvalidInput(f"Several saved servers are called “{safe_text(text, 80)}”; name one by URL: {urls}")
+            if not found:
                 names = ", ".join(safe_text(p.name, 60) for p in self.servers()) or "none"
                 raise InvalidInput(
                     f"“{safe_text(text, 80)}” is neither a URL (xenserver://, vsphere://, hyperv://) nor the name of a "
                     f"saved server. Saved servers: {names}."
                 )
-            return found
+            return found[0]
         profile = parse_url(text)
         for saved in self.servers():
             if saved.platform == profile.platform and set(saved.addresses) & set(profile.addresses):
@@ -336,13 +337,16 @@ class SettingsStore:
     def _write_soon(self) -> None:
         while True:
             self._clock.wait(self._hurry, WRITE_DELAY_S)
+            failed = False
             try:
                 self._write()
             except LocalError as exc:
+                failed = True
                 log.error("%s (%s)", exc.user_text, exc.detail)
                 self.on_problem(exc)
             with self._lock:
-                if not self._dirty:
+                if failed or not self._dirty:
+                    # What could not be written is tried again with the next change, and at the end.
                     self._writer = None
                     return
 
@@ -352,19 +356,24 @@ class SettingsStore:
                 dirty, self._dirty = self._dirty, False
                 settings = self._settings
             if dirty and self.path is not None:
-                ours = settings.model_dump(mode="json")
-                private_folder(self.path.parent)
-                lock = FileLock(self.path.with_name(self.path.name + ".lock"), "The settings file")
                 try:
-                    with lock.held(LOCK_LIMIT_S):
-                        values = self._with_changes_of_others(self.path, ours)
-                        data = json.dumps(values, indent=2, ensure_ascii=True).encode() + b"\n"
-                        write_private(self.path, data)
-                except OSError as exc:
-                    raise LocalError(f"The file {self.path} can't be written.", str(exc)) from exc
-                finally:
-                    lock.close()
-                self._base = ours
+                    self._write_file(self.path, settings.model_dump(mode="json"))
+                except LocalError:
+                    self._dirty = True
+                    raise
+
+    def _write_file(self, path: Path, ours: dict[str, Any]) -> None:
+        private_folder(path.parent)
+        lock = FileLock(path.with_name(path.name + ".lock"), "The settings file")
+        try:
+            with lock.held(LOCK_LIMIT_S):
+                values = self._with_changes_of_others(path, ours)
+                write_private(path, json.dumps(values, indent=2, ensure_ascii=True).encode() + b"\n")
+        except OSError as exc:
+            raise LocalError(f"The file {path} can't be written.", str(exc)) from exc
+        finally:
+            lock.close()
+        self._base = ours
 
     def _with_changes_of_others(self, path: Path, ours: dict[str, Any]) -> dict[str, Any]:
         """What to write: ours, and what another hvconsole of this user changed in the file meanwhile."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from hvconsole.lab import Lab
 from hvconsole.lab.identity import make_identity
 from hvconsole.lab.sites import Identity
+
+# How long an example takes says more about the other tests on this machine than about the code.
+hypothesis.settings.register_profile("hvconsole", deadline=None)
+hypothesis.settings.load_profile("hvconsole")
 
 
 @pytest.fixture(scope="session")

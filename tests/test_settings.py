@@ -59,6 +59,26 @@ def test_a_url_of_a_saved_server_is_that_server_to_ticks_and_journal():
         store.resolve("nowhere")
 
 
+def test_a_name_of_two_saved_servers_is_refused_and_both_can_be_told_by_their_address():
+    store = SettingsStore()
+    one, two = new_profile("xenserver", "10.0.0.1", name="Pool"), new_profile("xenserver", "10.0.0.2", name="pool")
+    store.save_server(one)
+    store.save_server(two)
+    with pytest.raises(InvalidInput, match=r"xenserver://root@10\.0\.0\.1.*xenserver://root@10\.0\.0\.2"):
+        store.resolve("Pool")
+    assert store.resolve(one.id) == one
+    assert store.resolve(two.url).id == two.id
+    store.save_server(replace(one, known_members=("10.0.0.1", "10.0.0.9")))
+    assert store.resolve(one.url).known_members == ("10.0.0.1", "10.0.0.9")
+
+
+def test_an_emergency_login_is_never_saved():
+    store = SettingsStore()
+    saved = new_profile("xenserver", "10.0.0.1", options={"emergency": "yes", "legacy_tls": "yes"})
+    store.save_server(saved)
+    assert store.servers()[0].options == {"legacy_tls": "yes"}
+
+
 def test_changes_are_written_a_moment_later_without_anybody_waiting(path):
     store = SettingsStore(path)
     store.change(history_days=30)
@@ -78,9 +98,9 @@ def test_saved_servers_come_back_whole_and_in_order(path):
     store.learn_members(ServerId("unknown"), ("10.9.9.9",))
     again = reopened(store)
     assert again.servers() == (replace(pool, known_members=("10.0.0.1", "10.0.0.2")), hyperv)
-    assert again.find_server("production") == again.servers()[0]
-    assert again.find_server(hyperv.id) == hyperv
-    assert again.find_server("nobody") is None
+    assert again.find_servers("production") == again.servers()[:1]
+    assert again.find_servers(hyperv.id) == (hyperv,)
+    assert again.find_servers("nobody") == ()
     again.remove_server(pool.id)
     assert reopened(again).servers() == (hyperv,)
 
@@ -202,6 +222,22 @@ def test_an_unwritable_place_is_told_and_loses_nothing_in_memory(tmp_path):
     store.change(history_days=4)
     with pytest.raises(LocalError):
         store.flush()
+
+
+def test_a_tick_made_while_the_disk_was_full_is_written_when_there_is_room(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    store = SettingsStore(blocked / "settings.json")
+    told = threading.Event()
+    store.on_problem = lambda error: told.set()
+    store.set_ticked(SERVER, WEB, True)
+    assert told.wait(10)
+    for thread in threading.enumerate():
+        if thread.name == "settings":
+            thread.join(10)
+    blocked.unlink()
+    store.flush()
+    assert SettingsStore(blocked / "settings.json").ticked(SERVER) == {WEB}
 
 
 def test_an_unreadable_place_is_an_error_and_not_an_empty_start(tmp_path):

@@ -46,6 +46,36 @@ def test_accepting_another_replaces_and_forgetting_asks_again(tmp_path):
     assert PinStore(tmp_path / "pins.json").pinned("pool.example", 443) is None
 
 
+def test_accepting_says_so_when_another_console_spoilt_the_file(tmp_path):
+    path = tmp_path / "pins.json"
+    store = PinStore(path)
+    store.accept(certificate())
+    path.write_text("spoilt")
+    with pytest.raises(LocalError, match="can't be read"):
+        store.accept(certificate(host="other"))
+    assert store.pinned("pool.example", 443) is not None
+    assert path.read_text() == "spoilt"
+
+
+def test_a_host_is_the_same_in_capitals(tmp_path):
+    store = PinStore(tmp_path / "pins.json")
+    store.accept(certificate(host="POOL.Example"))
+    assert store.pinned("pool.example", 443) is not None
+    store.accept(certificate(B, host="pool.example"))
+    assert [pin.sha256 for pin in store.all()] == [B]
+    assert FixedPins({("POOL.example", 443): A}, store).pinned("pool.EXAMPLE", 443).sha256 == A
+
+
+def test_dates_come_back_as_the_same_moments_in_utc(tmp_path):
+    east = dt.timezone(dt.timedelta(hours=2))
+    made = dt.datetime(2026, 3, 29, 3, 30, tzinfo=east)
+    store = PinStore(tmp_path / "pins.json")
+    store.accept(Certificate(host="pool", port=443, sha256=A, not_before=made, not_after=made))
+    again = PinStore(tmp_path / "pins.json").pinned("pool", 443)
+    assert again.not_before == made
+    assert again.not_before.utcoffset() == dt.timedelta(0)
+
+
 @pytest.mark.parametrize(
     "content", ["", "[]", '{"pins": [{"host": "x"}]}', '{"pins": [{"host":"x","port":1,"sha256":"zz"}]}']
 )
