@@ -73,8 +73,14 @@ class Http:
         size: int,
         ctx: TaskContext,
         sent: Callable[[int], None],
+        *,
+        storage: str = "",
     ) -> None:
-        """Stream ``source`` as a PUT of ``size`` bytes; ``sent`` learns how far it is. Never redirected half way."""
+        """Stream ``source`` as a PUT of ``size`` bytes; ``sent`` learns how far it is. Never redirected half way.
+
+        ``storage``: reference of the one that it is for; a host that it is attached to is asked.
+        """
+        address = self._address_of(self._host_at(storage))
 
         def pieces() -> Iterator[bytes]:
             total = 0
@@ -85,13 +91,30 @@ class Http:
 
         with self._wire.call(TRANSFER) as call:
             ctx.on_cancel(call.abort)
-            connection = self._wire.connection(*self._session.address)
+            connection = self._wire.connection(*address)
             try:
                 # xapi takes no chunked bodies
                 headers = {"User-Agent": ORIGINATOR, "Content-Length": str(size)}
                 _ok(connection.exchange("PUT", self._path(path, query), pieces(), headers))
             finally:
                 connection.close()
+
+    def _host_at(self, storage: str) -> str:
+        """A live host that a storage is attached to; nothing for the master, and where that is not known.
+
+        The master would redirect us in the middle of what we send, and not every socket survives that.
+        """
+        tables = self._tables
+        masters = {pool.master for pool in list(tables.pool.values())}
+        hosts = {row.host for row in list(tables.pbd.values()) if row.sr == storage and row.attached}
+        if hosts & masters:
+            return ""
+        for ref in sorted(hosts):
+            row = tables.host.get(ref)
+            metrics = None if row is None else tables.host_metrics.get(row.metrics)
+            if row is not None and (metrics is None or metrics.live is not False):
+                return ref
+        return ""
 
     def _path(self, path: str, query: dict[str, str]) -> str:
         return f"{path}?{urlencode({**query, 'session_id': self._session.handle})}"

@@ -36,6 +36,10 @@ class Objects:
             raise BadReply("The server's answer is not a reference.")
         return found
 
+    def default_storage(self) -> str:
+        """The reference of the pool's default storage; empty where there is none or it is not known yet."""
+        return next((row.default_sr for row in list(self._tables.pool.values())), "")
+
     def vm(self, vm_id: ObjectId) -> str:
         """The reference of a VM or snapshot."""
         return self.ref("VM", vm_id)

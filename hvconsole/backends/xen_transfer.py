@@ -105,8 +105,9 @@ class Transfer:
                 query["sr_id"] = storage
             try:
                 self._http.upload(
-                    "/import", query, source, size, ctx, lambda done: ctx.progress(0.95 * done / size, "Sending")
-                )
+                    "/import", query, source, size, ctx, lambda done: ctx.progress(0.95 * done / size, "Sending"),
+                    storage=storage or self._objects.default_storage(),
+                )  # fmt: skip
             except Exception as exc:  # noqa: BLE001 - raised again by _give_up
                 self._give_up(task, exc)
         made = self._tasks.follow(ctx, task, limit_s=LONG_TASK_LIMIT_S)

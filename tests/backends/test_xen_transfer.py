@@ -254,6 +254,22 @@ def test_import_of_an_exported_vm_into_another_network(pool: XenServer, tmp_path
     assert any(fraction is not None and fraction > 0 for fraction in seen)
 
 
+def test_import_onto_the_local_storage_of_another_member(pool: XenServer, lab: Lab, tmp_path: Path) -> None:
+    vm = halted(pool)
+    file = tmp_path / "vm.xva"
+    pool.export_vm(vm.id, file, TaskContext())
+    inventory = pool.watch(1) or pool._watch._cache.latest
+    assert inventory is not None
+    master = next(iter(inventory.pools.values())).master_id
+    far = (sr for sr in inventory.storages.values() if sr.host_ids and master not in sr.host_ids)
+    local = next(sr for sr in far if not sr.shared)
+    made = pool.import_vm(file, TaskContext(), storage_id=local.id)
+    with lab.world.lock:
+        drives = lab.world.vms[made].drives
+        assert {lab.world.disks[drive.disk_id or ""].storage_id for drive in drives if not drive.is_cd} == {local.id}
+    assert tasks_of(lab) == []
+
+
 def test_import_of_what_is_no_file(pool: XenServer, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for path in (tmp_path / "none", tmp_path / "empty", tmp_path):

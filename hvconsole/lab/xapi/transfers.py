@@ -152,6 +152,13 @@ def import_(request: Request) -> None:
             storage = pool.world.storages.get(pool.site.default_storage_id or "")
     if storage is None:
         raise _fail(request, task, Failure("DEFAULT_SR_NOT_FOUND", storage_ref))
+    with pool.world.lock:
+        members = [member for member in pool.members.values()
+                   if member.host_id in storage.host_ids and pool.member_host(member).state == "up"]
+    if members and all(member.host_id != request.member.host_id for member in members):
+        # Said before any of the body is read, and the task stays open for the member that takes it.
+        location = f"https://{members[0].address}:{members[0].port}{request.conversation.path}"
+        raise HttpRefusal(302, {"location": location})
     try:
         made = xva.receive(pool, task, xva.Bounded(conversation.rfile, int(length)), storage,
                            restore=request.parameters.get("restore") == "true")
