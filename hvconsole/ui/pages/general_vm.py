@@ -19,6 +19,7 @@ from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Figure, Meter, MiniTabl
 from hvconsole.ui.charts import format_ms, sparkline
 from hvconsole.ui.columns import POWER_WORDS, TOOLS_WORDS
 from hvconsole.ui.interfaces import Selection, Shell, Subject
+from hvconsole.ui.pages.history import outcome_words, what_words, who_words
 from hvconsole.ui.pages.measures import cpu_fraction, memory_used
 from hvconsole.ui.pages.rounds import STATE_WORDS, beats, chart_colours, rtt_words
 from hvconsole.ui.wording import count, local_time, near_time, operation_words, percent
@@ -65,7 +66,9 @@ def vm_facts(subject: Subject, details: VmDetails | None) -> list[tuple[str, str
 def disk_row(disk: Disk) -> tuple[str, ...]:
     """One line of the disk table."""
     name = safe_text(disk.name or disk.device or "disk", 26)
-    notes = ["CD" if disk.is_cd else "", "read only" if disk.read_only and not disk.is_cd else ""]
+    if disk.is_cd:
+        name = f"CD: {name}" if disk.name and disk.name != disk.device else "CD drive"
+    notes = ["read only" if disk.read_only and not disk.is_cd else ""]
     if disk.shared_with:
         notes.append(f"shared with {count(len(disk.shared_with), 'VM')}")
     return (
@@ -251,9 +254,9 @@ class VmView:
         rows = [
             (
                 near_time(row.when, now),
-                safe_text(row.what, 40),
-                safe_text(row.who, 30),
-                safe_text(row.outcome, 20),
+                what_words(row.what),
+                who_words(row.who),
+                outcome_words(row.outcome),
                 safe_text(row.detail.split("\n")[0], 90),
             )
             for row in answer

@@ -59,6 +59,11 @@ def who_words(who: str) -> str:
     return "you" if who == local_user() else safe_text(who, 40)
 
 
+def outcome_words(outcome: str) -> str:
+    """How it ended; events have no outcome."""
+    return dict(OUTCOMES).get(outcome, safe_text(outcome, 20)) if outcome else ""
+
+
 WHATS = (
     ("", "Everything"),
     *((str(v), what_words(str(v))) for v in Verb),
@@ -113,7 +118,7 @@ def cells(row: HistoryRow) -> tuple[str, ...]:
         safe_text(row.subject, 120),
         safe_text(row.server, 60),
         who_words(row.who),
-        dict(OUTCOMES).get(row.outcome, safe_text(row.outcome, 20)) if row.outcome else "",
+        outcome_words(row.outcome),
         format_took(row.duration_s) if row.duration_s is not None else "",
         safe_text(row.detail.split("\n")[0], 200),
     )

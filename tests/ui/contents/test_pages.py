@@ -11,7 +11,7 @@ import pytest
 
 from hvconsole.backends.base import Capability
 from hvconsole.events import ConnectionChanged, InventoryChanged, MonitorChanged
-from hvconsole.model import Emergency, PowerState, ServerId, Snapshot, Verb, VmKind
+from hvconsole.model import Disk, Emergency, PowerState, ServerId, Snapshot, Verb, VmKind
 from hvconsole.monitor.status import VmKey
 from hvconsole.profiles import ServerProfile
 from hvconsole.ui.dialogs.server import emergency_text
@@ -21,7 +21,7 @@ from hvconsole.ui.pages.console import ConsolePage
 from hvconsole.ui.pages.general import GeneralPage
 from hvconsole.ui.pages.general_host import HostView
 from hvconsole.ui.pages.general_server import ServerView, host_row, power_words
-from hvconsole.ui.pages.general_vm import VmView
+from hvconsole.ui.pages.general_vm import VmView, disk_row
 from hvconsole.ui.pages.network import NetworkPage
 from hvconsole.ui.pages.performance import PerformancePage
 from hvconsole.ui.pages.snapshots import HERE, SnapshotsPage, nodes
@@ -102,10 +102,16 @@ def test_a_vm_shows_facts_details_resources_and_events(place: Any, until: Until)
     assert view.facts.value("Host") == "xs-node-01"
     until(lambda: view.extra.value("Boot mode") == "UEFI", "the details")
     until(lambda: "of 4 virtual CPUs" in str(view.cpu.value.cget("text")), "the measurements")
-    until(lambda: "outage" in texts(view.recent.frame), "the history of the VM")
+    until(lambda: "Network lost" in texts(view.recent.frame), "the history of the VM, in the words of the History tab")
     assert str(view.memory.value.cget("text")) == "6.2 GiB of 8.0 GiB"
     assert "System" in texts(view.disks.frame)
     assert "plugged in" in texts(view.cards.frame)
+
+
+def test_a_cd_drive_is_not_called_by_its_device_twice() -> None:
+    drive = Disk(id=oid("cd"), device="xvdd", name="xvdd", is_cd=True)
+    assert disk_row(drive) == ("xvdd", "CD drive", "", "", "")
+    assert disk_row(replace(drive, name="debian-12.iso", storage="ISOs"))[1:4] == ("CD: debian-12.iso", "", "ISOs")
 
 
 def test_of_several_vms_the_first_is_named(place: Any) -> None:
