@@ -14,6 +14,7 @@ from hvconsole.backends.vsphere_records import (
     guest_nics,
     number,
     opaque_network,
+    question,
     references,
     text,
     typed_references,
@@ -41,7 +42,7 @@ _DETAILS: Mapping[str, Mapping[str, Reader]] = {
         "summary.storage.committed": number,
         "summary.quickStats.overallCpuUsage": number,
         "summary.quickStats.guestMemoryUsage": number,
-        "runtime.question": lambda element: child_text(element, "text"),
+        "runtime.question": question,
     }
 }
 _FILES: Mapping[str, Mapping[str, Reader]] = {

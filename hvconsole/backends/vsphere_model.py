@@ -223,7 +223,8 @@ def build_vm(
         started=record.get("runtime.bootTime") if running else None,
         snapshots=snapshots,
         current_snapshot_id=ObjectId(tree.current) if tree is not None and tree.current else None,
-        operations=doing,
+        # It stands still until somebody answers, with the server's own client; the server has the last word on verbs.
+        operations=(*doing, "waiting for an answer") if record.get("runtime.question") else doing,
         refusals=vm_refusals(facts),
     )
 

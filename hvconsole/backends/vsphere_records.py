@@ -219,6 +219,11 @@ def _snapshot(node: ET.Element, parent: ObjectId | None) -> Snapshot:
     )
 
 
+def question(element: ET.Element) -> str:
+    """``runtime.question``: what the host wants to know before the VM goes on."""
+    return child_text(element, "text") or child_text(element, "id")
+
+
 Readers = Mapping[str, Mapping[str, Reader]]
 """Kind → property path → reader."""
 
@@ -234,6 +239,7 @@ READERS: Readers = {
         "runtime.connectionState": word,
         "runtime.host": word,
         "runtime.bootTime": moment,
+        "runtime.question": question,
         "config.template": flag,
         "config.uuid": text,
         "config.annotation": text,

@@ -254,6 +254,18 @@ class TestOnTheLab:
         assert shown
         assert network.id not in shown
 
+    def test_a_vm_that_waits_for_an_answer_says_so(self, lab: VsphereLab) -> None:
+        hv = lab.log_in()
+        vm = named(first(hv), "shop-01")
+        words = "There is no more space for virtual disk 'shop-01.vmdk'."
+        with lab.world.lock:
+            lab.vm("shop-01").extra["question"] = words
+            lab.world.changed(lab.vm("shop-01"))
+        stuck = until(hv, lambda i: i.vms[vm.id] if i.vms[vm.id].operations else None)
+        assert stuck.operations == ("waiting for an answer",)
+        assert stuck.refusals == vm.refusals
+        assert ("Waiting for an answer", words) in hv.details(vm.id).facts
+
     def test_work_under_way_is_shown(self, lab: VsphereLab, ctx: TaskContext) -> None:
         hv = lab.log_in()
         vm = named(first(hv), "shop-01")

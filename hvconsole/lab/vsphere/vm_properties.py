@@ -146,7 +146,13 @@ def runtime(tree: Tree, vm: Vm) -> Data:
                 connectionState=Word("VirtualMachineConnectionState", vm.extra.get("connection", "connected")),
                 powerState=Word("VirtualMachinePowerState", STATES[vm.power]),
                 toolsInstallerMounted=False, bootTime=when(vm.started) if on and vm.started else None,
-                numMksConnections=0)
+                numMksConnections=0, question=_question(vm))
+
+
+def _question(vm: Vm) -> Data | None:
+    """What the host wants to know before the VM goes on."""
+    words = vm.extra.get("question")
+    return Data("VirtualMachineQuestionInfo", id="7", text=words) if words else None
 
 
 def guest_info(tree: Tree, vm: Vm) -> Data:
