@@ -18,6 +18,8 @@ from hvconsole.model import ObjectId, Snapshot
 
 NS = "{urn:vim25}"
 _FEED_BYTES = 1 << 17
+OBJECT_ELEMENTS = 500_000
+"""Most elements of one object: they are in memory together. The largest VMs have some thousands."""
 _AT_ONCE_BYTES = 2 << 20
 """Answers up to this size are parsed at once, which is faster; larger ones in pieces that are dropped again."""
 _MOST_SNAPSHOTS = 2_000
@@ -329,14 +331,20 @@ def _read_whole(page: Page, root: ET.Element, readers: Readers) -> None:
 
 
 def _read_piecemeal(page: Page, body: bytes, readers: Readers) -> None:
+    held = 0
     for element in _ended(body):
         tag = element.tag
+        held += 1
         if tag == NS + "objects":
             _take(page, "enter", element, "propSet", readers)
             element.clear()
+            held = 0
         elif tag == NS + "objectSet":
             _take(page, child_text(element, "kind"), element, "changeSet", readers)
             element.clear()
+            held = 0
+        elif held > OBJECT_ELEMENTS:
+            raise BadReply("The server's answer has too many elements in one object.")
         elif tag == NS + "returnval":
             _take_head(page, element)
 

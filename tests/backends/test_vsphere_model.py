@@ -291,6 +291,12 @@ class TestReading:
         with pytest.raises(BadReply):
             read_page(page("<objects><propSet/></objects>"))
 
+    def test_an_object_of_millions_of_elements_is_refused_before_it_fills_the_memory(self) -> None:
+        value = "<a/>" * 1_000_000
+        body = page(f'<objects><obj type="VirtualMachine">vm-1</obj><propSet><val>{value}</val></propSet></objects>')
+        with pytest.raises(BadReply, match="too many"):
+            read_page(body)
+
     def test_wrong_numbers_and_times_are_unset(self) -> None:
         read = read_page(
             page(
