@@ -393,3 +393,41 @@ def test_a_vcenter_moves_disks_and_converts_templates_from_the_command_line(envi
         assert (code, "Delete" in said) == (1, True)
     finally:
         vcenter.stop()
+
+
+def watching_words(lab, url, pin):
+    network = "{}:{}".format(*lab.network)
+    return ["watch", url, "web-01", "--json", "--lab-network", network, *pin, *FAST]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs terminals that hang up")
+def test_a_terminal_that_is_closed_ends_the_monitor_in_order(environment, url, pin, lab):
+    with started(watching_words(lab, url, pin), environment) as watch:
+        watch.until(up("web-01"))
+        assert watch.end(signal.SIGHUP) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs terminals that hang up")
+def test_a_monitor_under_nohup_outlasts_its_terminal(environment, url, pin, lab):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; the command inherits it
+    try:
+        with started(watching_words(lab, url, pin), environment) as watch:
+            watch.until(up("web-01"))
+            watch.process.send_signal(signal.SIGHUP)
+            count = len(watch.seen)
+            watch.until(event("round"), after=count)
+            assert watch.end(signal.SIGTERM) == (0, "")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_monitor_whose_password_no_longer_works_says_so_and_ends(environment, run, url, pin, lab):
+    with started(watching_words(lab, url, pin), environment) as watch:
+        watch.until(up("web-01"))
+        assert run("run", "change-password", url, *pin, HVCONSOLE_NEW_PASSWORD="brand new").returncode == 0
+        lab.site_servers[0].pool.sessions.expire_all()
+        assert watch.process.wait(LIMIT_S) == 4
+        code, errors = watch.end(signal.SIGTERM)
+    assert code == 4
+    assert "password" in errors
+    assert "Traceback" not in errors

@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     """Arguments of ``hvconsole watch``."""
     made = argparse.ArgumentParser(
         prog="hvconsole watch",
-        description="Ping VMs and take a snapshot of each that loses its network. Runs until Ctrl-C.",
+        description="Ping VMs and take a snapshot of each that loses its network. Runs until Ctrl-C; ends with exit "
+        "code 3 or 4 when the server's certificate changes or its password is refused.",
     )
     made.add_argument("server", metavar="URL|PROFILE", help="xenserver://user@host, or a saved server")
     made.add_argument("vms", metavar="VM", nargs="+", help="VM by UUID or unique name")
@@ -57,7 +58,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Watch until SIGINT or SIGTERM. Raises ``UsageError`` and ``HvError`` for what keeps it from beginning."""
+    """Watch until SIGINT, SIGTERM or SIGHUP.
+
+    Raises ``UsageError`` and ``HvError`` for what keeps it from beginning, and the error of a server that will not come
+    back by itself.
+    """
     servers = resolve([arguments.server], arguments)
     (profile,) = servers.profiles
     lab_network = _lab_network(arguments.lab_network)
@@ -188,9 +193,14 @@ def _watch(
             told = False
             while not stop.is_set():
                 try:
-                    lines.tell(news.get(timeout=0.2))
+                    event = news.get(timeout=0.2)
                 except queue.Empty:
                     continue
+                if isinstance(event, ConnectionChanged) and event.state is ConnectionState.FAILED and event.error:
+                    # A monitor that can take no snapshot any more must not look alive to whoever started it.
+                    raise event.error
+                try:
+                    lines.tell(event)
                 except OutputError as exc:
                     if not told:
                         told = True

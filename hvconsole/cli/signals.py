@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as an event, so that commands end in order. Main thread."""
+"""Ctrl-C, SIGTERM and a closed terminal as an event, so that commands end in order. Main thread."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def until_signalled() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second one of them has its usual effect. Restored afterwards."""
+    """An event that SIGINT, SIGTERM and SIGHUP set; a second one of them has its usual effect. Restored afterwards."""
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # ignored: under nohup
+        before[hangup] = signal.getsignal(hangup)
 
     def handler(number: int, _frame: object) -> None:
         stop.set()
