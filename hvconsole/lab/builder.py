@@ -126,7 +126,7 @@ class SiteBuilder:
         state = power or (Power.RUNNING if host is not None else Power.HALTED)
         inside = guest or Guest(tools=False)
         inside.tools_running = inside.tools and state is Power.RUNNING
-        vm = Vm(id=world.new_id(), site_id=self.site.id, name=name, description=description, power=state,
+        vm = Vm(id=world.new_vm_id(self.site.id), site_id=self.site.id, name=name, description=description, power=state,
                 host_id=host.id if host is not None and state in (Power.RUNNING, Power.PAUSED) else None,
                 suspended_on=host.id if host is not None and state is Power.SUSPENDED else None,
                 home_host_id=home.id if home is not None else None, tags=list(tags), guest=inside, vcpus=vcpus,
@@ -190,7 +190,8 @@ class SiteBuilder:
     def template(self, name: str, *, guest: Guest, default: bool = True, memory_bytes: int = 2 * GIB,
                  vcpus: int = 1, description: str = "", disk_bytes: int = 20 * GIB) -> Vm:
         """A template; default templates have no disks but a recipe (``extra["disk_bytes"]``)."""
-        vm = Vm(id=self.world.new_id(), site_id=self.site.id, name=name, description=description, is_template=True,
+        vm = Vm(id=self.world.new_vm_id(self.site.id), site_id=self.site.id, name=name, description=description,
+                is_template=True,
                 is_default_template=default, guest=guest, memory_bytes=memory_bytes, vcpus=vcpus,
                 created=self.world.now() - 900 * DAY)
         vm.extra["disk_bytes"] = disk_bytes
@@ -199,7 +200,8 @@ class SiteBuilder:
 
     def control_domain(self, host: Host) -> Vm:
         """dom0 of a host."""
-        vm = Vm(id=self.world.new_id(), site_id=self.site.id, name=f"Control domain on host: {host.name}",
+        vm = Vm(id=self.world.new_vm_id(self.site.id), site_id=self.site.id,
+                name=f"Control domain on host: {host.name}",
                 is_control_domain=True, power=Power.RUNNING, host_id=host.id, home_host_id=host.id, vcpus=8,
                 memory_bytes=4 * GIB, started=host.booted, guest=Guest(tools=False),
                 description="The domain which manages physical devices and manages other domains")

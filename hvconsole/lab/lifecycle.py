@@ -22,7 +22,7 @@ def create(world: World, site_id: str, name: str, *, description: str = "", vcpu
     job = task or world.new_task(site_id, "create", recorded=False)
     world.work(job, world.timing.create)
     with world.lock:
-        vm = Vm(id=world.new_id(), site_id=site_id, name=name, description=description, vcpus=vcpus,
+        vm = Vm(id=world.new_vm_id(site_id), site_id=site_id, name=name, description=description, vcpus=vcpus,
                 memory_bytes=memory_bytes, home_host_id=home_host_id, created=world.now(),
                 guest=guest or Guest(tools=False))
         if disk_bytes:
@@ -75,7 +75,7 @@ def clone(world: World, source_id: str, name: str, *, full: bool = False, storag
 def _copied(world: World, source: Vm | Snapshot, name: str, *, full: bool, storage_id: str | None) -> Vm:
     storage = world.find("storage", storage_id) if storage_id else None
     copy = Vm(
-        id=world.new_id(), site_id=source.site_id, name=name, description=source.description,
+        id=world.new_vm_id(source.site_id), site_id=source.site_id, name=name, description=source.description,
         home_host_id=source.home_host_id if isinstance(source, Vm) else None, created=world.now(),
         folder_id=source.folder_id if isinstance(source, Vm) else None,
         resource_pool_id=source.resource_pool_id if isinstance(source, Vm) else None,

@@ -101,6 +101,7 @@ class World:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._due_changed = threading.Condition(self.lock)
         self._sequence = itertools.count()
+        self._vm_numbers = itertools.count(11)
         self._workers: set[threading.Thread] = set()
 
     @classmethod
@@ -124,6 +125,15 @@ class World:
         source = self._random if self._repeatable else self._fresh
         digits = f"{source.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+    def new_vm_id(self, site_id: str) -> str:
+        """An id for a VM: a UUID, on vSphere what its servers give (``vm-12``, on an ESXi host ``12``)."""
+        uuid = self.new_id()
+        site = self.sites.get(site_id)
+        if site is None or site.kind != "vsphere":
+            return uuid
+        number = next(self._vm_numbers)
+        return str(number) if site.flavour == "esxi" else f"vm-{number}"
 
     def new_mac(self) -> str:
         """A new MAC address of the kind that hypervisors make up."""

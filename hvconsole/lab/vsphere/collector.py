@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from hvconsole.lab.vsphere.faults import SoapFault
 from hvconsole.lab.vsphere.soap import NS, reference, text
-from hvconsole.lab.vsphere.state import Session, View
+from hvconsole.lab.vsphere.state import ListedView, Session, View
 from hvconsole.lab.vsphere.values import Array, Ref, anything, resolve
 from hvconsole.lab.vsphere.vm_properties import Properties
 from hvconsole.lab.world import World
@@ -38,7 +38,7 @@ class Source(Protocol):
     def properties(self, ref: Ref, session: Session) -> Properties | None:
         """Top-level properties of an object, None if it is not there."""
 
-    def members(self, view: View) -> Iterator[Ref]:
+    def members(self, view: View | ListedView) -> Iterator[Ref]:
         """The objects of a view."""
 
 
@@ -137,7 +137,7 @@ def selected(source: Source, spec: Spec, session: Session) -> dict[Ref, None]:
 
 def _follow(source: Source, ref: Ref, path: str, session: Session) -> Iterator[Ref]:
     view = session.objects.get(ref.id)
-    if isinstance(view, View) and path == "view":
+    if isinstance(view, View | ListedView) and path == "view":
         yield from source.members(view)
         return
     properties = source.properties(ref, session)
@@ -154,13 +154,13 @@ def _follow(source: Source, ref: Ref, path: str, session: Session) -> Iterator[R
 
 
 def values_of(source: Source, ref: Ref, spec: Spec, session: Session) -> tuple[dict[str, str], list[str]] | None:
-    """(path → XML of its value, "" for unset; paths that don't exist). None if the object is gone."""
+    """(path → XML of its value, "" for unset; paths that don't exist). None if the object is gone or not asked of."""
     properties = source.properties(ref, session)
     if properties is None:
         return None
     asked = spec.paths_of(ref.type)
     if asked is None:
-        return {}, []
+        return None
     paths, everything = asked
     found: dict[str, str] = {}
     missing: list[str] = []

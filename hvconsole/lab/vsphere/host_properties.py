@@ -7,13 +7,14 @@ from typing import Any
 from hvconsole.lab import power
 from hvconsole.lab.objects import Host, HostState, Storage
 from hvconsole.lab.tasks import Task, TaskStatus
+from hvconsole.lab.vsphere import host_more
+from hvconsole.lab.vsphere import resource_properties as resources
 from hvconsole.lab.vsphere.faults import translate
 from hvconsole.lab.vsphere.tree import POOL, STORE_FOLDER, Tree
 from hvconsole.lab.vsphere.values import Array, Data, Number, Ref, Typed, Width, Word, array, long, short, when
 from hvconsole.lab.vsphere.vm_properties import Properties, escaped
 
 MIB = 1 << 20
-_STORES = {"nfs": "NFS", "iso": "NFS", "vmfs": "VMFS", "vsan": "vsan"}
 _STATES = {TaskStatus.PENDING: "running", TaskStatus.SUCCESS: "success", TaskStatus.FAILURE: "error",
            TaskStatus.CANCELLED: "error"}
 _CONTENTS = {"group-v-": "VirtualMachine", "group-h-": "ComputeResource", "group-s-": "Datastore",
@@ -81,17 +82,20 @@ def host_properties(tree: Tree, host: Host, certificate: bytes) -> Properties:
         "summary": summary,
         "runtime": runtime,
         "config": lambda: Data("HostConfigInfo", host=Ref("HostSystem", host.id), product=product,
-                               network=lambda: _host_network(tree, host), certificate=lambda: _octets(certificate)),
-        "hardware": lambda: Data("HostHardwareInfo", memorySize=long(host.memory_bytes), systemInfo=Data(
-            "HostSystemInfo", vendor=host.vendor, model=host.hardware, uuid=host.id), cpuInfo=Data(
-            "HostCpuInfo", numCpuPackages=short(host.sockets), numCpuCores=short(host.cores),
-            numCpuThreads=short(host.cpus), hz=long(host.cpu_mhz * 1_000_000))),
+                               hyperThread=lambda: host_more.threads(host),
+                               storageDevice=lambda: host_more.devices(tree, host),
+                               fileSystemVolume=lambda: host_more.file_systems(tree, host),
+                               network=lambda: host_network(tree, host), service=host_more.services,
+                               firewall=host_more.firewall, autoStart=host_more.automatic_start,
+                               option=host_more.options, dateTimeInfo=host_more.clock, adminDisabled=False,
+                               lockdownMode=Word("HostLockdownMode", "lockdownDisabled"),
+                               certificate=lambda: _octets(certificate)),
+        "hardware": lambda: host_more.hardware(tree, host),
+        **host_more.more_properties(tree, host),
         "vm": lambda: seen((vm for vm in tree.vms() if tree.registered_host(vm) is host), "VirtualMachine"),
         "datastore": lambda: seen((one for one in tree.storages() if host.id in one.host_ids), "Datastore"),
         "network": lambda: array("ManagedObjectReference", (
             tree.network_ref(one.id) for one in _networks_of(tree, host))),
-        "disabledMethod": lambda: array("string", ()),
-        "overallStatus": lambda: Word("ManagedEntityStatus", "green"),
     }
 
 
@@ -107,12 +111,13 @@ def _networks_of(tree: Tree, host: Host) -> list[Any]:
     return [one for one in tree.networks() if one.id in own or one.id not in cabled]
 
 
-def _host_network(tree: Tree, host: Host) -> Data:
+def host_network(tree: Tree, host: Host) -> Data:
     devices = list(dict.fromkeys(nic.device for nic in host.nics))
     names = {device: f"vmnic{at}" for at, device in enumerate(devices)}
     pnics = [Data("PhysicalNic", key=f"key-vim.host.PhysicalNic-{names[nic.device]}", device=names[nic.device],
                   pci=f"0000:0{at}:00.0", driver="ixgben",
                   linkSpeed=Data("PhysicalNicLinkInfo", speedMb=nic.speed_mbps, duplex=True) if nic.link_up else None,
+                  spec=Data("PhysicalNicSpec"), wakeOnLanSupported=True,
                   mac=nic.mac) for at, nic in enumerate({n.device: n for n in host.nics}.values())]
     vnics = [Data("HostVirtualNic", device=f"vmk{at}", key=f"key-vim.host.VirtualNic-vmk{at}",
                   portgroup=_network_name(tree, nic.network_id),
@@ -138,7 +143,8 @@ def _host_network(tree: Tree, host: Host) -> Data:
                          numPortsAvailable=1500, mtu=1500, pnic=array("string", uplinks),
                          spec=Data("HostVirtualSwitchSpec", numPorts=1536)) for name, uplinks in switches.items())),
                 portgroup=array("HostPortGroup", groups), pnic=array("PhysicalNic", pnics),
-                vnic=array("HostVirtualNic", vnics))
+                vnic=array("HostVirtualNic", vnics), dnsConfig=lambda: host_more.dns(host),
+                ipRouteConfig=lambda: host_more.route(host))
 
 
 def _network_name(tree: Tree, network_id: str) -> str:
@@ -168,9 +174,7 @@ def container_properties(tree: Tree, kind: str, moid: str) -> Properties:
     def refs(of: Any) -> Array:
         return array("ManagedObjectReference", of)
 
-    common: Properties = {"name": name, "parent": lambda: tree.parent(moid),
-                          "overallStatus": lambda: Word("ManagedEntityStatus", "green"),
-                          "disabledMethod": lambda: array("string", ())}
+    common: Properties = {"name": name, "parent": lambda: tree.parent(moid)}
     if kind == "Folder":
         content = next((what for prefix, what in _CONTENTS.items() if moid.startswith(prefix)),
                        "Datacenter" if moid == tree.root.id else "VirtualMachine")
@@ -183,9 +187,16 @@ def container_properties(tree: Tree, kind: str, moid: str) -> Properties:
             common[prop] = lambda prefix=prefix: Ref("Folder", prefix + moid)  # type: ignore[misc]
         common["datastore"] = lambda: refs(Ref("Datastore", one.id) for one in tree.storages())
         common["network"] = lambda: refs(tree.network_ref(one.id) for one in tree.networks())
+        common["configuration"] = lambda: Data("DatacenterConfigInfo", defaultHardwareVersionKey="vmx-19")
     elif kind in ("ComputeResource", "ClusterComputeResource"):
         common["resourcePool"] = lambda: Ref("ResourcePool", POOL + moid)
         common["host"] = lambda: refs(Ref("HostSystem", host.id) for host in tree.compute_hosts(moid))
+        hosts = tree.compute_hosts(moid)
+        cluster = kind == "ClusterComputeResource"
+        common["summary"] = lambda: resources.compute_summary(tree, moid, hosts, cluster=cluster)
+        common["configurationEx"] = lambda: Data("ComputeResourceConfigInfo", vmSwapPlacement="vmDirectory")
+        if cluster:
+            common.update(resources.cluster_properties(hosts))
         common["environmentBrowser"] = lambda: Ref("EnvironmentBrowser", "envbrowser-" + moid)
         common["datastore"] = lambda: refs(Ref("Datastore", one.id) for one in tree.storages())
         common["network"] = lambda: refs(tree.network_ref(one.id) for one in tree.networks())
@@ -194,6 +205,13 @@ def container_properties(tree: Tree, kind: str, moid: str) -> Properties:
         common["resourcePool"] = lambda: refs(Ref("ResourcePool", group.id) for group in tree.groups("resource pool")
                                               if (above := tree.parent(group.id)) is not None and above.id == moid)
         common["vm"] = lambda: refs(Ref("VirtualMachine", vm.id) for vm in tree.vms() if tree.pool_of(vm) == moid)
+
+        def facts(field: str) -> Any:
+            return resources.pool_properties(tree, moid, name(), [vm for vm in tree.vms() if tree.pool_of(vm) == moid],
+                                             tree.compute_hosts(tree.compute_of_pool(moid)))[field]()
+
+        for field in ("config", "runtime", "summary", "childConfiguration"):
+            common[field] = lambda field=field: facts(field)  # type: ignore[misc]
     return common
 
 
@@ -219,7 +237,7 @@ def network_properties(tree: Tree, moid: str) -> Properties:
 def store_properties(tree: Tree, storage: Storage) -> Properties:
     """A datastore."""
     world = tree.world
-    url = f"ds:///vmfs/volumes/{storage.id}/"
+    url = host_more.url(storage)
 
     def users() -> Array:
         found = []
@@ -235,13 +253,15 @@ def store_properties(tree: Tree, storage: Storage) -> Properties:
         "summary": lambda: Data("DatastoreSummary", datastore=Ref("Datastore", storage.id), name=storage.name, url=url,
                                 capacity=long(storage.size_bytes),
                                 freeSpace=long(max(0, storage.size_bytes - storage.used_bytes)), accessible=True,
-                                multipleHostAccess=storage.shared, type=_STORES.get(storage.kind, "VMFS"),
+                                multipleHostAccess=storage.shared, type=host_more.STANDARD.get(storage.kind, "VMFS"),
                                 maintenanceMode="normal"),
         "host": lambda: array("DatastoreHostMount", (
-            Data("DatastoreHostMount", key=Ref("HostSystem", host_id), mountInfo=Data(
-                "HostMountInfo", path=url, accessMode="readWrite", mounted=True, accessible=True))
+            Data("DatastoreHostMount", key=Ref("HostSystem", host_id), mountInfo=host_more.mount(storage))
             for host_id in storage.host_ids)),
         "vm": users,
+        "browser": lambda: Ref("HostDatastoreBrowser", f"datastoreBrowser-{storage.id}"),
+        "capability": lambda: host_more.store_capability(storage),
+        "info": lambda: host_more.store_info(storage),
     }
 
 
@@ -267,7 +287,8 @@ def task_info(tree: Tree, task: Task) -> Data:
         state=Word("TaskInfoState", _STATES[task.status]), cancelled=task.cancel_requested,
         cancelable=task.cancellable and not final,
         error=translate(task.error).localized() if task.error is not None else None,
-        result=Typed(Ref(str(result), made)) if result and made else None,
+        result=Typed(task.extra["answer"]) if "answer" in task.extra and final else (
+            Typed(Ref(str(result), made)) if result and made else None),
         progress=None if final else int(task.progress * 100),
         reason=Data("TaskReasonUser", userName=tree.site.user), queueTime=when(task.created),
         startTime=when(task.created), completeTime=when(task.finished) if final else None, eventChainId=1)

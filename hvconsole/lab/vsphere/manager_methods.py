@@ -1,10 +1,9 @@
-"""Methods of singletons: tasks, events, measurements, what can be created, looking things up. Any thread."""
+"""Methods of singletons: cancelling tasks, measurements, what can be created, licences. Any thread."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hvconsole.lab.objects import HostState, Power
@@ -12,20 +11,13 @@ from hvconsole.lab.vsphere.faults import SoapFault, gone
 from hvconsole.lab.vsphere.managers import COUNTERS
 from hvconsole.lab.vsphere.soap import NS, Call, number, reference
 from hvconsole.lab.vsphere.state import Session
-from hvconsole.lab.vsphere.values import Data, Ref, array, field, long, when
+from hvconsole.lab.vsphere.values import Data, array, field, long, when
 from hvconsole.lab.vsphere.vm_properties import GUESTS
 
 if TYPE_CHECKING:
     from hvconsole.lab.vsphere.service import Method, Service
 
 STEP_S = 20
-
-
-@dataclass(slots=True)
-class EventReader:
-    """A place in the event log. ``position`` counts from the oldest."""
-
-    position: int
 
 
 def _cancel_task(service: Service, call: Call, session: Session) -> str:
@@ -36,56 +28,6 @@ def _cancel_task(service: Service, call: Call, session: Session) -> str:
         raise SoapFault("InvalidState", "The task can't be canceled.")
     service.world.cancel(task)
     return ""
-
-
-def _create_reader(service: Service, call: Call, session: Session) -> str:
-    name = service.sessions.name("events")
-    session.objects[name] = EventReader(len(service.managers.events()))
-    return field("returnval", Ref("EventHistoryCollector", name))
-
-
-def _reader(call: Call, session: Session) -> EventReader:
-    found = session.objects.get(call.this.id)
-    if not isinstance(found, EventReader):
-        raise gone(call.this)
-    return found
-
-
-def _read_previous(service: Service, call: Call, session: Session) -> str:
-    reader = _reader(call, session)
-    most = number(call.element, "maxCount") or 100
-    events = service.managers.events()
-    end = min(reader.position, len(events))
-    begin = max(0, end - most)
-    reader.position = begin
-    return field("returnval", array("Event", reversed(events[begin:end])))
-
-
-def _read_next(service: Service, call: Call, session: Session) -> str:
-    reader = _reader(call, session)
-    most = number(call.element, "maxCount") or 100
-    events = service.managers.events()
-    found = events[reader.position:reader.position + most]
-    reader.position += len(found)
-    return field("returnval", array("Event", found))
-
-
-def _rewind(service: Service, call: Call, session: Session) -> str:
-    # "reset" puts the reader behind the newest event, "rewind" before the oldest
-    _reader(call, session).position = len(service.managers.events()) if call.method == "ResetCollector" else 0
-    return ""
-
-
-def _destroy_reader(service: Service, call: Call, session: Session) -> str:
-    _reader(call, session)
-    del session.objects[call.this.id]
-    return ""
-
-
-def _query_events(service: Service, call: Call, session: Session) -> str:
-    if not service.tree.vcenter:
-        raise SoapFault("NotImplemented", "Use an event collector.")
-    return field("returnval", array("Event", service.managers.events()))
 
 
 def _query_config_option(service: Service, call: Call, session: Session) -> str:
@@ -146,21 +88,6 @@ def _available(service: Service, call: Call, session: Session) -> str:
                                                      for row in COUNTERS)))
 
 
-def _find_by_uuid(service: Service, call: Call, session: Session) -> str:
-    wanted = call.text("uuid").lower()
-    with service.world.lock:
-        table = service.tree.vms() if call.flag("vmSearch") else service.tree.hosts()
-        found = next((one for one in table if one.id == wanted), None)
-    if found is None:
-        return ""
-    return field("returnval", Ref("VirtualMachine" if call.flag("vmSearch") else "HostSystem", found.id))
-
-
-def _has_privilege(service: Service, call: Call, session: Session) -> str:
-    denied = service.site.extra.get("denied_privileges", ())
-    return field("returnval", array("boolean", (one.text not in denied for one in call.all("privId"))))
-
-
 def _assigned_licences(service: Service, call: Call, session: Session) -> str:
     entity = call.text("entityId")
     with service.world.lock:
@@ -172,20 +99,10 @@ def _assigned_licences(service: Service, call: Call, session: Session) -> str:
 
 MANAGER_METHODS: dict[str, Method] = {
     "CancelTask": _cancel_task,
-    "CreateCollectorForEvents": _create_reader,
-    "ReadPreviousEvents": _read_previous,
-    "ReadNextEvents": _read_next,
-    "ResetCollector": _rewind,
-    "RewindCollector": _rewind,
-    "SetCollectorPageSize": lambda service, call, session: "",
-    "DestroyCollector": _destroy_reader,
-    "QueryEvents": _query_events,
     "QueryConfigOption": _query_config_option,
     "QueryConfigOptionEx": _query_config_option,
     "QueryPerf": _query_perf,
     "QueryPerfProviderSummary": _provider,
     "QueryAvailablePerfMetric": _available,
-    "FindByUuid": _find_by_uuid,
     "QueryAssignedLicenses": _assigned_licences,
-    "HasPrivilegeOnEntity": _has_privilege,
 }

@@ -6,21 +6,28 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from hvconsole.lab.vsphere import host_more
 from hvconsole.lab.vsphere import host_properties as hosts
+from hvconsole.lab.vsphere.access import descriptions
+from hvconsole.lab.vsphere.history_methods import Reader, reader_properties
 from hvconsole.lab.vsphere.soap import Call
-from hvconsole.lab.vsphere.state import Session, View
-from hvconsole.lab.vsphere.values import Data, Ref, Word, array, when
+from hvconsole.lab.vsphere.state import ListedView, Session, View
+from hvconsole.lab.vsphere.values import Data, Ref, Word, array, long, when
 from hvconsole.lab.vsphere.vm_properties import Properties, escaped
 
 if TYPE_CHECKING:
     from hvconsole.lab.vsphere.service import Service
 
 SINGLETONS = {
-    "propertyCollector": "PropertyCollector", "viewManager": "ViewManager", "sessionManager": "SessionManager",
-    "perfManager": "PerformanceManager", "eventManager": "EventManager", "taskManager": "TaskManager",
-    "licenseManager": "LicenseManager",
-    "authorizationManager": "AuthorizationManager", "searchIndex": "SearchIndex", "ovfManager": "OvfManager",
+    "propertyCollector": "PropertyCollector", "viewManager": "ViewManager", "about": "", "setting": "OptionManager",
+    "sessionManager": "SessionManager", "authorizationManager": "AuthorizationManager",
+    "perfManager": "PerformanceManager", "scheduledTaskManager": "ScheduledTaskManager",
+    "alarmManager": "AlarmManager", "eventManager": "EventManager", "taskManager": "TaskManager",
+    "extensionManager": "ExtensionManager", "customFieldsManager": "CustomFieldsManager",
+    "licenseManager": "LicenseManager", "searchIndex": "SearchIndex", "ovfManager": "OvfManager",
 }
+"""Fields of ``ServiceContent`` in the order of the schema → class."""
+_VCENTER_ONLY = frozenset({"scheduledTaskManager", "alarmManager", "extensionManager", "customFieldsManager"})
 COUNTERS = ((2, "cpu", "usage", "average", "percent"), (24, "mem", "usage", "average", "percent"),
             (125, "disk", "usage", "average", "kiloBytesPerSecond"),
             (146, "net", "transmitted", "average", "kiloBytesPerSecond"),
@@ -36,7 +43,7 @@ _EVENT_KINDS = {"PowerOnVM_Task": "VmPoweredOnEvent", "PowerOffVM_Task": "VmPowe
 
 def singleton_id(kind: str) -> str:
     """The id of a singleton; the collector's is the one that clients hard-code on ESXi."""
-    return {"PropertyCollector": "propertyCollector"}.get(kind, kind)
+    return {"PropertyCollector": "propertyCollector", "OptionManager": "VpxSettings"}.get(kind, kind)
 
 
 class Managers:
@@ -46,21 +53,32 @@ class Managers:
         self._service = service
         self._events: deque[Data] = deque(maxlen=_EVENTS_KEPT)
         self._numbers = itertools.count(1)
+        self._descriptions = descriptions(service.site)
 
     def content(self) -> Data:
         """``ServiceContent``."""
         tree = self._service.tree
-        return Data("ServiceContent", rootFolder=tree.root,
-                    **{name: Ref(kind, singleton_id(kind)) for name, kind in SINGLETONS.items()},
-                    about=hosts.about(tree))
+        fields: dict[str, Any] = {name: Ref(kind, singleton_id(kind)) for name, kind in SINGLETONS.items()
+                                  if tree.vcenter or name not in _VCENTER_ONLY}
+        fields["about"] = hosts.about(tree)
+        return Data("ServiceContent", rootFolder=tree.root, **fields)
 
     def properties(self, ref: Ref, session: Session) -> Properties | None:
         """Properties of a singleton or of an object of the session."""
+        found = self._own(ref, session)
+        return None if found is None else {**self._descriptions.get(ref.type, {}), **found}
+
+    def _own(self, ref: Ref, session: Session) -> Properties | None:
         world, tree = self._service.world, self._service.tree
         mine = session.objects.get(ref.id)
         if isinstance(mine, View):
             return {"view": lambda: array("ManagedObjectReference", self._service.members(mine)),
-                    "container": lambda: mine.top, "recursive": lambda: mine.recursive}
+                    "container": lambda: mine.top, "type": lambda: array("string", sorted(mine.kinds)),
+                    "recursive": lambda: mine.recursive}
+        if isinstance(mine, ListedView):
+            return {"view": lambda: array("ManagedObjectReference", self._service.members(mine))}
+        if isinstance(mine, Reader):
+            return reader_properties(self._service, mine)
         lease = self._service.leases.get(ref.id)
         if lease is not None:
             address = "*"
@@ -81,10 +99,15 @@ class Managers:
                     "licensedEdition": lambda: "esx.enterprisePlus.cpuPackage"}
         if ref.id == "SessionManager":
             return {"currentSession": lambda: self.session(session), "message": lambda: "",
-                    "defaultLocale": lambda: "en"}
+                    "sessionList": lambda: array("UserSession", map(self.session, self._service.sessions.all())),
+                    "messageLocaleList": lambda: array("string", ("en",)),
+                    "supportedLocaleList": lambda: array("string", ("en",)), "defaultLocale": lambda: "en"}
         if ref.id == "EventManager":
             return {"latestEvent": lambda: self._events[-1] if self._events else None, "maxCollector": lambda: 32}
-        if ref.id in SINGLETONS.values() or ref.id in ("propertyCollector", "LicenseAssignmentManager"):
+        of_host = self._of_host(ref.id)
+        if of_host is not None:
+            return of_host
+        if ref.id == "LicenseAssignmentManager" or ref.id in map(singleton_id, SINGLETONS.values()):
             return {}
         if ref.id.startswith("envbrowser-"):
             return {}
@@ -92,12 +115,24 @@ class Managers:
             return {}
         return None
 
+    def _of_host(self, moid: str) -> Properties | None:
+        """Properties of a host's managers and of browsers of files."""
+        world, tree = self._service.world, self._service.tree
+        name, _, owner = moid.partition("-")
+        host = world.hosts.get(owner)
+        if name == "datastoreBrowser" and (host is not None or owner in world.storages):
+            stores = [one.id for one in tree.storages() if owner in (one.id, *one.host_ids)]
+            return {"datastore": lambda: array("ManagedObjectReference", (Ref("Datastore", one) for one in stores)),
+                    "supportedType": lambda: array("FileQuery", ())}
+        if host is None or host.site_id != tree.site.id or name not in host_more.MANAGERS:
+            return None
+        return host_more.manager(tree, name, host, lambda: hosts.host_network(tree, host))
+
     def session(self, session: Session) -> Data:
         """``UserSession``."""
-        now = when(self._service.world.now())
-        return Data("UserSession", key=session.key[:36], userName=session.user, fullName=session.user, loginTime=now,
-                    lastActiveTime=now, locale="en", messageLocale="en", extensionSession=False, ipAddress="127.0.0.1",
-                    userAgent="", callCount=0)
+        return Data("UserSession", key=session.shown, userName=session.user, fullName=session.user,
+                    loginTime=when(session.since), lastActiveTime=when(session.last), locale="en", messageLocale="en",
+                    extensionSession=False, ipAddress="127.0.0.1", userAgent="", callCount=long(session.calls))
 
     def licences(self) -> tuple[Data, ...]:
         """What the server is licensed for: that of the hosts first, then a vCenter's own."""
@@ -115,20 +150,29 @@ class Managers:
         """Write what was asked for into the event log."""
         world = self._service.world
         with world.lock:
+            thing: Any = world.vms.get(entity) or world.hosts.get(entity)
+            name = escaped(thing.name) if thing is not None else entity
+        self.say(_EVENT_KINDS.get(call.method, "TaskEvent"), entity,
+                 f"{call.method.removesuffix('_Task')} on {name} by {self._service.site.user}")
+
+    def say(self, kind: str, entity: str, text: str, **more: Any) -> None:
+        """Write an event of a class into the log."""
+        world = self._service.world
+        with world.lock:
             vm, host = world.vms.get(entity), world.hosts.get(entity)
+            user = self._service.site.user
             thing: Any = vm or host
             name = escaped(thing.name) if thing is not None else entity
-            user = self._service.site.user
             fields: dict[str, Any] = {}
             if host is not None:
                 fields["host"] = Data("HostEventArgument", name=name, host=Ref("HostSystem", host.id))
             if vm is not None:
                 fields["vm"] = Data("VmEventArgument", name=name, vm=Ref("VirtualMachine", vm.id))
             key = next(self._numbers)
-            self._events.append(Data(
-                _EVENT_KINDS.get(call.method, "TaskEvent"), key=key, chainId=key, createdTime=when(world.now()),
-                userName=user, **fields,
-                fullFormattedMessage=f"{call.method.removesuffix('_Task')} on {name} by {user}"))
+            if kind.startswith("Vm"):
+                more = {"template": vm.is_template if vm is not None else False, **more}
+            self._events.append(Data(kind, key=key, chainId=key, createdTime=when(world.now()), userName=user,
+                                     **fields, fullFormattedMessage=text, **more))
 
     def events(self) -> list[Data]:
         """Everything in the log, oldest first."""

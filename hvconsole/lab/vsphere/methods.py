@@ -10,6 +10,7 @@ import hmac
 import time
 from typing import TYPE_CHECKING
 
+from hvconsole.lab.vsphere.access_methods import ACCESS_METHODS
 from hvconsole.lab.vsphere.collector import (
     DEFAULT_PAGE,
     Collector,
@@ -22,11 +23,14 @@ from hvconsole.lab.vsphere.collector import (
     values_of,
 )
 from hvconsole.lab.vsphere.faults import SoapFault, gone
+from hvconsole.lab.vsphere.history_methods import HISTORY_METHODS
 from hvconsole.lab.vsphere.host_methods import HOST_METHODS
 from hvconsole.lab.vsphere.manager_methods import MANAGER_METHODS
 from hvconsole.lab.vsphere.ovf_methods import OVF_METHODS
+from hvconsole.lab.vsphere.search_methods import SEARCH_METHODS
 from hvconsole.lab.vsphere.soap import Call, number
 from hvconsole.lab.vsphere.state import Session, View
+from hvconsole.lab.vsphere.store_methods import STORE_METHODS
 from hvconsole.lab.vsphere.values import Ref, anything, field, resolve, when
 from hvconsole.lab.vsphere.vm_methods import VM_METHODS
 
@@ -63,10 +67,6 @@ def _login(service: Service, call: Call, session: Session) -> str:
 def _logout(service: Service, call: Call, session: Session) -> str:
     service.sessions.end(session)
     return ""
-
-
-def _session_is_active(service: Service, call: Call, session: Session) -> str:
-    return field("returnval", True)
 
 
 def _current_time(service: Service, call: Call, session: Session) -> str:
@@ -264,7 +264,6 @@ METHODS: dict[str, Method] = {
     "RetrieveServiceContent": _content,
     "Login": _login,
     "Logout": _logout,
-    "SessionIsActive": _session_is_active,
     "CurrentTime": _current_time,
     "CreateContainerView": _create_view,
     "DestroyView": _forget,
@@ -285,4 +284,8 @@ METHODS: dict[str, Method] = {
     **HOST_METHODS,
     **OVF_METHODS,
     **MANAGER_METHODS,
+    **SEARCH_METHODS,
+    **STORE_METHODS,
+    **HISTORY_METHODS,
+    **ACCESS_METHODS,
 }

@@ -20,6 +20,7 @@ from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.objects import Power, Site
 from hvconsole.lab.screens import draw
 from hvconsole.lab.sites import Identity, ServerDescription
+from hvconsole.lab.vsphere import http_files
 from hvconsole.lab.vsphere.faults import SoapFault
 from hvconsole.lab.vsphere.leases import content
 from hvconsole.lab.vsphere.service import Service
@@ -182,7 +183,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self.server.site.service
 
     def do_GET(self) -> None:
-        """Versions, pictures of screens, and the disks of exports."""
+        """Versions, pictures of screens, files of datastores, and the disks of exports."""
         if self._gone():
             return
         path = urllib.parse.urlsplit(self.path).path
@@ -190,10 +191,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(200, _versions(self._service).encode(), "text/xml; charset=utf-8")
         elif path == "/screen":
             self._screen()
-        elif path == "/sdk/vimService.wsdl" or not path.startswith("/nfc/"):
-            self._send(404, b"not found", "text/plain")
-        else:
+        elif path.startswith("/nfc/"):
             self._download(path)
+        elif path == "/folder" or path.startswith("/folder/"):
+            self._file()
+        else:
+            self._send(404, b"not found", "text/plain")
+
+    do_HEAD = do_GET
+
+    def _file(self) -> None:
+        if self._allowed():
+            status, kind, body = http_files.answer(self._service, self.path)
+            self._send(status, body, kind)
+
+    def _allowed(self) -> bool:
+        """Whether somebody who is logged in asks, or brings name and password; a refusal is sent."""
+        if self._session() is not None or http_files.password_given(self._service,
+                                                                    self.headers.get("Authorization", "")):
+            return True
+        self._send(401, b"", "text/plain", {"WWW-Authenticate": 'Basic realm="VMware HTTP server"'})
+        return False
 
     def do_POST(self) -> None:
         """SOAP, and the disks of imports."""
@@ -235,8 +253,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _screen(self) -> None:
         """A PNG of the VM ``id``, for those who are logged in."""
-        if self._session() is None:
-            self._send(401, b"", "text/plain", {"WWW-Authenticate": 'Basic realm="VMware HTTP server"'})
+        if not self._allowed():
             return
         wanted = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("id", [""])[0]
         world = self.server.site._world
@@ -359,7 +376,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def _lease_path(path: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ Methods live in ``session_methods``, ``collector_methods``, ``vm_methods``, ``ho
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,19 +16,20 @@ from hvconsole.lab.objects import HostState, Site
 from hvconsole.lab.sites import Identity
 from hvconsole.lab.tasks import Task
 from hvconsole.lab.vsphere import host_properties as hosts
-from hvconsole.lab.vsphere import managers
+from hvconsole.lab.vsphere import managers, vm_more
 from hvconsole.lab.vsphere.collector import is_a
+from hvconsole.lab.vsphere.defaults import complete
 from hvconsole.lab.vsphere.faults import SoapFault, gone, translate
 from hvconsole.lab.vsphere.leases import Leases
 from hvconsole.lab.vsphere.soap import Call
-from hvconsole.lab.vsphere.state import Session, Sessions, View
+from hvconsole.lab.vsphere.state import ListedView, Session, Sessions, View
 from hvconsole.lab.vsphere.tree import Tree
 from hvconsole.lab.vsphere.values import Ref, field
 from hvconsole.lab.vsphere.vm_properties import Properties, snapshot_properties, vm_properties
 from hvconsole.lab.world import World
 
 Method = Callable[["Service", Call, Session], str]
-OPEN_METHODS = frozenset({"RetrieveServiceContent", "Login", "RetrieveInternalContent"})
+OPEN_METHODS = frozenset({"RetrieveServiceContent", "Login", "RetrieveInternalContent", "CloneSession"})
 """What is answered without a login."""
 
 
@@ -59,6 +61,8 @@ class Service:
         if method is None:
             raise SoapFault("MethodNotFound", f"{call.this.type}:{call.this.id} does not implement: {call.method}",
                             receiver=call.this, method=call.method)
+        if session is not None:
+            session.last, session.calls = time.time(), session.calls + 1
         try:
             return method(self, call, session or Session("", ""))
         except SoapFault:
@@ -88,12 +92,18 @@ class Service:
 
     def properties(self, ref: Ref, session: Session) -> Properties | None:
         """Top-level properties of an object; None if it isn't there. The world's lock is held."""
-        world, tree = self.world, self.tree
+        tree = self.tree
         kind = tree.kind(ref.id)
         if kind is None:
-            return self.managers.properties(ref, session)
+            found = self.managers.properties(ref, session)
+            return None if found is None else complete(tree, ref.type, ref.id, found)
+        return complete(tree, kind, ref.id, self._entity(kind, ref))
+
+    def _entity(self, kind: str, ref: Ref) -> Properties:
+        world, tree = self.world, self.tree
         if kind == "VirtualMachine":
-            return vm_properties(tree, world.vms[ref.id])
+            vm = world.vms[ref.id]
+            return {**vm_properties(tree, vm), **vm_more.more_properties(tree, vm)}
         if kind == "HostSystem":
             return hosts.host_properties(tree, world.hosts[ref.id], self.certificate)
         if is_a(kind, "Network"):
@@ -106,9 +116,14 @@ class Service:
             return hosts.task_properties(tree, world.tasks[ref.id])
         return hosts.container_properties(tree, kind, ref.id)
 
-    def members(self, view: View) -> Iterator[Ref]:
-        """The objects of a container view."""
+    def members(self, view: View | ListedView) -> Iterator[Ref]:
+        """The objects of a view."""
+        if isinstance(view, ListedView):
+            yield from view.refs
+            return
         for entity in self.tree.below(view.top):
+            if not view.recursive and self.tree.parent(entity.id) != view.top:
+                continue
             if not view.kinds or any(is_a(entity.type, kind) for kind in view.kinds):
                 yield entity
 

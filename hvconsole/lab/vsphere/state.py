@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
+import time
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +23,17 @@ class Session:
     key: str
     user: str
     objects: dict[str, Any] = field(default_factory=dict)
+    since: float = field(default_factory=time.time)
+    """When it was opened; ``last`` when it was used last, ``calls`` how often."""
+    last: float = field(default_factory=time.time)
+    calls: int = 0
     closed: threading.Event = field(default_factory=threading.Event)
+
+
+    @property
+    def shown(self) -> str:
+        """The key under which clients see it; whoever knows it can't use the session."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.key))
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +45,13 @@ class View:
     recursive: bool
 
 
+@dataclass(slots=True, eq=False)
+class ListedView:
+    """A view of chosen objects."""
+
+    refs: dict[Ref, None]
+
+
 class Sessions:
     """The sessions of one server, by cookie."""
 
@@ -40,6 +59,8 @@ class Sessions:
         self._lock = threading.Lock()
         self._open: dict[str, Session] = {}
         self._numbers = itertools.count(1)
+        self.tickets: dict[str, str] = {}
+        """Tickets for a second session, by text → user."""
 
     def new(self, user: str) -> Session:
         """Log somebody in."""
@@ -47,6 +68,16 @@ class Sessions:
         with self._lock:
             self._open[session.key] = session
         return session
+
+    def shown(self, key: str) -> Session | None:
+        """The session that clients see under a key, which is not its cookie."""
+        with self._lock:
+            return next((one for one in self._open.values() if one.shown == key), None)
+
+    def all(self) -> list[Session]:
+        """Everybody who is logged in."""
+        with self._lock:
+            return list(self._open.values())
 
     def get(self, key: str) -> Session | None:
         """The session of a cookie."""

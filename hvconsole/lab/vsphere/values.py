@@ -152,7 +152,7 @@ def anything(name: str, value: Any) -> str:
     if isinstance(value, Typed):
         value = force(value.value)
     if isinstance(value, Array):
-        inner = "".join(field(value.of, item) for item in value.items)
+        inner = "".join(anything(value.of, item) for item in value.items)  # servers name every element's type too
         kind = value.of[0].upper() + value.of[1:]
         return f'<{name} xsi:type="ArrayOf{kind}">{inner}</{name}>'
     if isinstance(value, Ref):

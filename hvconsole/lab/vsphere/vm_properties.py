@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hvconsole.lab.objects import Guest, Power, Snapshot, Vm
 from hvconsole.lab.vsphere.faults import STATES
 from hvconsole.lab.vsphere.tree import Tree
-from hvconsole.lab.vsphere.values import Array, Data, Ref, Word, array, long, when
+from hvconsole.lab.vsphere.values import Array, Data, Ref, Typed, Word, array, long, when
 
 MIB = 1 << 20
 SCSI, IDE, DISK, CDROM, CARD = 1000, 200, 2000, 3000, 4000
@@ -145,14 +146,21 @@ def runtime(tree: Tree, vm: Vm) -> Data:
     return Data("VirtualMachineRuntimeInfo", host=None if host is None else Ref("HostSystem", host.id),
                 connectionState=Word("VirtualMachineConnectionState", vm.extra.get("connection", "connected")),
                 powerState=Word("VirtualMachinePowerState", STATES[vm.power]),
+                faultToleranceState=Word("VirtualMachineFaultToleranceState", "notConfigured"),
                 toolsInstallerMounted=False, bootTime=when(vm.started) if on and vm.started else None,
-                numMksConnections=0, question=_question(vm))
+                question=_question(vm), maxCpuUsage=vm.vcpus * 2400 if on else None,
+                maxMemoryUsage=vm.memory_bytes // MIB if on else None,
+                numMksConnections=0, recordReplayState=Word("VirtualMachineRecordReplayState", "inactive"),
+                cleanPowerOff=None if on else True, onlineStandby=False, consolidationNeeded=False)
 
 
 def _question(vm: Vm) -> Data | None:
     """What the host wants to know before the VM goes on."""
     words = vm.extra.get("question")
-    return Data("VirtualMachineQuestionInfo", id="7", text=words) if words else None
+    answers = array("ElementDescription", (Data("ElementDescription", label=label, summary=label, key=key)
+                                           for key, label in (("0", "I moved it"), ("1", "I copied it"))))
+    choice = Data("ChoiceOption", choiceInfo=answers, defaultIndex=1)
+    return Data("VirtualMachineQuestionInfo", id="7", text=words, choice=choice) if words else None
 
 
 def guest_info(tree: Tree, vm: Vm) -> Data:
@@ -166,7 +174,8 @@ def guest_info(tree: Tree, vm: Vm) -> Data:
     def cards() -> Array:
         return array("GuestNicInfo", (
             Data("GuestNicInfo", network=_network_name(tree, nic.network_id), ipAddress=array("string", nic.addresses),
-                 macAddress=nic.mac, connected=nic.plugged, deviceConfigId=CARD + _position(nic.device, at))
+                 macAddress=nic.mac, connected=nic.plugged, deviceConfigId=CARD + _position(nic.device, at),
+                 ipConfig=_addresses(nic.addresses))
             for at, nic in enumerate(vm.nics) if running))
 
     return Data("GuestInfo", toolsStatus=Word("VirtualMachineToolsStatus", old), toolsVersionStatus2=version,
@@ -176,9 +185,27 @@ def guest_info(tree: Tree, vm: Vm) -> Data:
                 if running else None,
                 guestFullName=guest.os or None if running else None,
                 hostName=guest.hostname or None if running else None,
-                ipAddress=_first(vm), net=cards,
+                ipAddress=_first(vm), net=cards, disk=lambda: _guest_disks(tree, vm),
                 guestState="running" if running else "notRunning",
                 guestOperationsReady=running)
+
+
+def _addresses(addresses: Iterable[str]) -> Data:
+    return Data("NetIpConfigInfo", ipAddress=array("NetIpConfigInfoIpAddress", (
+        Data("NetIpConfigInfoIpAddress", ipAddress=address, prefixLength=64 if ":" in address else 16,
+             state="preferred") for address in addresses)))
+
+
+def _guest_disks(tree: Tree, vm: Vm) -> Array | None:
+    if _tools(vm) != "guestToolsRunning":
+        return None
+    own = [tree.world.disks[drive.disk_id] for drive in vm.drives
+           if drive.disk_id in tree.world.disks and not drive.is_cd]
+    names = ("C:\\", "D:\\", "E:\\") if vm.guest.family == "windows" else ("/", "/var", "/srv")
+    return array("GuestDiskInfo", (
+        Data("GuestDiskInfo", diskPath=name, capacity=long(disk.size_bytes),
+             freeSpace=long(max(0, disk.size_bytes - disk.used_bytes)))
+        for name, disk in zip(names, own, strict=False)))
 
 
 def _network_name(tree: Tree, network_id: str | None) -> str:
@@ -194,13 +221,51 @@ def config(tree: Tree, vm: Vm) -> Data:
     """``VirtualMachineConfigInfo``."""
     return Data(
         "VirtualMachineConfigInfo", changeVersion=change_version(vm), modified=when(vm.created), name=escaped(vm.name),
-        guestFullName=dict(GUESTS).get(_configured_guest(vm), "Other (64-bit)"), version="vmx-19", uuid=vm.id,
-        instanceUuid=vm.id, template=vm.is_template, guestId=_configured_guest(vm),
+        guestFullName=dict(GUESTS).get(_configured_guest(vm), "Other (64-bit)"), version="vmx-19", uuid=vm_uuid(vm),
+        instanceUuid=vm_uuid(vm), template=vm.is_template, guestId=_configured_guest(vm),
         alternateGuestName="", annotation=vm.description or None,
-        files=lambda: Data("VirtualMachineFileInfo", vmPathName=f"[{_first_store(tree, vm)}] {vm.id}/{vm.id}.vmx"),
-        firmware="efi", managedBy=_managed_by(vm),
+        files=lambda: Data("VirtualMachineFileInfo", vmPathName=vm_file(tree, vm)),
+        tools=lambda: Data("ToolsConfigInfo", toolsVersion=12352 if vm.guest.tools else 0, afterPowerOn=True,
+                           afterResume=True, beforeGuestStandby=True, beforeGuestShutdown=True,
+                           toolsUpgradePolicy="manual", syncTimeWithHost=False),
+        flags=Data("VirtualMachineFlagInfo", disableAcceleration=False, enableLogging=True, useToe=False,
+                   runWithDebugInfo=False, monitorType="release", snapshotDisabled=False, snapshotLocked=False,
+                   diskUuidEnabled=True, snapshotPowerOffBehavior="powerOff"),
+        defaultPowerOps=_POWER_OPS,
         hardware=lambda: Data("VirtualHardware", numCPU=vm.vcpus, numCoresPerSocket=1, memoryMB=vm.memory_bytes // MIB,
-                              device=lambda: devices(tree, vm)))
+                              device=lambda: devices(tree, vm)),
+        **vm_allocations(vm),
+        memoryHotAddEnabled=False, cpuHotAddEnabled=False, cpuHotRemoveEnabled=False,
+        extraConfig=lambda: array("OptionValue", (
+            Data("OptionValue", key=key, value=Typed(value)) for key, value in _extra(vm))),
+        swapPlacement="inherit",
+        bootOptions=Data("VirtualMachineBootOptions", bootDelay=long(0), enterBIOSSetup=False, bootRetryEnabled=False,
+                         bootRetryDelay=long(10_000)),
+        changeTrackingEnabled=False, firmware="efi", managedBy=_managed_by(vm))
+
+
+_POWER_OPS = Data("VirtualMachineDefaultPowerOpInfo", powerOffType="soft", suspendType="hard", resetType="soft",
+                  defaultPowerOffType="soft", defaultSuspendType="hard", defaultResetType="soft",
+                  standbyAction="checkpoint")
+
+
+def allocation(shares: int, *, expandable: bool = False) -> Data:
+    """``ResourceAllocationInfo`` without limit or reservation."""
+    return Data("ResourceAllocationInfo", reservation=long(0), expandableReservation=expandable, limit=long(-1),
+                shares=Data("SharesInfo", shares=shares, level=Word("SharesLevel", "normal")))
+
+
+def vm_allocations(vm: Vm) -> dict[str, Data]:
+    """What processors and memory a VM may use."""
+    return {"cpuAllocation": allocation(1000 * vm.vcpus),
+            "memoryAllocation": allocation(10 * (vm.memory_bytes // MIB))}
+
+
+def _extra(vm: Vm) -> list[tuple[str, str]]:
+    """Settings of the file .vmx that have no field of their own, those that clients wrote last."""
+    given: dict[str, str] = vm.extra.get("extra_config", {})
+    return list({"nvram": f"{vm.id}.nvram", "svga.present": "TRUE", "pciBridge0.present": "TRUE",
+                 "tools.guest.desktop.autolock": "FALSE", **given}.items())
 
 
 def _managed_by(vm: Vm) -> Data | None:
@@ -221,7 +286,18 @@ def change_version(vm: Vm) -> str:
     return f"{zlib.crc32(repr(what).encode('utf-8', 'replace')):08x}"
 
 
-def _first_store(tree: Tree, vm: Vm) -> str:
+def vm_uuid(vm: Vm) -> str:
+    """A VM's UUID, which is not its id."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{vm.site_id}/{vm.id}"))
+
+
+def vm_file(tree: Tree, vm: Vm) -> str:
+    """The path of a VM's own file."""
+    return f"[{first_store(tree, vm)}] {vm.id}/{vm.id}.vmx"
+
+
+def first_store(tree: Tree, vm: Vm) -> str:
+    """The name of the datastore that a VM's own files are on."""
     for drive in vm.drives:
         disk = tree.world.disks.get(drive.disk_id or "")
         if disk is not None and disk.storage_id in tree.world.storages:
@@ -233,9 +309,9 @@ def _first_store(tree: Tree, vm: Vm) -> str:
 def _config_summary(tree: Tree, vm: Vm) -> Data:
     disks = [drive for drive in vm.drives if not drive.is_cd]
     return Data("VirtualMachineConfigSummary", name=escaped(vm.name), template=vm.is_template,
-                vmPathName=f"[{_first_store(tree, vm)}] {vm.id}/{vm.id}.vmx", memorySizeMB=vm.memory_bytes // MIB,
-                numCpu=vm.vcpus, numEthernetCards=len(vm.nics), numVirtualDisks=len(disks), uuid=vm.id,
-                instanceUuid=vm.id, guestId=_configured_guest(vm),
+                vmPathName=vm_file(tree, vm), memorySizeMB=vm.memory_bytes // MIB,
+                numCpu=vm.vcpus, numEthernetCards=len(vm.nics), numVirtualDisks=len(disks), uuid=vm_uuid(vm),
+                instanceUuid=vm_uuid(vm), guestId=_configured_guest(vm),
                 guestFullName=dict(GUESTS).get(_configured_guest(vm), "Other (64-bit)"),
                 annotation=vm.description or None)
 
