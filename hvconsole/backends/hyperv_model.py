@@ -269,14 +269,14 @@ def _in_order(nics: tuple[Nic, ...]) -> tuple[str, ...]:
 
 def build_snapshots(checkpoints: tuple[SettingsFact, ...]) -> tuple[Snapshot, ...]:
     """The tree of checkpoints, oldest first; strangers and cycles are cut."""
-    known = {fact.guid: fact for fact in checkpoints}
+    rooted = _rooted({fact.guid: fact.parent for fact in checkpoints})
     return tuple(
         Snapshot(
             id=object_id(fact.guid),
             name=fact.name,
             description="\n".join(filter(None, (fact.foreign, fact.notes))),
             created=fact.created,
-            parent_id=object_id(fact.parent) if _is_tree(fact, known) else None,
+            parent_id=object_id(fact.parent) if fact.guid in rooted else None,
             with_memory=bool(fact.saved),
         )
         for fact in sorted(checkpoints, key=lambda fact: (fact.created or _LONG_AGO, fact.guid))
@@ -286,18 +286,21 @@ def build_snapshots(checkpoints: tuple[SettingsFact, ...]) -> tuple[Snapshot, ..
 _LONG_AGO = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 
 
-def _is_tree(fact: SettingsFact, known: Mapping[str, SettingsFact]) -> bool:
-    """Whether following the parents from here leads to a root: strangers and cycles are cut."""
-    seen = {fact.guid}
-    parent = fact.parent
-    if parent not in known:
-        return False
-    while parent in known:
-        if parent in seen:
-            return False
-        seen.add(parent)
-        parent = known[parent].parent
-    return True
+def _rooted(parents: Mapping[str, str]) -> set[str]:
+    """Those that have a parent among them and from which the parents lead to a root: strangers and cycles are cut.
+
+    Each is passed once, however long a hostile host makes its chains.
+    """
+    leads: dict[str, bool] = {}
+    for guid in parents:
+        path: dict[str, None] = {}
+        while guid in parents and guid not in leads and guid not in path:
+            path[guid] = None
+            guid = parents[guid]
+        # a stranger is where the chain's root was; what was passed on this way before is a cycle
+        good = leads.get(guid, guid not in path)
+        leads.update(dict.fromkeys(path, good))
+    return {guid for guid, parent in parents.items() if parent in parents and leads[guid]}
 
 
 @dataclass(frozen=True, slots=True)

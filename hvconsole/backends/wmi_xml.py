@@ -44,6 +44,8 @@ def parse(body: bytes, elements: int) -> ET.Element:
         if cleaned == body:
             raise BadReply("The server's answer isn't well-formed XML.", str(exc)) from exc
     log.warning("an answer carried characters that XML does not allow; they were replaced")
+    # The first check ended where the XML did: at the character that is mended now.
+    xmlguard.check_xml(cleaned, elements)
     try:
         return ET.fromstring(cleaned)
     except (ET.ParseError, ValueError) as exc:

@@ -39,6 +39,10 @@ class TestXml:
     def test_control_characters_of_a_guest_become_replacements(self) -> None:
         assert wmi_xml.parse(b"<a>x&#x1F;y&#11;\x02z</a>", 10).text == "x\ufffdy\ufffd\ufffdz"
 
+    def test_a_control_character_does_not_hide_what_follows_it(self) -> None:
+        with pytest.raises(BadReply, match="deeply"):
+            wmi_xml.parse(b"<x>\x01" + b"<a>" * 5000 + b"</a>" * 5000 + b"</x>", 100_000)
+
     def test_too_many_elements(self) -> None:
         with pytest.raises(BadReply):
             wmi_xml.parse(b"<a>" + b"<b/>" * 50 + b"</a>", 10)
