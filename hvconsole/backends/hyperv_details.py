@@ -97,10 +97,10 @@ class Details:
             size, used = (None, None) if is_cd or not path else self._sizes(path)
             shared = tuple(dict.fromkeys(
                 names[vm_id].name for vm_id in map(facts.object_id, users.get(path.lower(), ())) if vm_id in names))
+            storage_id, storage = facts.volume(path)
             found.append(Disk(
                 id=ObjectId(row.text("InstanceID")), name=path, device=_place(row), is_cd=is_cd, size_bytes=size,
-                used_bytes=used, storage_id=ObjectId(path[:2].upper()) if path[1:2] == ":" else None,
-                storage=path[:2].upper() if path[1:2] == ":" else "", read_only=row.number("Access") == 1,
+                used_bytes=used, storage_id=storage_id, storage=storage, read_only=row.number("Access") == 1,
                 shared_with=() if is_cd else shared))
         return tuple(found)
 

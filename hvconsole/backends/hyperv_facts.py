@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 from dataclasses import dataclass
 
 from hvconsole.backends import wmi_instance, wmi_path, wmi_query
@@ -149,6 +150,18 @@ class HardwareFact:
 
 HARD_DISK = "microsoft:hyper-v:virtual hard disk"
 DVD_DISK = "microsoft:hyper-v:virtual cd/dvd disk"
+
+
+_CLUSTER_VOLUME = re.compile(r"[A-Za-z]:\\ClusterStorage\\[^\\]+", re.IGNORECASE)
+_SHARE = re.compile(r"\\\\[^\\]+\\[^\\]+")
+
+
+def volume(path: str) -> tuple[ObjectId | None, str]:
+    """(id, name) of the volume that a file is on; no id for a cluster's volumes and for shares."""
+    elsewhere = _CLUSTER_VOLUME.match(path) or _SHARE.match(path)
+    if elsewhere is not None:
+        return None, elsewhere.group(0)
+    return (ObjectId(path[:2].upper()), path[:2].upper()) if path[1:2] == ":" else (None, "")
 
 
 def object_id(guid: str) -> ObjectId:

@@ -21,6 +21,7 @@ from hvconsole.backends.hyperv_read import IMAGES, MANAGEMENT, SNAPSHOTS, Reader
 from hvconsole.backends.wmi_instance import Instance, Value
 from hvconsole.backends.wsman_envelope import CIMV2, V2, Epr, wmi_uri
 from hvconsole.backends.wsman_faults import check_return
+from hvconsole.backends.wsman_reply import Record
 from hvconsole.errors import (
     BadPowerState,
     BadReply,
@@ -54,6 +55,8 @@ _MERGE_S = 3600.0
 _WINDOWS_PATH = re.compile(r"(?:[A-Za-z]:\\|\\\\[^\\/:*?\"<>|]+\\[^\\/:*?\"<>|]+)[^/:*?\"<>|\x00-\x1f]*")
 _NOT_IN_FILES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _DOUBT = "kept: the host doesn't tell whether disks of other VMs build on it"
+_BETWEEN_HOSTS = "kept: other hosts may use it, it is set up to be shared between VMs"
+_ON_SHARE = "on a share, where Windows can't be asked to delete it"
 _DELETE_RESULTS = {2: "access denied", 15: "in use", 17: "the right is missing"}
 
 
@@ -63,6 +66,11 @@ def windows_path(text: str, what: str) -> str:
     if len(path) > 240 or unsendable(path) or _WINDOWS_PATH.fullmatch(path) is None:
         raise InvalidInput(f"{what} is a path on the Hyper-V host, such as D:\\VMs\\web01 or \\\\server\\share\\web01.")
     return path.rstrip("\\") if len(path) > 3 else path
+
+
+def _is_between_hosts(row: Record) -> bool:
+    """Whether a disk is one of a guest cluster, whose other VMs usually are on other hosts."""
+    return bool(row.flag("PersistentReservationsSupported")) or row.text("HostResource").lower().endswith(".vhds")
 
 
 class LifeVerbs:
@@ -261,7 +269,9 @@ class LifeVerbs:
         if power not in legal and power is not PowerState.UNKNOWN:
             raise BadPowerState(whynot.wrong_state(Verb.DELETE, power, legal))
         self._delete_checkpoints(guid, ctx)
-        disks = self.disks(guid)
+        rows = self._hard_disks(guid)
+        disks = {ObjectId(row.text("InstanceID")): row.text("HostResource") for row in rows}
+        between_hosts = {row.text("HostResource") for row in rows if _is_between_hosts(row)}
         shared, doubtful = self._used_elsewhere(guid, disks.values())
         ctx.progress(0.6, "Deleting the VM")
         self._jobs.run(self._management, "DestroySystem", {"AffectedSystem": vm_epr(guid)}, ctx, "deleting the VM")
@@ -269,19 +279,20 @@ class LifeVerbs:
         for disk_id, path in disks.items():
             if disk_id in keep or path.lower() in shared:
                 continue
-            problem = self._delete_file(path) if not doubtful else _DOUBT
+            if path in between_hosts:
+                problem = _BETWEEN_HOSTS
+            else:
+                problem = self._delete_file(path) if not doubtful else _DOUBT
             if problem:
                 left.append(f"{path} ({problem})")
         if left:
             raise Refused("The VM is deleted, but files of it remain on the host.", "\n".join(left))
 
-    def disks(self, guid: str) -> dict[ObjectId, str]:
-        """Virtual hard disks of a VM: id → file."""
-        return {
-            ObjectId(row.text("InstanceID")): row.text("HostResource")
-            for row in self._reader.devices("Msvm_StorageAllocationSettingData", guid)
-            if row.text("ResourceSubType").lower() == HARD_DISK.lower() and row.text("HostResource")
-        }
+    def _hard_disks(self, guid: str) -> list[Record]:
+        """Virtual hard disks of a VM."""
+        rows = self._reader.devices("Msvm_StorageAllocationSettingData", guid)
+        return [row for row in rows
+                if row.text("ResourceSubType").lower() == HARD_DISK.lower() and row.text("HostResource")]
 
     def used_by(self, guid: str) -> dict[str, list[str]]:
         """File in lower case → GUIDs of other VMs and checkpoints that use it."""
@@ -356,6 +367,8 @@ class LifeVerbs:
 
     def _delete_file(self, path: str) -> str:
         """Delete a file on the host; why not, or nothing. The path goes as a key, never into a query."""
+        if path.startswith("\\\\"):
+            return _ON_SHARE  # the host would say that it has no such file
         epr = Epr(wmi_uri(CIMV2, "CIM_DataFile"), (("Name", path),))
         try:
             value, _output = self._client.invoke(epr, "Delete", {})

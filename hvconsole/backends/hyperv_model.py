@@ -25,6 +25,7 @@ from hvconsole.backends.hyperv_facts import (
     SettingsFact,
     StateFact,
     object_id,
+    volume,
 )
 from hvconsole.model import (
     Disk,
@@ -235,10 +236,11 @@ def _nics(facts: VmFacts, running: bool) -> tuple[Nic, ...]:
 
 
 def _disks(hardware: HardwareFact, shared: Mapping[str, tuple[str, ...]]) -> tuple[Disk, ...]:
+    volumes = [volume(disk.path) for disk in hardware.disks]
     return tuple(Disk(id=ObjectId(disk.instance_id), name=disk.path, is_cd=disk.is_cd, read_only=disk.is_cd,
                       shared_with=() if disk.is_cd else shared.get(disk.path.lower(), ()),
-                      storage_id=ObjectId(disk.path[:2].upper()) if disk.path[1:2] == ":" else None)
-                 for disk in hardware.disks)
+                      storage_id=storage_id, storage=storage)
+                 for disk, (storage_id, storage) in zip(hardware.disks, volumes, strict=True))
 
 
 def shared_files(hardware: Mapping[str, HardwareFact]) -> dict[str, tuple[str, ...]]:

@@ -221,6 +221,33 @@ class TestDelete:
         assert vm.id not in hosts.world.vms
 
 
+    def test_what_other_hosts_may_use_stays_and_is_named(self, hosts: HypervLab, ctx: TaskContext) -> None:
+        with hosts.world.lock:
+            disk = hosts.world.disks[hosts.vm("zrh-test01").drives[0].disk_id or ""]
+            disk.extra.update(shared=True, path="C:\\ClusterStorage\\Volume1\\guest-cluster.vhdx")
+        hv = hosts.log_in()
+        vm = named(first(hv), "zrh-test01")
+        assert (vm.disks[0].storage, vm.disks[0].storage_id) == ("C:\\ClusterStorage\\Volume1", None)
+        with pytest.raises(Refused) as caught:
+            hv.delete_vm(vm.id, ctx)
+        assert "guest-cluster.vhdx (kept: other hosts" in caught.value.detail
+        with hosts.world.lock:
+            assert disk.id in hosts.world.disks
+            assert vm.id not in hosts.world.vms
+
+    def test_a_disk_on_a_share_is_named(self, hosts: HypervLab, ctx: TaskContext) -> None:
+        with hosts.world.lock:
+            disk = hosts.world.disks[hosts.vm("zrh-test01").drives[0].disk_id or ""]
+            disk.extra.update(path="\\\\filer\\vms\\test01.vhdx")
+        hv = hosts.log_in()
+        vm = named(first(hv), "zrh-test01")
+        assert vm.disks[0].storage == "\\\\filer\\vms"
+        with pytest.raises(Refused) as caught:
+            hv.delete_vm(vm.id, ctx)
+        assert "test01.vhdx (on a share" in caught.value.detail
+        assert vm.id not in hosts.world.vms
+
+
 class TestCheckpoints:
     def test_a_running_vm_is_turned_off_before_one_is_applied(self, hosts: HypervLab, hv: HypervHost,
                                                               inventory: Inventory, ctx: TaskContext) -> None:

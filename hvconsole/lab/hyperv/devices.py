@@ -118,8 +118,8 @@ class Devices:
                        Reservation=1, Weight=100, AutomaticAllocation=True, AutomaticDeallocation=True,
                        Parent=parent.path(self._machines.server), Access=1 if drive.read_only else 3,
                        VirtualQuantityUnits="count", IOPSLimit=0, IOPSReservation=0, IOPSAllocationUnits="count",
-                       PersistentReservationsSupported=False, CachingMode=0, IgnoreFlushes=False,
-                       WriteHardeningMethod=1)
+                       PersistentReservationsSupported=bool(disk.extra.get("shared")), CachingMode=0,
+                       IgnoreFlushes=False, WriteHardeningMethod=1)
 
     def nics(self, owner: Vm | Snapshot) -> Iterator[Inst]:
         """Msvm_SyntheticEthernetPortSettingData."""
