@@ -6,7 +6,7 @@ Tabs that a narrow window has no room for go into a menu at the end of the strip
 from __future__ import annotations
 
 import tkinter as tk
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from tkinter import ttk
 
 from hvconsole.ui.commands import Command
@@ -164,6 +164,7 @@ class Tabs:
                 self._pages[title] = self._classes[title](self._shell, parent)
             self._shown = title
             self._choice.set(title)
+            one_stop(self.buttons, title)
             self._book.selectpage(title)
             self._pages[title].widget.pack(fill="both", expand=True)
         self._fit()
@@ -201,6 +202,12 @@ class Tabs:
     def _open_more(self) -> None:
         entries = [Command(title, title, lambda title=title: self.turn_to(title)) for title in self.in_menu]  # type: ignore[misc]
         self._open_menu(entries, self.more.winfo_rootx(), self.more.winfo_rooty() + self.more.winfo_height())
+
+
+def one_stop(tabs: Mapping[str, ttk.Radiobutton], current: str) -> None:
+    """The Tab key stops at the strip once, at the visible page's tab; arrow keys go on from there."""
+    for title, button in tabs.items():
+        button.configure(takefocus=title == current)
 
 
 _CONTROLS = ("TEntry", "TButton", "TCombobox", "TCheckbutton", "TRadiobutton", "TSpinbox", "Text")

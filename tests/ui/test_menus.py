@@ -120,7 +120,7 @@ def test_a_busy_machine_shows_it_and_its_tip_says_with_what() -> None:
     busy = vm("v1", "a", operations=("pool_migrate",))
     assert vm_look(busy, False, None, stale=False).sign == "state:busy"
     tip = vm_tip(busy, status(MonitorState.PAUSED, reason="The VM is migrating."))
-    assert "pool_migrate" in tip
+    assert "pool migrate" in tip
     assert "The VM is migrating." in tip
 
 

@@ -18,6 +18,7 @@ from hvconsole.ui.interfaces import Shell
 from hvconsole.ui.listing import ListColumn, Listing
 from hvconsole.ui.looks import PLATFORM_NAMES
 from hvconsole.ui.megawidgets import notebook
+from hvconsole.ui.tabs import one_stop
 from hvconsole.ui.tclvar import TclVar
 from hvconsole.ui.theme import system_mode
 from hvconsole.ui.wording import local_time
@@ -53,7 +54,7 @@ class PreferencesDialog(FormDialog):
                 text=name,
                 value=name,
                 style="Dialog.Tab.TRadiobutton",
-                command=lambda name=name: self.pages.selectpage(name),  # type: ignore[misc]
+                command=lambda name=name: self.select(name),  # type: ignore[misc]
             )
             self._tab.attach(tab)
             tab.pack(side="left")
@@ -67,6 +68,7 @@ class PreferencesDialog(FormDialog):
             build()
         self.body, self._row = outer, row + 3
         self.pages.setnaturalsize()
+        one_stop(self._tabs, TABS[0])
         self.focus_first(self._tabs[TABS[0]])
         self.top.bind("<Control-Tab>", lambda _event: self._turn(1))
         for sequence in sequences("Control-Shift-Tab", str(self.top.tk.call("tk", "windowingsystem"))):
@@ -75,6 +77,7 @@ class PreferencesDialog(FormDialog):
     def select(self, tab: str) -> None:
         """Bring a tab to the front."""
         self._tab.set(tab)
+        one_stop(self._tabs, tab)
         self.pages.selectpage(tab)
 
     def _turn(self, step: int) -> str:

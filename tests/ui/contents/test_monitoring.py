@@ -316,6 +316,9 @@ def test_tabs_are_turned_with_keys(preferences: PreferencesDialog, driver: Drive
     until(lambda: preferences.top.focus_get() is preferences._tabs["Appearance"])
     driver.key("Right")
     until(lambda: shown() == "Monitoring")
+    driver.key("Tab")
+    until(lambda: preferences.top.focus_get() not in preferences._tabs.values(), "the strip to be one stop")
+    assert preferences.top.focus_get() is preferences.monitor.preset.widget
     preferences.prefix.entry.focus_set()
     driver.key("ctrl+Tab")
     until(lambda: shown() == "History")
