@@ -99,6 +99,8 @@ class Happened:
     subject: str
     """Name of the VM, host or pool."""
     subject_id: str = ""
+    """Its id, which is unique on that server only."""
+    server_id: str = ""
     outcome: str = ""
     """"done", "failed", "cancelled", "unknown", or empty for plain events."""
     duration_s: float | None = None

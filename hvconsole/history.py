@@ -407,19 +407,21 @@ class History:
         since: dt.datetime | None = None,
         until: dt.datetime | None = None,
         subject_id: str = "",
+        server_id: str = "",
         limit: int = 500,
         offset: int = 0,
     ) -> list[HistoryRow]:
         """Rows that match everything given, newest first. Worker threads only; raises ``LocalError``.
 
         ``text``: words that must all occur in who, what, server, subject, outcome or detail, in any case.
-        ``since`` and ``until`` are aware; ``until`` itself is not included.
+        ``since`` and ``until`` are aware; ``until`` itself is not included. A ``subject_id`` is unique on one server
+        only, so it comes with its ``server_id``.
         """
         from sqlalchemy import select
 
         from hvconsole.store import events
 
-        wanted = conditions(text, what, outcome, since, until, subject_id)
+        wanted = conditions(text, what, outcome, since, until, subject_id, server_id)
         query = select(events).where(*wanted).order_by(events.c.id.desc()).limit(limit).offset(offset)
         with self._reading() as connection:
             return [as_row(row._asdict()) for row in connection.execute(query)]
@@ -430,7 +432,8 @@ class History:
 
         from hvconsole.store import events
 
-        wanted = {"what": "", "outcome": "", "since": None, "until": None, "subject_id": "", **filters}
+        unset = {"what": "", "outcome": "", "since": None, "until": None, "subject_id": "", "server_id": ""}
+        wanted = {**unset, **filters}
         query = select(func.count()).select_from(events).where(*conditions(text, **wanted))
         with self._reading() as connection:
             return int(connection.execute(query).scalar_one())

@@ -64,6 +64,7 @@ def of_job(event: JobChanged, server_name: Callable[[ServerId], str]) -> Happene
         server=server_name(view.server_id),
         subject=view.subject,
         subject_id=view.subject_id or "",
+        server_id=view.server_id,
         outcome=outcome.get(view.state, "unknown"),
         duration_s=view.duration_s,
         detail=detail,
@@ -123,6 +124,7 @@ def conditions(
     since: dt.datetime | None,
     until: dt.datetime | None,
     subject_id: str,
+    server_id: str,
 ) -> list[ColumnElement[bool]]:
     from hvconsole.store import events
 
@@ -135,6 +137,8 @@ def conditions(
         found.append(events.c.outcome == outcome)
     if subject_id:
         found.append(events.c.subject_id == storable(subject_id))
+    if server_id:
+        found.append(events.c.server_id == storable(server_id))
     for moment in (since, until):
         if moment is not None and moment.tzinfo is None:
             raise InvalidInput("A time to search from or to needs its time zone.")
@@ -171,6 +175,7 @@ def as_values(event: Happened, boot_s: float) -> dict[str, Any]:
         "boot_s": boot_s,
         "duration_s": event.duration_s,
         "extra": json.dumps(dict(event.extra)) if event.extra else "",
+        "server_id": storable(event.server_id),
         "folded": "\n".join(texts.values()).casefold(),
         **texts,
     }

@@ -41,7 +41,7 @@ from hvconsole.private_files import private_folder
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_LIMIT_S = 5.0
 """How long a write waits for another process before it gives up."""
 
@@ -58,6 +58,7 @@ events = Table(
     Column("server", String, nullable=False),
     Column("subject", String, nullable=False),
     Column("subject_id", String, nullable=False),
+    Column("server_id", String, nullable=False, server_default=""),
     Column("outcome", String, nullable=False),
     Column("duration_s", Float),
     Column("detail", String, nullable=False),
@@ -146,6 +147,8 @@ class Database:
         if version < SCHEMA_VERSION:
             with engine.begin() as connection:
                 metadata.create_all(connection)
+                if version == 1:
+                    connection.exec_driver_sql("ALTER TABLE events ADD COLUMN server_id VARCHAR NOT NULL DEFAULT ''")
                 connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @property

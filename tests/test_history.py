@@ -158,6 +158,39 @@ def test_final_jobs_and_events_become_rows_by_themselves(desk):
     assert history.count() == 3
 
 
+def test_an_id_means_another_vm_on_another_server(desk):
+    """Every ESXi host has a VM "1": what happened to the one is not told of the other."""
+    history = desk.history()
+    for server in ("basel", "bern"):
+        history.record(happened(server, server_id=ServerId(server)))
+    job = JobView(
+        id=JobId(1), server_id=ServerId("bern"), verb="start", title="Start", subject="job",
+        subject_id=ObjectId("id-1"), by="user", state=JobState.DONE, submitted=NOON,
+    )  # fmt: skip
+    history.subscribe(desk.hub, lambda _id: "Production")
+    desk.hub.emit(JobChanged(job))
+    assert history.flush()
+    assert subjects(history.search(server_id=ServerId("bern"), subject_id="id-1")) == ["job", "bern"]
+    assert history.count(server_id=ServerId("basel"), subject_id="id-1") == 1
+    assert history.count(subject_id="id-1") == 3
+
+
+def test_a_history_of_the_first_version_is_kept_and_goes_on(desk):
+    first = desk.history()
+    first.record(happened("before"))
+    assert first.flush()
+    assert first.close()
+    with sqlite3.connect(desk.path) as raw:
+        raw.execute("ALTER TABLE events DROP COLUMN server_id")
+        raw.execute("PRAGMA user_version=1")
+    raw.close()
+    history = desk.history()
+    history.record(happened("after", server_id=ServerId("bern")))
+    assert history.flush()
+    assert subjects(history.search()) == ["after", "before"]
+    assert subjects(history.search(server_id=ServerId("bern"))) == ["after"]
+
+
 def test_a_broken_listener_hurts_nobody(desk, caplog):
     history = desk.history()
     history.listen(lambda: 1 / 0)

@@ -372,6 +372,7 @@ class SnapshotDesk:
                 server=server.name if server is not None else str(outage.server_id),
                 subject=outage.vm_name,
                 subject_id=outage.vm_id,
+                server_id=outage.server_id,
                 outcome=outcomes.get(state, ""),
                 duration_s=self._clock.monotonic() - order.begun,
                 detail=detail,

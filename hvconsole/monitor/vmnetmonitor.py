@@ -329,6 +329,7 @@ class VMNetMonitor(threading.Thread):
                 server=server.name if server is not None else str(self.key.server_id),
                 subject=self.vm_name,
                 subject_id=self.key.vm_id,
+                server_id=self.key.server_id,
                 duration_s=duration_s,
                 detail=detail,
                 extra=extra,

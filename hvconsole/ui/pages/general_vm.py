@@ -243,8 +243,12 @@ class VmView:
         vm = subject.vm
         if history is None or vm is None:
             return
-        vm_id = str(vm.id)
-        self.asker.run("events", lambda: history.search(subject_id=vm_id, limit=RECENT), self._events_found)
+        vm_id, server_id = vm.id, subject.connection.id
+        self.asker.run(
+            "events",
+            lambda: history.search(subject_id=vm_id, server_id=server_id, limit=RECENT),
+            self._events_found,
+        )
 
     def _events_found(self, answer: list[HistoryRow] | HvError) -> None:
         if isinstance(answer, HvError):

@@ -14,7 +14,7 @@ from tkinter import filedialog, ttk
 from hvconsole.errors import HvError
 from hvconsole.events import Happened, JobChanged
 from hvconsole.history_rows import HistoryRow, local_user
-from hvconsole.model import ObjectId, Verb
+from hvconsole.model import Verb
 from hvconsole.operations import BY_VERB
 from hvconsole.text import format_took, safe_lines, safe_text
 from hvconsole.ui.asking import Asker
@@ -95,6 +95,7 @@ class Query:
     outcome: str = ""
     since: dt.datetime | None = None
     subject_id: str = ""
+    server_id: str = ""
 
     def filters(self) -> dict[str, object]:
         """As keyword arguments of ``History.search``."""
@@ -103,6 +104,7 @@ class Query:
             "outcome": self.outcome,
             "since": self.since,
             "subject_id": self.subject_id,
+            "server_id": self.server_id,
         }
 
 
@@ -229,13 +231,14 @@ class HistoryPage(BasePage):
         """What the fields ask for."""
         subject = self.subject
         found = (subject.vm or subject.host) if subject is not None else None
-        object_id: ObjectId | None = found.id if found is not None else None
+        only = self._only_this.on and found is not None
         return Query(
             text=str(self.text.getvalue()).strip(),
             what=WHATS[max(0, self.what.current())][0],
             outcome=OUTCOMES[max(0, self.outcome.current())][0],
             since=since(TIMES[max(0, self.time.current())][0], self.shell.services.clock.now()),
-            subject_id=str(object_id) if self._only_this.on and object_id is not None else "",
+            subject_id=found.id if only and found is not None else "",
+            server_id=subject.connection.id if only and subject is not None else "",
         )
 
     def update(self, fresh: bool) -> None:

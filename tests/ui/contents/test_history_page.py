@@ -82,6 +82,7 @@ def test_filters_by_kind_outcome_time_and_selection(page: HistoryPage, history: 
     page._search_afresh()
     until(lambda: settled(page) and len(shown(page)) == 15)
     assert history.asked[-1]["subject_id"] == "v1"
+    assert history.asked[-1]["server_id"] == page.subject.connection.id
     page.time.current(1)
     page._search_afresh()
     until(lambda: settled(page))
