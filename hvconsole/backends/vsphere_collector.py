@@ -63,6 +63,8 @@ WAIT_S = 30.0
 """Longest single wait."""
 ANSWERS_AT_ONCE, ANSWERS_PER_S = 40, 5.0
 """How many answers of the long poll are taken in a row, and then in a second."""
+MOST_OBJECTS = 500_000
+"""All kinds together: several times what the largest vCenter may have."""
 MAX_PAGES = 20_000
 """Most pages of one answer; a server that never says that it is done is cut off here."""
 HARDWARE_AT_ONCE = 500
@@ -214,6 +216,8 @@ class Collector:
         fresh: dict[str, Record] = {}
         for page in self._pages(WAIT_S):
             merge(fresh, page.updates)
+            if len(fresh) > MOST_OBJECTS:
+                raise BadReply("The server lists more objects than are accepted.")
         self._replace_records(fresh)
         if len(self._unread) <= HARDWARE_AT_ONCE:
             self._apply(self._hardware_updates(self._unread))

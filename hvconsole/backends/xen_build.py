@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable
 
 from hvconsole.backends.xen_refusals import host_refusals, pool_refusals, vm_refusals
@@ -175,12 +176,16 @@ def _device_order(row: VbdRow) -> tuple[int, str]:
     return len(row.userdevice), row.userdevice
 
 
+MOST_SHARERS = 1_000
+"""VMs named as users of a disk. Each of them names the others, so the work grows with the square."""
+
+
 def _shared_with(tables: Tables, row: VbdRow, vm: str) -> tuple[str, ...]:
     users = tables.vbds_of_vdi.get(row.vdi) if row.vdi else None
     if users is None or len(users) < 2 or row.is_cd:
         return ()
     names = []
-    for other in users:
+    for other in itertools.islice(users, MOST_SHARERS):
         user = tables.vm.get(tables.vbd[other].vm)
         if user is not None and tables.vbd[other].vm != vm and user.kind is not VmKind.CONTROL_DOMAIN:
             names.append(user.name)

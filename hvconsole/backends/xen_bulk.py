@@ -28,6 +28,8 @@ Records = Mapping[str, Mapping[str, Any]]
 
 _JSON_LIMITS = dataclasses.replace(INVENTORY, reply_bytes=64 << 20)
 """JSON is half as long as XML, but is held as a whole."""
+MOST_OBJECTS = 250_000
+"""Of one class: ten times what the largest pools have, and still within this computer's memory."""
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": ORIGINATOR}
 
 
@@ -55,6 +57,8 @@ class BulkReader:
                 records = self._read(class_name)
         if not isinstance(records, dict):
             raise BadReply(f"The server's list of {class_name} objects can't be read.")
+        if len(records) > MOST_OBJECTS:
+            raise BadReply(f"The server lists more {class_name} objects than are accepted.", str(len(records)))
         return {ref: record for ref, record in records.items() if isinstance(record, dict)}
 
     def close(self) -> None:

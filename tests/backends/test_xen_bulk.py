@@ -239,3 +239,14 @@ def test_millions_of_empty_lists_are_not_decoded(reading: tuple[JsonXapi, BulkRe
     xapi.answers["VM", 1] = lambda: b'{"result":[' + b"[]," * 4_000_000 + b"1]}"
     with pytest.raises(BadReply, match="too many"):
         reader.read("VM")
+
+
+def test_more_objects_than_any_pool_has_are_refused(
+    reading: tuple[JsonXapi, BulkReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xapi, reader = reading
+    monkeypatch.setattr("hvconsole.backends.xen_bulk.MOST_OBJECTS", 1000)
+    reader.read("pool")
+    xapi.answers["VM", 1] = lambda: json.dumps({"result": {str(n): {} for n in range(1001)}}).encode()
+    with pytest.raises(BadReply, match="more VM objects"):
+        reader.read("VM")
