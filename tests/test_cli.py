@@ -452,6 +452,19 @@ def test_an_ambiguous_name_lists_the_candidates(server, run):
     assert "0000-4" in said.err
 
 
+def test_vms_that_share_a_uuid_are_told_by_their_ids(server, run):
+    inventory = server.inventory
+    three, four = inventory.vms[ObjectId("vm-3")], inventory.vms[ObjectId("vm-4")]
+    server.inventory = replace(inventory, vms={**inventory.vms, four.id: replace(four, uuid=three.uuid)})
+    for text in ("twin", three.uuid):
+        said = run("run", "start", URL, text)
+        assert said.code == 2
+        assert "name one by id" in said.err
+        assert "vm-3" in said.err
+        assert "vm-4" in said.err
+    assert run("run", "start", URL, "vm-4").code == 0
+
+
 def test_an_unknown_vm_fails_before_anything_is_done(server, run):
     said = run("run", "start", URL, "web1", "nosuch")
     assert said.code == 1

@@ -110,6 +110,10 @@ def _by_name(objects: Iterable[N], text: str, what: str) -> N:
 
 def _one(fits: Sequence[N], text: str, what: str) -> N:
     if len(fits) > 1:
-        candidates = "\n".join(f"  {safe_text(o.uuid or o.id, 60)}  {safe_text(o.name, 80)}" for o in fits[:50])
-        raise UsageError(f"Several {what}s are called “{safe_text(text, 80)}”; name one by UUID:\n{candidates}")
+        # Copying a VM's files on a datastore copies its UUID.
+        by_uuid = all(o.uuid for o in fits) and len({o.uuid for o in fits}) == len(fits)
+        key = "UUID" if by_uuid else "id"
+        listed = ((o.uuid if by_uuid else o.id, o.name) for o in fits[:50])
+        candidates = "\n".join(f"  {safe_text(one, 60)}  {safe_text(name, 80)}" for one, name in listed)
+        raise UsageError(f"Several {what}s are called “{safe_text(text, 80)}”; name one by {key}:\n{candidates}")
     return fits[0]
