@@ -9,6 +9,7 @@ from typing import Any
 from hvconsole.backends import xen_fields as f
 from hvconsole.backends.base import Secret, TaskContext
 from hvconsole.backends.wire_calls import READ
+from hvconsole.backends.xen_errors import translate_failure
 from hvconsole.backends.xen_objects import Objects
 from hvconsole.backends.xen_session import XenSession
 from hvconsole.backends.xen_tables import Tables
@@ -176,13 +177,14 @@ class Hosts:
             return  # older servers don't know the question; evacuate itself will tell
         if not isinstance(stuck, dict) or not stuck:
             return
-        reasons = []
+        reasons, codes = [], []
         for ref, why in list(stuck.items())[:5]:
             row = self._tables.vm.get(str(ref))
-            code = str(why[0]) if isinstance(why, list) and why else ""
-            reasons.append(f"{safe_text(row.name if row else str(ref), 40)} ({safe_text(code, 60)})")
+            reason = translate_failure(why)
+            reasons.append(f"{safe_text(row.name if row else str(ref), 40)} ({reason.user_text.rstrip('.')})")
+            codes.append(reason.detail)
         count = "1 VM" if len(stuck) == 1 else f"{len(stuck)} VMs"
-        raise Refused(f"{count} can't be moved away: {', '.join(reasons)}.")
+        raise Refused(f"{count} can't be moved away: {', '.join(reasons)}.", "\n".join(codes))
 
     def _enable_again(self, host: str) -> None:
         try:

@@ -309,13 +309,15 @@ def test_who_cannot_be_moved_away_is_counted_right(pool: PoolView, monkeypatch: 
 
     def call(session: XenSession, method: str, *params: Any, **options: Any) -> Any:
         if method == "host.get_vms_which_prevent_evacuation":
-            return {"OpaqueRef:x": ["VM_REQUIRES_SR"]}
+            return {"OpaqueRef:x": ["VM_REQUIRES_SR", "OpaqueRef:vm", "OpaqueRef:sr"]}
         return real(session, method, *params, **options)
 
     monkeypatch.setattr(XenSession, "call", call)
     host = next(host for host in pool.inventory.hosts.values() if not host.is_master)
-    with pytest.raises(Refused, match=r"^1 VM can't be moved away: "):
+    with pytest.raises(Refused, match=r"^1 VM can't be moved away: ") as caught:
         pool.hv.enter_maintenance(host.id, TaskContext())
+    assert "no access to a storage" in caught.value.user_text
+    assert "VM_REQUIRES_SR" in caught.value.detail
 
 
 @pytest.mark.parametrize("automatic", [True, False])
