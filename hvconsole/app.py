@@ -168,8 +168,9 @@ class Console:
         except HvError as exc:
             self.hub.emit(Notice(f"keyring-{connection.id}", exc.user_text))
             secret = None
-        if self._began_to_stop:
-            return
+        current = self.connections.get(connection.id) is connection and connection.state is ConnectionState.CLOSED
+        if self._began_to_stop or not current:
+            return  # a keyring may take long: the user has signed in meanwhile, or removed the server
         if secret is None:
             self._miss_password(connection)
             return

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hvconsole.clock import Clock
 from hvconsole.connection import Connections
 from hvconsole.errors import LocalError
-from hvconsole.events import Hub, InventoryChanged
+from hvconsole.events import ConnectionChanged, Hub, InventoryChanged
 from hvconsole.model import Inventory, ServerId
 from hvconsole.private_files import read_private, write_private
 
@@ -62,15 +62,20 @@ class InventoryCache:
             return None
 
     def forget(self, server_id: ServerId) -> None:
-        """Remove what was remembered of a server."""
-        self._file(server_id).unlink(missing_ok=True)
+        """Remove what was remembered of a server. Raises ``LocalError``."""
+        path = self._file(server_id)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise LocalError(f"The remembered inventory {path} can't be removed.", str(exc)) from exc
 
     def _file(self, server_id: ServerId) -> Path:
         return self._folder / f"{re.sub('[^A-Za-z0-9_-]', '_', server_id)}.json"
 
 
 class CacheKeeper:
-    """Saves changed inventories every few minutes and at the end, on a thread of its own named ``cache``."""
+    """Saves changed inventories every few minutes and at the end, and removes those of servers that were removed: on a
+    thread of its own named ``cache``."""
 
     def __init__(self, cache: InventoryCache, connections: Connections, hub: Hub, clock: Clock) -> None:
         self._cache = cache
@@ -81,6 +86,7 @@ class CacheKeeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cache", daemon=True)
         hub.subscribe(InventoryChanged, self._note)
+        hub.subscribe(ConnectionChanged, self._note_removal)
 
     def start(self) -> None:
         """Begin; does not block."""
@@ -98,6 +104,11 @@ class CacheKeeper:
         with self._lock:
             self._changed.add(event.server_id)
 
+    def _note_removal(self, event: ConnectionChanged) -> None:
+        if self._connections.get(event.server_id) is None:
+            with self._lock:
+                self._changed.add(event.server_id)
+
     def _run(self) -> None:
         pause_s = FIRST_SAVE_S
         while True:
@@ -105,11 +116,17 @@ class CacheKeeper:
             pause_s = SAVE_EVERY_S
             with self._lock:
                 changed, self._changed = self._changed, set()
-            for connection in self._connections.all():
-                if connection.id in changed and connection.inventory is not None:
-                    try:
-                        self._cache.save(connection.id, connection.inventory)
-                    except LocalError as exc:
-                        log.warning("%s (%s)", exc.user_text, exc.detail)
+            for server_id in changed:
+                try:
+                    self._bring_up_to_date(server_id)
+                except LocalError as exc:
+                    log.warning("%s (%s)", exc.user_text, exc.detail)
             if stopping:
                 return
+
+    def _bring_up_to_date(self, server_id: ServerId) -> None:
+        connection = self._connections.get(server_id)
+        if connection is None:
+            self._cache.forget(server_id)
+        elif connection.inventory is not None:
+            self._cache.save(server_id, connection.inventory)

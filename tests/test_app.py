@@ -5,14 +5,17 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import XenAPI
 
 from hvconsole.app import Console
+from hvconsole.backends.base import Secret
 from hvconsole.demo import DemoLab
-from hvconsole.events import ConnectionState
+from hvconsole.errors import LocalError
+from hvconsole.events import ConnectionChanged, ConnectionState
 from hvconsole.history import History, OutageStore
 from hvconsole.lab import Lab
 from hvconsole.model import AUTOMATIC_MARK, Certificate, ObjectId
@@ -164,6 +167,50 @@ def test_a_saved_server_without_password_asks_to_sign_in_and_names_what_is_not_w
     assert connection.error.user_text == (
         "Sign in to connect; its password isn't saved. One ticked VM is not watched until then."
     )
+    console.begin()
+    wait_until(lambda: console.pending() == (), "every thread to end")
+
+
+class SlowKeyring:
+    """A keyring that waits to be unlocked until the test lets it answer."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked, self.unlocked = threading.Event(), threading.Event()
+
+    def load(self, _server_id):
+        self.asked.set()
+        self.unlocked.wait(10)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def remember(self, _server_id, secret):
+        raise AssertionError("the password that the user typed is the right one")
+
+
+@pytest.mark.parametrize("answer", [Secret(password="old"), None, LocalError("It did not answer.")])
+def test_a_keyring_that_answers_late_does_not_disturb_who_has_signed_in_meanwhile(
+    tmp_path, monkeypatch, lab, answer
+):
+    monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path))
+    (server,) = lab.servers
+    console = Console()
+    keyring = console.credentials = SlowKeyring(answer)
+    profile = replace(parse_url(server.url), remember_password=True)
+    ((host, port),) = profile.addresses
+    console.pins.accept(Certificate(host=host, port=port, sha256=server.sha256))
+    console.settings.save_server(profile)
+    console.start()
+    assert keyring.asked.wait(10)
+    # The user types the password into the Connect dialog, which puts a connection of its own in place.
+    connection = console.connections.add(profile, Secret(password=server.password))
+    wait_until(lambda: connection.connected, "the connection")
+    states = []
+    console.hub.subscribe(ConnectionChanged, lambda event: states.append(event.state))
+    keyring.unlocked.set()
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("keyring-")], "the keyring's thread")
+    assert states == []
     console.begin()
     wait_until(lambda: console.pending() == (), "every thread to end")
 

@@ -102,6 +102,26 @@ def test_a_name_without_a_written_form_is_an_error_not_a_crash(tmp_path, invento
         InventoryCache(tmp_path).save(SERVER, bad)
 
 
+def test_what_was_remembered_of_a_server_goes_with_it(tmp_path, inventory):
+    hub = Hub()
+    connections = Connections(PinStore(), hub, SystemClock())
+    kept, gone = (connections.add(new_profile("xenserver", name), cached=inventory) for name in ("kept", "gone"))
+    cache = InventoryCache(tmp_path)
+    for connection in (kept, gone):
+        cache.save(connection.id, inventory)
+    keeper = CacheKeeper(cache, connections, hub, SystemClock())
+    keeper.start()
+    hub.emit(InventoryChanged(gone.id))
+    connections.remove(gone.id)
+    connections.add(kept.profile)  # signed in again, which replaces the connection
+    keeper.stop()
+    for thread in threading.enumerate():
+        if thread.name == "cache":
+            thread.join(5)
+    assert cache.load(gone.id) is None
+    assert cache.load(kept.id) is not None
+
+
 def test_what_changed_is_saved_at_the_end(tmp_path, inventory):
     hub = Hub()
     connections = Connections(PinStore(), hub, SystemClock())
