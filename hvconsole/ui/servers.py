@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hvconsole.connection import Connection
-from hvconsole.errors import CertificateError, HostIsSlave, LocalError
-from hvconsole.events import ConnectionState
+from hvconsole.errors import CertificateError, HostIsSlave, HvError, LocalError
+from hvconsole.events import ConnectionState, Notice
 from hvconsole.model import ServerId, Verb
 from hvconsole.profiles import Address
 from hvconsole.text import safe_text
+from hvconsole.ui.asking import Asker
 from hvconsole.ui.banner import Action, Banner
 from hvconsole.ui.closing import confirm
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell, Subject
@@ -26,6 +27,7 @@ class Servers:
         self._shell = shell
         self._services = shell.services
         self._banner = banner
+        self._asker = Asker(shell.dispatcher)
         self._in_emergency: set[ServerId] = set()
         """Connections whose emergency login has not led back to the pool yet."""
 
@@ -153,8 +155,19 @@ class Servers:
         if not confirm(self._shell.theme, self._shell.root, "Remove from list", heading, text, "Remove from list"):
             return
         for subject in chosen:
-            self._services.settings.remove_server(subject.connection.id)
-            self._services.connections.remove(subject.connection.id)
+            server_id = subject.connection.id
+            self._services.settings.remove_server(server_id)
+            self._services.connections.remove(server_id)
+            self._forget_password(server_id)
+
+    def _forget_password(self, server_id: ServerId) -> None:
+        credentials, hub = self._services.credentials, self._services.hub
+
+        def forgotten(answer: HvError | None) -> None:
+            if isinstance(answer, HvError):
+                hub.emit(Notice(f"keyring-{server_id}", f"A removed server's password stays: {answer.user_text}"))
+
+        self._asker.run(f"forget-{server_id}", lambda: credentials.forget(server_id), forgotten)
 
 
 def _recovered(connection: Connection) -> str:

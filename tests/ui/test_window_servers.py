@@ -14,7 +14,7 @@ from hvconsole.events import ConnectionState, MonitorChanged
 from hvconsole.model import ServerId
 from hvconsole.profiles import ServerProfile
 from hvconsole.ui.dispatcher import Dispatcher
-from hvconsole.ui.interfaces import Item, ItemKind
+from hvconsole.ui.interfaces import Item, ItemKind, Subject
 from hvconsole.ui.theme import Theme
 from tests.ui.shell_stage import Stand, close_stand, key_of, open_stand
 from tests.ui.stage import SERVER, oid, sample_inventory
@@ -178,3 +178,24 @@ def test_the_uppermost_server_is_shown_first_even_if_another_answers_sooner(
     stand = open_stand(root, theme, dispatcher, until, prepare=another, answering=False)
     assert stand.window.selection.items == (Item(ItemKind.SERVER, SERVER),)
     close_stand(stand, until)
+
+
+def test_a_server_removed_from_the_list_takes_its_password_out_of_the_keyring(
+    stand: Stand, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hvconsole.errors import LocalError
+
+    forgotten: list[ServerId] = []
+    services = stand.window.services
+
+    def forget(server_id: ServerId) -> None:
+        forgotten.append(server_id)
+        raise LocalError("The keyring can't be used; it may be locked.")
+
+    monkeypatch.setattr(services.credentials, "forget", forget)
+    monkeypatch.setattr("hvconsole.ui.servers.confirm", lambda *_: True)
+    (connection,) = services.connections.all()
+    stand.window.remove_servers([Subject(Item(ItemKind.SERVER, SERVER), connection)])
+    assert services.connections.all() == ()
+    until(lambda: forgotten == [SERVER])
+    until(lambda: any("keyring" in text for text in stand.window.banner.texts.values()))
