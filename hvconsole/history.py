@@ -27,12 +27,12 @@ from hvconsole.file_lock import FileLock
 from hvconsole.history_rows import (
     HistoryRow,
     as_csv,
-    as_row,
+    as_rows,
     as_values,
     conditions,
     of_job,
     outage_json,
-    outage_of,
+    outages_of,
     utc_text,
 )
 from hvconsole.model import ServerId
@@ -424,7 +424,7 @@ class History:
         wanted = conditions(text, what, outcome, since, until, subject_id, server_id)
         query = select(events).where(*wanted).order_by(events.c.id.desc()).limit(limit).offset(offset)
         with self._reading() as connection:
-            return [as_row(row._asdict()) for row in connection.execute(query)]
+            return as_rows(row._asdict() for row in connection.execute(query))
 
     def count(self, text: str = "", **filters: Any) -> int:
         """How many rows ``search`` would find without limit."""
@@ -504,4 +504,4 @@ class OutageStore:
         query = select(outages).where(outages.c.closed.is_(None)).order_by(outages.c.opened, outages.c.id)
         with self._history._reading() as connection:
             rows = connection.execute(query).all()
-        return tuple(outage_of(row.body) for row in rows if not self._history._owned_by_other(row.owner))
+        return outages_of(row.body for row in rows if not self._history._owned_by_other(row.owner))

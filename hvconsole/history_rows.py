@@ -10,8 +10,9 @@ import datetime as dt
 import getpass
 import io
 import json
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from hvconsole.text import safe_lines
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
+
+log = logging.getLogger(__name__)
 
 LONGEST_TEXT = 20_000
 """Characters of one text that are kept."""
@@ -165,11 +168,11 @@ def storable(text: str) -> str:
     return "".join(f"⟨U+{ord(c):04X}⟩" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in cut)
 
 
+_TEXTS = ("who", "what", "server", "subject", "subject_id", "outcome", "detail")
+
+
 def as_values(event: Happened, boot_s: float) -> dict[str, Any]:
-    texts = {
-        name: storable(getattr(event, name))
-        for name in ("who", "what", "server", "subject", "subject_id", "outcome", "detail")
-    }
+    texts = {name: storable(getattr(event, name)) for name in _TEXTS}
     return {
         "at": utc_text(event.when),
         "boot_s": boot_s,
@@ -195,6 +198,37 @@ def as_row(values: Mapping[str, Any]) -> HistoryRow:
         detail=values["detail"],
         extra=json.loads(values["extra"]) if values["extra"] else {},
     )
+
+
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What a row that was not written by this program, or not all of it, raises when it is taken apart."""
+
+
+def as_rows(found: Iterable[Mapping[str, Any]]) -> list[HistoryRow]:
+    """The rows that can be read: one that somebody or something spoilt must not cost the others."""
+    rows = []
+    spoilt = 0
+    for values in found:
+        try:
+            if not all(isinstance(values[name], str) for name in _TEXTS):
+                raise TypeError("no text")
+            rows.append(as_row(values))
+        except _UNREADABLE:
+            spoilt += 1
+    if spoilt:
+        log.warning("%d rows of the history can't be read and are left out", spoilt)
+    return rows
+
+
+def outages_of(bodies: Iterable[str]) -> tuple[Outage, ...]:
+    """The outages that can be read."""
+    found = []
+    for body in bodies:
+        try:
+            found.append(outage_of(body))
+        except _UNREADABLE:
+            log.error("an unfinished outage in the history can't be read; look at its VM's snapshots yourself")
+    return tuple(found)
 
 
 def outage_json(outage: Outage) -> str:

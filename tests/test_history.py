@@ -191,6 +191,25 @@ def test_a_history_of_the_first_version_is_kept_and_goes_on(desk):
     assert subjects(history.search(server_id=ServerId("bern"))) == ["after"]
 
 
+def test_spoilt_rows_cost_only_themselves(desk):
+    first = desk.history()
+    journal = OutageStore(first)
+    for name in ("date", "bytes", "deep", "fine"):
+        first.record(happened(name))
+    journal.record(outage(1))
+    journal.record(outage(2))
+    assert first.close()
+    with sqlite3.connect(desk.path) as raw:
+        raw.execute("UPDATE events SET at='1e308' WHERE subject='date'")
+        raw.execute("UPDATE events SET who=x'ff00' WHERE subject='bytes'")
+        raw.execute("UPDATE events SET extra=? WHERE subject='deep'", ("[" * 100_000,))
+        raw.execute("UPDATE outages SET body='{}' WHERE id LIKE '%-1%'")
+    raw.close()
+    history = desk.history()
+    assert subjects(history.search()) == ["fine"]
+    assert OutageStore(history).open_outages() == (outage(2),)
+
+
 def test_a_broken_listener_hurts_nobody(desk, caplog):
     history = desk.history()
     history.listen(lambda: 1 / 0)
