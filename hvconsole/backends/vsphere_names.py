@@ -14,6 +14,14 @@ def shown_name(name: str) -> str:
     return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), name)
 
 
+def shown_snapshot_name(name: str) -> str:
+    """A snapshot's name as people know it.
+
+    VMware's client escapes the slashes of the dates in its own default names, and some servers escape that once more.
+    """
+    return shown_name(shown_name(name))
+
+
 def sent_name(name: str) -> str:
     """The reverse of ``shown_name``."""
     return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hvconsole.backends.vsphere_names import shown_snapshot_name
 from hvconsole.errors import BadReply
 from hvconsole.model import ObjectId, Snapshot
 
@@ -211,7 +212,7 @@ def snapshot_tree(element: ET.Element) -> SnapshotTree:
 def _snapshot(node: ET.Element, parent: ObjectId | None) -> Snapshot:
     return Snapshot(
         id=ObjectId(child_text(node, "snapshot")),
-        name=child_text(node, "name"),
+        name=shown_snapshot_name(child_text(node, "name")),
         description=child_text(node, "description"),
         created=read_child(node, "createTime", moment),
         parent_id=parent,

@@ -9,6 +9,7 @@ from hvconsole import whynot
 from hvconsole.backends.base import SnapshotSearch, TaskContext
 from hvconsole.backends.vsphere_api import vim, vmodl
 from hvconsole.backends.vsphere_devices import read_one
+from hvconsole.backends.vsphere_names import shown_snapshot_name
 from hvconsole.backends.vsphere_outcome import looked_for
 from hvconsole.backends.vsphere_power import STATE, machine, state_of, vm_state
 from hvconsole.backends.vsphere_records import Readers, Record, SnapshotTree, snapshot_tree, word
@@ -83,7 +84,8 @@ def find(session: Session, vm_id: ObjectId, name: str) -> SnapshotSearch:
     """
     vm_state(session, vm_id)
     running = under_way(session, vm_id, "createsnapshot")
-    found = tuple(snapshot for snapshot in tree(session, vm_id).snapshots if snapshot.name == name)
+    names = (name, shown_snapshot_name(name))
+    found = tuple(snapshot for snapshot in tree(session, vm_id).snapshots if snapshot.name in names)
     return SnapshotSearch(found=found, running=running)
 
 

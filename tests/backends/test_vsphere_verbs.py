@@ -20,6 +20,7 @@ from hvconsole.errors import (
     Refused,
     ToolsMissing,
 )
+from hvconsole.lab import snapshots as lab_snapshots
 from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.objects import Power
 from hvconsole.lab.sites import Identity
@@ -349,6 +350,16 @@ class TestSnapshots:
         hv.power_off(vm.id, ctx)
         hv.revert(vm.id, taken.id, ctx)
         until(hv, lambda i: i.vms[vm.id].power is PowerState.RUNNING)
+
+    @pytest.mark.parametrize("slash", ["/", "%2f", "%2F", "%252f"])
+    def test_names_that_the_vsphere_client_gave(self, lab: VsphereLab, hv: Hypervisor, slash: str) -> None:
+        stored = f"VM Snapshot 11{slash}13{slash}2019, 9:59:56 AM"
+        vm_id = ObjectId(lab.vm("shop-01").id)
+        lab_snapshots.take(lab.world, vm_id, stored)
+        name = "VM Snapshot 11/13/2019, 9:59:56 AM"
+        assert name in [snapshot.name for snapshot in named(first(hv), "shop-01").snapshots]
+        assert [snapshot.name for snapshot in hv.find_snapshots(vm_id, name).found] == [name]
+        assert len(hv.find_snapshots(vm_id, stored).found) == 1
 
     def test_deleting_with_and_without_children(self, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
         vm = named(inventory, "orders-db")
