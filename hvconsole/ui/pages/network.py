@@ -1,4 +1,7 @@
-"""Network: a map of a host's cards, networks and VMs; a table of a VM's cards. Tk thread only."""
+"""Network: a map of a host's cards, networks and VMs; a table of a VM's cards above its part of that map.
+
+Tk thread only.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ from hvconsole.ui.pages.base import BasePage
 from hvconsole.ui.pages.network_layout import NETWORK_X, NIC_X, VM_X, Box, Drawing, Health, Wire, lay_out
 
 _ICONS = {"nic": "ethernet-port", "network": "network", "vm": "monitor", "more": "layers"}
+LEAST_ROWS = 8
+"""Lines of the table of cards where nothing is below it."""
 _WIRES = {Health.GOOD: "ok", Health.BAD: "bad", Health.IDLE: "thumb"}
 
 
@@ -42,7 +47,7 @@ def nic_rows(vm: Vm, nics: tuple[Nic, ...]) -> list[tuple[str, tuple[str, ...], 
 
 
 class NetworkPage(BasePage):
-    """A map for a host, a table for a VM."""
+    """A map for a host; a table for a VM, and below it the map of its networks where it runs."""
 
     title = "Network"
 
@@ -52,6 +57,9 @@ class NetworkPage(BasePage):
         self._map = _Map(self)
         self._empty = Empty(self.theme, self.widget, "network", "")
         self._drawn: object = None
+        self._arranged: tuple[tk.Widget, ...] = ()
+        self.mapped: ObjectId | None = None
+        """The VM whose networks are drawn."""
 
     @staticmethod
     def applies(selection: Selection) -> bool:
@@ -68,9 +76,13 @@ class NetworkPage(BasePage):
             return
         self._drawn = state
         if subject.vm is not None:
-            self._show(self._vm_table.listing.frame)
+            if subject.vm.id != self.mapped:
+                self.mapped = None
+            self.show_cards()
             self._vm_table.show(subject)
+            self._ask_map_of(subject)
         elif subject.host is not None:
+            self.mapped = None
             self._update_map(subject, fresh)
 
     def _update_map(self, subject: Subject, fresh: bool) -> None:
@@ -96,17 +108,49 @@ class NetworkPage(BasePage):
 
         self.asker.ask("map", connection, lambda hv: hv.network_map(host_id), answered)
 
+    def _ask_map_of(self, subject: Subject) -> None:
+        """Draw what the VM's cards lead to on the host that it runs on; without an answer the table is all there is."""
+        vm, connection, item = subject.vm, subject.connection, subject.item
+        usable = connection.state is ConnectionState.CONNECTED and Capability.NETWORK_MAP in connection.capabilities
+        if vm is None or vm.host_id is None or not vm.nics or not usable:
+            return
+        vm_id, host_id = vm.id, vm.host_id
+
+        def answered(answer: NetworkMap | HvError) -> None:
+            now = self.subject
+            inventory = connection.inventory
+            if isinstance(answer, HvError) or inventory is None or now is None or now.vm is None or now.vm.id != vm_id:
+                return
+            self._map.show(answer, inventory, item, vm_id)
+            if self._map.has_boxes:
+                self.mapped = vm_id
+                self.show_cards()
+
+        self.asker.ask("map", connection, lambda hv: hv.network_map(host_id), answered)
+
+    def show_cards(self) -> None:
+        """The table of a VM's cards, and the map below it if there is one."""
+        if self.mapped is not None:
+            self._show(self._vm_table.listing.frame, self._map.frame)
+        else:
+            self._show(self._vm_table.listing.frame)
+        self._vm_table.fit(whole=self.mapped is None)
+
     def say(self, text: str) -> None:
         """Nothing to draw, and why."""
         self._empty.text.configure(text=text)
         self._show(self._empty.frame)
 
-    def _show(self, frame: tk.Widget) -> None:
-        for other in (self._vm_table.listing.frame, self._map.frame, self._empty.frame):
-            if other is not frame:
-                other.pack_forget()
-        if not frame.winfo_manager():
-            frame.pack(fill="both", expand=True)
+    def _show(self, *frames: tk.Widget) -> None:
+        """Only these, one below the other; the last one takes the room."""
+        if frames == self._arranged:
+            return
+        self._arranged = frames
+        for known in (self._vm_table.listing.frame, self._map.frame, self._empty.frame):
+            known.pack_forget()
+        for frame in frames:
+            last = frame is frames[-1]
+            frame.pack(fill="both" if last else "x", expand=last)
 
 
 class _NicTable:
@@ -140,11 +184,17 @@ class _NicTable:
 
         self._page.asker.ask("cards", subject.connection, lambda hv: hv.details(vm_id), answered)
 
+    def fit(self, *, whole: bool) -> None:
+        """Take the ``whole`` page, or no more lines than there are cards."""
+        rows = LEAST_ROWS if whole else max(1, len(self.listing.tree.get_children()))
+        if int(str(self.listing.tree.cget("height"))) != rows:
+            self.listing.tree.configure(height=rows)
+
     def _fill(self, vm: Vm, nics: tuple[Nic, ...]) -> None:
         if not nics:
             self._page.say("This VM has no network card.")
             return
-        self._page._show(self.listing.frame)
+        self._page.show_cards()
         self.listing.clear()
         for number, (device, values, plugged) in enumerate(nic_rows(vm, nics)):
             self.listing.insert(
@@ -154,6 +204,7 @@ class _NicTable:
                 image=self._page.theme.images.row("ethernet-port"),
                 tags=() if plugged else ("bad",),
             )
+        self.fit(whole=self._page.mapped is None)
 
 
 class _Map:
@@ -176,7 +227,7 @@ class _Map:
         self.canvas.bind("<MouseWheel>", lambda event: self._scroll(-3 if event.delta > 0 else 3))
         self._shown: tuple[NetworkMap, Inventory, Item] | None = None
         self._drawing: Drawing | None = None
-        self._boxes: dict[tuple[str, float, float, bool], ImageTk.PhotoImage] = {}
+        self._boxes: dict[tuple[float, float, bool], ImageTk.PhotoImage] = {}
         self._bold = tkfont.nametofont("HvBold", root=page.shell.root)
         self._small = tkfont.nametofont("HvSmall", root=page.shell.root)
         theme.follow(self.frame, lambda _theme: self._redraw())
@@ -185,13 +236,22 @@ class _Map:
         if self.canvas.yview() != (0.0, 1.0):
             self.canvas.yview_scroll(step, "units")
 
-    def show(self, network_map: NetworkMap, inventory: Inventory, item: Item) -> None:
+    @property
+    def has_boxes(self) -> bool:
+        """Whether there is anything to see."""
+        return self._drawing is not None and bool(self._drawing.boxes)
+
+    def show(
+        self, network_map: NetworkMap, inventory: Inventory, item: Item, chosen: ObjectId | None = None
+    ) -> None:
         self._shown = (network_map, inventory, item)
-        drawn = lay_out(network_map, inventory.vms)
+        drawn = lay_out(network_map, inventory.vms, chosen)
         if drawn == self._drawing:
             return
         self._drawing = drawn
         self._redraw()
+        if chosen is not None:
+            self.canvas.yview_moveto(0)
 
     def _redraw(self) -> None:
         drawn, theme = self._drawing, self._page.theme
@@ -220,14 +280,14 @@ class _Map:
         theme, canvas = self._page.theme, self.canvas
         px = theme.px
         tag = f"vm:{box.vm_id}" if box.vm_id is not None else "plain"
-        canvas.create_image(px(box.x), px(box.y), anchor="nw", image=self._picture(box.width, box.height), tags=(tag,))
+        canvas.create_image(px(box.x), px(box.y), anchor="nw", image=self._picture(box), tags=(tag,))
         middle = px(box.y + box.height / 2)
         icon = theme.icon(_ICONS[box.kind], 18)
         canvas.create_image(px(box.x + 14), middle, anchor="w", image=icon, tags=(tag,))
         room = px(box.width - 42 - (34 if box.power is not None else 10))
         for text, font, name, offset, token in (
-            (box.title, self._bold, "HvBold", -8, "text"),
-            (box.note, self._small, "HvSmall", 9, "muted"),
+            (box.title, self._bold, "HvBold", -8, "selection_text" if box.chosen else "text"),
+            (box.note, self._small, "HvSmall", 9, "selection_text" if box.chosen else "muted"),
         ):
             canvas.create_text(
                 px(box.x + 42),
@@ -247,19 +307,19 @@ class _Map:
             canvas.tag_bind(tag, "<Enter>", lambda _event: canvas.configure(cursor="hand2"))
             canvas.tag_bind(tag, "<Leave>", lambda _event: canvas.configure(cursor=""))
 
-    def _picture(self, width: float, height: float) -> ImageTk.PhotoImage:
+    def _picture(self, box: Box) -> ImageTk.PhotoImage:
         theme = self._page.theme
-        key = ("box", width, height, False)
+        key = (box.width, box.height, box.chosen)
         if key not in self._boxes:
-            box = drawing.rounded(
-                theme.px(width),
-                theme.px(height),
+            drawn = drawing.rounded(
+                theme.px(box.width),
+                theme.px(box.height),
                 theme.px(7),
-                fill=theme.color("raised"),
-                edge=theme.color("control"),
-                edge_width=max(1, theme.px(1)),
+                fill=theme.color("selection" if box.chosen else "raised"),
+                edge=theme.color("accent" if box.chosen else "control"),
+                edge_width=max(1, theme.px(2 if box.chosen else 1)),
             )
-            self._boxes[key] = theme.images.own(drawing.flatten(box, theme.color("surface")))
+            self._boxes[key] = theme.images.own(drawing.flatten(drawn, theme.color("surface")))
         return self._boxes[key]
 
     def _select(self, vm_id: ObjectId) -> None:

@@ -40,6 +40,8 @@ class Box:
     note: str
     vm_id: ObjectId | None = None
     power: PowerState | None = None
+    chosen: bool = False
+    """The VM that the map is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def nic_note(nic: HostNic) -> str:
     return " · ".join(p for p in parts if p) or safe_text(nic.mac, 40)
 
 
-def _vm_box(vm: Vm, nic: Nic, y: float) -> Box:
+def _vm_box(vm: Vm, nic: Nic, y: float, chosen: bool) -> Box:
     addresses = nic.addresses or (() if len(vm.nics) > 1 else vm.addresses)
     if nic.connected is False:
         note = "unplugged"
@@ -84,7 +86,7 @@ def _vm_box(vm: Vm, nic: Nic, y: float) -> Box:
         note = safe_text(addresses[0], 60) if addresses else "no address known"
     label = f"card {safe_text(nic.device, 20)} · " if len(vm.nics) > 1 and nic.device else ""
     note = label + note if addresses or not label else label.removesuffix(" · ")
-    return Box("vm", VM_X, y, VM_WIDTH, VM_HEIGHT, safe_text(vm.name), note, vm.id, vm.power)
+    return Box("vm", VM_X, y, VM_WIDTH, VM_HEIGHT, safe_text(vm.name), note, vm.id, vm.power, chosen)
 
 
 def _vm_health(vm: Vm, nic: Nic) -> Health:
@@ -93,8 +95,9 @@ def _vm_health(vm: Vm, nic: Nic) -> Health:
     return Health.BAD if nic.connected is False else Health.GOOD
 
 
-def lay_out(network_map: NetworkMap, vms: Mapping[ObjectId, Vm]) -> Drawing:
-    """Boxes and wires: physical cards left, networks in the middle, VM cards right.
+def lay_out(network_map: NetworkMap, vms: Mapping[ObjectId, Vm], chosen: ObjectId | None = None) -> Drawing:
+    """Boxes and wires: physical cards left, networks in the middle, VM cards right. With ``chosen`` only the networks
+    of that VM, and it comes first.
 
     A physical card that carries several networks (VLANs) has one box; every network's wires run in a lane of their own,
     so that no wire hides another. VMs that are gone from ``vms`` are left out.
@@ -103,13 +106,16 @@ def lay_out(network_map: NetworkMap, vms: Mapping[ObjectId, Vm]) -> Drawing:
     nic_at: dict[str, float] = {}
     nic_y = float(TOP)
     y = float(TOP)
-    lanes = max(1, len(network_map.links))
-    for lane, link in enumerate(network_map.links):
+    links = [k for k in network_map.links if chosen is None or any(vm_id == chosen for vm_id, _ in k.vm_nics)]
+    lanes = max(1, len(links))
+    for lane, link in enumerate(links):
         begin = y
         present = [(vms[vm_id], nic) for vm_id, nic in link.vm_nics if vm_id in vms]
-        present.sort(key=lambda pair: (pair[0].power is not PowerState.RUNNING, pair[0].name.casefold()))
+        present.sort(
+            key=lambda pair: (pair[0].id != chosen, pair[0].power is not PowerState.RUNNING, pair[0].name.casefold())
+        )
         vm_boxes = [
-            (_vm_box(vm, nic, begin + n * (VM_HEIGHT + GAP)), _vm_health(vm, nic))
+            (_vm_box(vm, nic, begin + n * (VM_HEIGHT + GAP), vm.id == chosen), _vm_health(vm, nic))
             for n, (vm, nic) in enumerate(present[:MOST_VMS_PER_NETWORK])
         ]
         hidden = len(present) - len(vm_boxes)
@@ -130,7 +136,8 @@ def lay_out(network_map: NetworkMap, vms: Mapping[ObjectId, Vm]) -> Drawing:
         nic_end = nic_y - GAP if link.host_nics else begin
 
         middle = (begin + max(vm_end, begin + NETWORK_HEIGHT)) / 2
-        network_y = max(begin, middle - NETWORK_HEIGHT / 2)
+        # beside its VM, which is at the top, or in the middle of all
+        network_y = begin if chosen is not None else max(begin, middle - NETWORK_HEIGHT / 2)
         centre = network_y + NETWORK_HEIGHT / 2
         vlans = sorted({nic.vlan for nic in link.host_nics if nic.vlan is not None and nic.vlan >= 0})
         count = f"{len(present)} VM {'card' if len(present) == 1 else 'cards'}" if present else "no VMs"

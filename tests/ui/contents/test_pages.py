@@ -371,6 +371,34 @@ def test_the_cards_of_a_vm_are_listed(place: Any) -> None:
     assert [(row[0], row[3]) for row in rows] == [("Pool-wide network 0", "plugged in")]
 
 
+def test_below_a_vms_cards_its_networks_are_drawn_with_the_vm_marked(
+    place: Any, shell: StageShell, driver: Driver, until: Until
+) -> None:
+    page = place(NetworkPage, select_vms("v1"))
+    canvas = page._map.canvas
+    until(lambda: bool(canvas.winfo_ismapped()), "the map below the table")
+    words = [canvas.itemcget(i, "text") for i in canvas.find_all() if canvas.type(i) == "text"]
+    assert "Pool-wide network 0" in words
+    assert "Storage" not in words, "a network that the VM is not on"
+    boxes = {box.vm_id: box for box in page._map._drawing.boxes if box.kind == "vm"}
+    assert [box.chosen for box in boxes.values()] == [True] + [False] * (len(boxes) - 1), "it comes first"
+    assert boxes[oid("v1")].chosen
+    assert page._vm_table.listing.tree.winfo_ismapped()
+    network = next(box for box in page._map._drawing.boxes if box.kind == "network")
+    assert network.y == boxes[oid("v1")].y, "beside it"
+    other = next(vm_id for vm_id in boxes if vm_id != oid("v1"))
+    x, y = canvas.coords(canvas.find_withtag(f"vm:{other}")[0])
+    driver.click(canvas, int(x) + 30, int(y) + 20)
+    until(lambda: shell.asked[-1:] == [("select", select_vms(str(other)))])
+
+
+def test_a_server_without_a_map_still_lists_a_vms_cards(place: Any, hv: MemoryHypervisor, until: Until) -> None:
+    hv._capabilities &= ~Capability.NETWORK_MAP
+    page = place(NetworkPage, select_vms("v1"))
+    until(lambda: bool(page._vm_table.listing.tree.winfo_ismapped()))
+    assert not page._map.frame.winfo_ismapped()
+
+
 def test_a_server_without_a_map_says_so(place: Any, hv: MemoryHypervisor) -> None:
     hv._capabilities &= ~Capability.NETWORK_MAP
     page = place(NetworkPage, HOST_SELECTED)
