@@ -102,15 +102,18 @@ class Story:
             on_members=self.learn,
         )
         self.meanwhile = lambda: None
+        self.while_logging_in = lambda: None
+        self.password = "pw"
 
     def learn(self, _id, members) -> None:
         self.members.append(members)
         self.meanwhile()
 
     def open(self, target, secret, trust, clock):
-        assert secret.password == "pw"
+        assert secret.password == self.password
         self.targets.append(target)
         server = self.servers.pop(0)
+        self.while_logging_in()
         if isinstance(server, Exception):
             raise server
         return server
@@ -205,6 +208,91 @@ def test_a_lost_server_is_tried_again_with_growing_pauses_and_its_inventory_stay
     assert 0.8 <= pauses[0] <= 1.2
     assert 1.6 <= pauses[1] <= 2.4
     assert 3.2 <= pauses[2] <= 4.8
+
+
+def test_the_pauses_between_two_tries_stay_below_a_minute_or_so(tell):
+    story = tell(*[Unreachable("away") for _ in range(12)], ScriptedServer())
+    story.servers[-1].says.put(inventory())
+    story.connect()
+    story.expect(S.CONNECTING, *[S.RECONNECTING] * 12, S.CONNECTED)
+    assert 48 <= max(story.clock.waited) <= 72
+
+
+def test_a_server_that_went_silent_was_not_alive_until_now(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server, Unreachable("away"), Unreachable("away"))
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    story.inventories.get(timeout=5)
+    story.clock.jump_s = 600.0
+    server.says.put(SessionLost("silent for long"))
+    story.expect(S.RECONNECTING)
+    assert story.connection.inventory_age_s >= 600
+
+
+def test_members_are_told_when_they_change_only(tell):
+    server = ScriptedServer()
+    story = tell(server)
+    for _ in range(3):
+        server.says.put(inventory())
+    story.connect()
+    for _ in range(3):
+        story.inventories.get(timeout=5)
+    assert story.members == [("10.0.0.9",)]
+
+
+def test_a_password_changed_through_the_console_is_the_one_for_the_next_login(tell):
+    first, again = ScriptedServer(), ScriptedServer()
+    first.capabilities = Capability.CHANGE_PASSWORD
+    first.change_password = lambda old, new, ctx: None
+    first.says.put(inventory())
+    again.says.put(inventory())
+    story = tell(first, again)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    passwords = {"old": Secret(password="pw"), "new": Secret(password="brand new")}
+    assert story.connection.submit(Verb.CHANGE_PASSWORD, ObjectId(""), passwords).finished.wait(5)
+    story.password = "brand new"
+    story.connection.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+
+
+def test_nothing_can_be_done_with_a_server_that_is_away(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server, Unreachable("away"))
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    assert Capability.SUSPEND in story.connection.capabilities
+    assert story.connection.why_not(Verb.SUSPEND, WEB) is None
+    story.connection.disconnect()
+    assert story.connection.capabilities is Capability.NONE
+    assert story.connection.why_not(Verb.SUSPEND, WEB) == "Not connected to pool."
+
+
+def test_a_login_that_ends_after_the_user_disconnected_is_logged_out_again(tell):
+    server = ScriptedServer()
+    story = tell(server)
+    story.while_logging_in = story.connection.disconnect
+    story.connect()
+    story.expect(S.CONNECTING, S.CLOSED)
+    assert server.closed.wait(5)
+    story.settle()
+    assert story.states.empty()
+
+
+def test_a_question_that_is_not_asked_any_more_gets_no_answer(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    story.connection.close()
+    answers = []
+    story.connection.ask(lambda hv: hv.details(WEB), answers.append)
+    story.settle()
+    assert answers == []
 
 
 def test_a_pool_without_master_is_tried_until_the_master_is_back(tell):
@@ -392,6 +480,9 @@ def test_the_list_of_connections_announces_what_comes_and_goes():
     connection = connections.add(profile)
     assert connections.all() == (connection,)
     assert connections.get(profile.id) is connection
+    another = connections.add(profile)
+    assert connections.all() == (another,)
+    assert connection.call(lambda hv, ctx: None, "late").view.state is JobState.CANCELLED
     connections.remove(profile.id)
     assert connections.all() == ()
     assert seen[-1] is S.CLOSED
@@ -421,6 +512,9 @@ def test_an_emergency_login_is_for_once_and_the_last_inventory_stays(tell):
     assert not story.connection.connected
     assert story.connection.why_not(Verb.SUSPEND, WEB) == "In an emergency login only the recoveries work."
     assert story.connection.why_not(Verb.BECOME_MASTER, ObjectId("")) is None
+    answers: queue.Queue[object] = queue.Queue()
+    story.connection.ask(lambda hv: hv.details(WEB), answers.put)
+    assert isinstance(answers.get(timeout=5), Unreachable)
     again.says.put(inventory(PowerState.HALTED))
     member.says.put(emergency(active=False))
     story.expect(S.RECONNECTING, S.CONNECTED)

@@ -524,3 +524,85 @@ def test_killed_at_random_no_acknowledged_row_is_lost(desk):
         acknowledged = [line.decode().strip() for line in lines if line.endswith(b"\n")]
         assert len(acknowledged) >= 5
         check_acknowledged(desk, acknowledged)
+
+
+def test_a_snapshot_that_a_user_takes_is_recorded_and_the_monitors_own_only_by_the_monitor(desk):
+    history = desk.history()
+    history.subscribe(desk.hub, lambda _id: "Production")
+    for number, by in enumerate(("user", "monitor"), 1):
+        view = JobView(
+            id=JobId(number), server_id=ServerId("s"), verb="snapshot", title="Take snapshot", subject=by,
+            subject_id=ObjectId("id-1"), by=by, state=JobState.DONE, submitted=NOON,
+        )  # fmt: skip
+        desk.hub.emit(JobChanged(view))
+    assert history.flush()
+    assert subjects(history.search()) == ["user"]
+
+
+def test_percent_and_underscore_are_looked_for_as_they_are(desk):
+    history = desk.history()
+    for name in ("100 sure", "100%_sure", "1x0"):
+        history.record(happened(name))
+    assert history.flush()
+    assert subjects(history.search("0%")) == ["100%_sure"]
+    assert subjects(history.search("1_0")) == []
+
+
+def test_open_outages_come_oldest_first(desk):
+    store = OutageStore(desk.history())
+    for number, seconds in ((1, 30), (2, 10), (3, 20)):
+        store.record(outage(number, opened=NOON + dt.timedelta(seconds=seconds)))
+    assert [found.id for found in store.open_outages()] == ["outage-2", "outage-3", "outage-1"]
+
+
+def test_rows_that_come_while_others_are_written_are_not_lost_with_those(desk, monkeypatch):
+    monkeypatch.setattr("hvconsole.history.MEMORY_ROWS", 3)
+    began = threading.Event()
+    more = threading.Event()
+
+    def at_step(step):
+        if step == "written" and not began.is_set():
+            began.set()
+            assert more.wait(10)
+
+    history = desk.history(at_step=at_step)
+    history.record(happened("first"))
+    assert began.wait(10)
+    for number in range(3):
+        history.record(happened(f"later {number}"))
+    more.set()
+    assert history.flush(10)
+    assert subjects(history.search()) == ["later 2", "later 1", "later 0", "first"]
+
+
+def test_rows_that_had_to_be_dropped_are_never_called_written(desk, monkeypatch):
+    monkeypatch.setattr("hvconsole.history.MEMORY_ROWS", 3)
+    monkeypatch.setattr("hvconsole.history.RETRY_S", 0.05)
+    disk = {"full": True}
+    history = desk.history(at_step=fill_disk(disk))
+    history.record(happened("0"))
+    desk.wait_notice(lambda n: "disk full" in n.text)
+    flushed = []
+    waiting = threading.Thread(target=lambda: flushed.append(history.flush(10)))
+    waiting.start()
+    for number in range(1, 6):
+        history.record(happened(str(number)))
+    disk["full"] = False
+    waiting.join(10)
+    assert flushed == [False]
+    assert history.flush()
+    assert subjects(history.search()) == ["5", "4", "3"]
+    banners = [n.text for n in desk.notices if n.key == "history"]
+    assert len(banners) == 2, "said once, and taken back once"
+
+
+def test_what_dead_consoles_left_beside_the_file_is_cleared_away(desk):
+    living = desk.history()
+    assert living.search() == []
+    dead = desk.path.with_name(desk.path.name + ".owner-dead")
+    dead.write_text("")
+    second = desk.history()
+    assert second.search() == []
+    left = {path.name for path in desk.path.parent.glob("*.owner-*")}
+    assert dead.name not in left
+    assert len(left) == 2

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hvconsole.text import SHORT, format_bytes, format_duration, format_took, safe_lines, safe_text, unsendable
+from hvconsole.text import (
+    SHORT,
+    format_bytes,
+    format_duration,
+    format_took,
+    safe_lines,
+    safe_text,
+    shown_name,
+    unsendable,
+)
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None), max_size=400)
 
@@ -99,3 +108,12 @@ def test_durations_for_people(seconds, shown):
 )  # fmt: skip
 def test_how_long_something_took(seconds, shown):
     assert format_took(seconds) == shown
+
+
+@pytest.mark.parametrize("name", ["", "   ", "\u2003\n"])
+def test_a_vm_without_a_name_can_still_be_told_by_something(name):
+    assert shown_name(name, "6f1c0a52-1111") == "(no name) 6f1c0a52"
+
+
+def test_a_character_that_no_font_can_have_is_shown_by_its_number():
+    assert safe_text("a\u0378b") == "a⟨U+0378⟩b"

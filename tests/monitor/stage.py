@@ -67,12 +67,15 @@ class FakeHypervisor:
         self.delete_trouble: list[HvError] = []
         self.hang_deleting = threading.Event()
         self.hang_deleting.set()
+        self.hang_looking = threading.Event()
+        self.hang_looking.set()
 
     def find_snapshots(self, vm_id: ObjectId, name: str) -> SnapshotSearch:
         self.looks += 1
         self.server.waiter.changed()
         vm = self.server.vm(vm_id)
         found = tuple(s for s in vm.snapshots if s.name == name)
+        self.hang_looking.wait(20)
         return SnapshotSearch(found=found, running=vm_id in self.running)
 
     def snapshot(self, vm_id: ObjectId, name: str, description: str, ctx: TaskContext) -> Snapshot:
@@ -179,6 +182,7 @@ class FakeServer:
         self._asks.stop()
         self.hypervisor.hang.set()
         self.hypervisor.hang_deleting.set()
+        self.hypervisor.hang_looking.set()
 
     def alive(self) -> tuple[str, ...]:
         return self._jobs.alive() + self._asks.alive()

@@ -122,3 +122,13 @@ def test_laws(state: CaptureState, data: st.DataObject) -> None:
     assert asked <= capture.MAX_TRIES + 2
     assert lost <= {CaptureState.INTENT: 2, CaptureState.SENT: 1, CaptureState.UNKNOWN: 0}[state]
     assert not (asked and state is CaptureState.UNKNOWN)
+
+
+def test_a_snapshot_that_runs_and_runs_is_given_up_as_unknown() -> None:
+    progress, step = begin(CaptureState.INTENT)
+    looks = 0
+    while step.do is Do.LOOK:
+        progress, step = looked(progress, RUNNING)
+        looks += 1
+        assert looks <= capture.MAX_LOOKS
+    assert (step.do, step.state, looks) == (Do.FINISH, CaptureState.UNKNOWN, capture.MAX_LOOKS)

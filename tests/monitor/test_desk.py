@@ -6,9 +6,9 @@ import datetime as dt
 
 import pytest
 
-from hvconsole.errors import Busy, PermissionDenied
+from hvconsole.errors import Busy, OutcomeUnknown, PermissionDenied
 from hvconsole.events import ConnectionChanged, ConnectionState
-from hvconsole.model import AUTOMATIC_MARK, Disk, ObjectId, PowerState, ServerId, Snapshot
+from hvconsole.model import AUTOMATIC_MARK, Disk, ObjectId, PowerState, ServerId, Snapshot, Verb
 from hvconsole.monitor import desk
 from hvconsole.monitor.desk import JOURNAL_NOTICE
 from hvconsole.monitor.status import MonitorState, VmKey
@@ -81,6 +81,43 @@ def test_a_removal_that_failed_for_now_is_tried_again_and_one_refused_is_not(sta
     watched(stage)
     stage.until(lambda: len(stage.server.vm(ObjectId("web")).snapshots) == 4, "one to be removed")
     assert stage.server.hypervisor.deleted == ["s1", "s1", "s2"]
+
+
+def test_nothing_is_removed_while_a_user_takes_a_snapshot_of_the_vm(stage: Stage) -> None:
+    stage.start(
+        vm("a", WEB, snapshots=old_snapshots("a", 4)),
+        vm("b", DB, snapshots=old_snapshots("b", 4)),
+    )
+    assert stage.watcher is not None
+    stage.watcher.tick(key("a"))
+    stage.until(lambda: stage.engine is not None and WEB in stage.engine.addresses(), "the VM to be pinged")
+    stage.server.hypervisor.hang.clear()
+    taken = stage.server.submit(Verb.SNAPSHOT, ObjectId("a"), {"name": "by hand", "description": ""})
+    stage.until(lambda: asked(stage) == 1, "the request")
+    feed(stage, OK)
+    stage.until(lambda: state(stage, "a") is MonitorState.UP)
+    watched(stage, "b", DB)
+    stage.until(lambda: len(stage.server.vm(ObjectId("b")).snapshots) == 3, "the other's to be removed")
+    assert stage.server.hypervisor.deleted == ["b1"]
+    stage.server.hypervisor.hang.set()
+    assert taken.finished.wait(5)
+    stage.until(lambda: stage.server.hypervisor.deleted == ["b1", "a1"], "its own to be removed")
+    assert [s.name for s in stage.server.vm(ObjectId("a")).snapshots][-1] == "by hand"
+
+
+def test_nothing_is_removed_of_a_vm_that_is_down(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "RETENTION_DELAY_S", 0.3)
+    stage.start(
+        vm("web", WEB, snapshots=old_snapshots("web", 4)),
+        vm("db", DB, snapshots=old_snapshots("db", 4)),
+    )
+    watched(stage)
+    feed(stage, LOST)
+    stage.until(lambda: settled(stage) is CaptureState.DONE, "the snapshot")
+    watched(stage, "db", DB)  # its turn comes later than the other's would have
+    stage.until(lambda: len(stage.server.vm(ObjectId("db")).snapshots) == 3, "the other's to be removed")
+    assert stage.server.hypervisor.deleted == ["db1"]
+    assert len(stage.server.vm(ObjectId("web")).snapshots) == 5
 
 
 # ---- what an earlier run left --------------------------------------------------------------------------------
@@ -180,6 +217,40 @@ def test_a_vm_found_shut_down_leaves_no_outage_open(stage: Stage) -> None:
     assert asked(stage) == 0
     stage.server.change(ObjectId("web"), addresses=())
     stage.until(lambda: not stage.journal.open_outages(), "the outage to be closed")
+
+
+def test_a_look_that_takes_too_long_is_repeated_and_its_late_answer_is_not_used(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "LOOK_LIMIT_S", 0.1)
+    monkeypatch.setattr("hvconsole.monitor.capture.AWAY_S", 0.05)
+    stage.start(vm("web", WEB))
+    watched(stage)
+    stage.server.hypervisor.hang_looking.clear()
+    feed(stage, LOST)
+    stage.until(lambda: stage.server.hypervisor.looks >= 3, "several looks")
+    stage.server.hypervisor.hang_looking.set()
+    stage.until(lambda: settled(stage) is CaptureState.DONE, "the snapshot")
+    assert asked(stage) == 1
+
+
+def test_a_request_that_is_repeated_after_the_vm_is_back_stays_open_on_disk_until_it_is_settled(
+    stage: Stage,
+) -> None:
+    stage.start(vm("web", WEB))
+    watched(stage)
+    stage.server.hypervisor.trouble = [OutcomeUnknown("The reply was lost.")]
+    stage.server.hypervisor.hang.clear()
+    feed(stage, LOST)
+    stage.until(lambda: asked(stage) == 1 and settled(stage) is CaptureState.SENT, "the first request")
+    feed(stage, OK, OK)
+    stage.until(lambda: state(stage) is MonitorState.UP)
+    stage.until(lambda: asked(stage) == 2, "the second request")
+    (left,) = stage.journal.open_outages()
+    assert left.state is CaptureState.SENT
+    stage.server.hypervisor.hang.set()
+    stage.until(lambda: not stage.journal.open_outages(), "the outage to be closed")
+    assert stage.journal.records[-1].state is CaptureState.DONE
 
 
 # ---- the disk ------------------------------------------------------------------------------------------------

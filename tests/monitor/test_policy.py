@@ -136,6 +136,47 @@ def test_since_is_the_time_of_the_last_change() -> None:
     assert state.since == 20
 
 
+def test_since_tells_how_long_it_has_been_suspect_or_recovering() -> None:
+    settings = replace(DEFAULT, lost_rounds=4, recover_rounds=3)
+    state = PolicyState()
+    seen = []
+    for now, symbol in enumerate(".xxxx.-."):
+        state, _ = observe(settings, state, ROUNDS[symbol], float(now), Context())
+        seen.append((state.state, state.since))
+    assert seen[1:4] == [(MonitorState.SUSPECT, 1.0)] * 3
+    assert seen[4] == (MonitorState.DOWN, 4.0)
+    assert seen[5:] == [(MonitorState.RECOVERING, 5.0)] * 3
+
+
+def test_a_vm_that_stops_while_it_answers_ends_no_outage() -> None:
+    up, _ = observe(DEFAULT, PolicyState(), RoundResult.OK, 0, Context())
+    assert attend(DEFAULT, up, 1, Context(running=False))[1] == NOTHING
+
+
+def test_an_offline_station_is_no_news_to_an_outage_that_has_its_snapshot() -> None:
+    up, _ = observe(DEFAULT, PolicyState(), RoundResult.OK, 0, Context())
+    down, decision = observe(DEFAULT, up, RoundResult.LOST, 1, Context())
+    assert decision == CAPTURE
+    offline = Context(holds=frozenset({Hold.STATION_OFFLINE}))
+    assert observe(DEFAULT, down, RoundResult.LOST, 2, offline) == (down, NOTHING)
+
+
+def test_a_hold_that_is_lifted_is_not_shown_beside_the_snapshot() -> None:
+    migrating = Context(holds=frozenset({Hold.MIGRATING}))
+    state, _ = observe(DEFAULT, PolicyState(), RoundResult.OK, 0, Context())
+    state, _ = observe(DEFAULT, state, RoundResult.LOST, 1, migrating)
+    assert state.hold is Hold.MIGRATING
+    state, decision = observe(DEFAULT, state, RoundResult.LOST, 2, Context())
+    assert (state.hold, decision) == (None, CAPTURE)
+
+
+def test_a_long_outage_wakes_nobody_once_its_snapshot_is_decided() -> None:
+    _, up = play(".")
+    _, down = play(".x")
+    assert RoundResult.LOST not in matters(down)
+    assert RoundResult.OK not in matters(up)
+
+
 # ---- laws ----------------------------------------------------------------------------------------------------
 
 results = st.sampled_from(list(RoundResult))

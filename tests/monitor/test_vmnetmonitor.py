@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from dataclasses import replace
 
 import pytest
@@ -63,6 +64,32 @@ def test_a_name_that_is_unknown_for_now_is_tried_again(stage: Stage, monkeypatch
     watcher.choose_address(key("web"), "web.example")
     stage.until(lambda: pinged(stage) == {"10.7.0.1"}, "the name's address")
     assert tries == ["web.example"] * 3
+
+
+def test_a_name_that_is_found_too_late_is_not_pinged_any_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = threading.Event()
+    looked_up: list[str] = []
+
+    def resolve(name: str, family: str) -> str:
+        if name == "slow.example":
+            late.wait(10)
+        looked_up.append(name)
+        return {"slow.example": "10.7.0.1", "quick.example": "10.7.0.2"}[name]
+
+    monkeypatch.setattr(vmnetmonitor, "resolve", resolve)
+    watcher = stage.start(vm("web", WEB))
+    watched(stage)
+    watcher.choose_address(key("web"), "slow.example")
+    stage.until(lambda: not pinged(stage), "the name to be looked up")
+    watcher.choose_address(key("web"), "quick.example")
+    stage.until(lambda: pinged(stage) == {"10.7.0.2"}, "the other name's address")
+    late.set()
+    stage.until(lambda: "slow.example" in looked_up, "the late answer")
+    feed(stage, OK, address="10.7.0.2")
+    stage.until(lambda: state(stage) is MonitorState.UP)
+    assert pinged(stage) == {"10.7.0.2"}
 
 
 @pytest.mark.parametrize("address", ["fe80::1", "fe80::1%eth0", "fd00::1%3"])
