@@ -67,9 +67,9 @@ def format_bytes(count: int | None) -> str:
 
 
 def format_took(seconds: float) -> str:
-    """How long something took, rather exactly: "0.4 s", "12 s", "3 min 5 s", "2 h 3 min"."""
+    """How long something took, rather exactly: "0.4 s", "12 s", "3 min 5 s", "2 h 3 min"; never nothing."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{max(0.1, seconds):.1f} s"
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"

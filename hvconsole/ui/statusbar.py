@@ -60,6 +60,8 @@ class StatusBar:
             self._message.message("state", self._normal)
         whole = connected == servers
         icon, color = ("circle-check", "ok") if whole else ("triangle-alert", "warn")
+        if not servers:
+            icon, color = "server", "muted"
         text = count(servers, "server") if whole else f"{connected} of {count(servers, 'server')}"
         self._labels["servers"].configure(text=f" {text}", image=self._theme.icon(icon, 14, color))
         self._labels["monitored"].configure(text=f" {monitored} monitored")

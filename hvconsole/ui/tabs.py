@@ -9,12 +9,18 @@ import tkinter as tk
 from collections.abc import Callable, Mapping, Sequence
 from tkinter import ttk
 
+from hvconsole.ui.cards import Empty
 from hvconsole.ui.commands import Command
 from hvconsole.ui.interfaces import Page, PageClass, Selection, Shell
 from hvconsole.ui.megawidgets import notebook
 from hvconsole.ui.menus import MenuEntry
 from hvconsole.ui.theme import Theme
 
+FIRST_STEPS = (
+    "Connect to a server, and its hosts and VMs are in the tree at the left. Tick a VM there, and it is snapshotted "
+    "when it loses its network.\n\n"
+    "No server at hand? “hvconsole --demo” opens the console on a built-in, simulated data centre."
+)
 OpenMenu = Callable[[Sequence[MenuEntry], int, int], object]
 """Opens a menu at a place of the screen."""
 
@@ -73,6 +79,8 @@ class Tabs:
         """Titles of the tabs that have no room."""
         self._placed: tuple[str, ...] = ()
         self._strip.bind("<Configure>", lambda _event: self._fit())
+        self._nothing = Empty(theme, self.widget, "plug", FIRST_STEPS)
+        self._welcome()
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -98,8 +106,17 @@ class Tabs:
         if not offered:
             self._fit()
             self._leave()
+            self._welcome()
             return
+        self._nothing.frame.place_forget()
         self._show_page(self._wish if self._wish in offered else offered[0])
+
+    def _welcome(self) -> None:
+        """Without any server the page says how to begin."""
+        if self._shell.services.connections.all():
+            self._nothing.frame.place_forget()
+        else:
+            self._nothing.frame.place(x=0, y=self._shell.theme.px(2), relwidth=1.0, relheight=1.0)
 
     def wish(self, title: str) -> None:
         """Prefer this tab wherever it applies."""

@@ -20,6 +20,7 @@ from hvconsole.ui.theme import Theme
 KEPT = 500
 """Rows kept; the oldest finished ones go first."""
 
+NOTHING_YET = "What you do and what the monitor sees is listed here."
 _COLUMNS = (
     ("#0", "  Progress", 190),
     ("what", "Task", 190),
@@ -133,6 +134,8 @@ class TaskPanel:
         made.bind("<Delete>", lambda _event: self.cancel_selected())
         made.bind("<Button-3>", self._on_menu)
         self._extending = Extending(made)
+        self._nothing = ttk.Label(frame, text=NOTHING_YET, style="Surface.Muted.TLabel")
+        self._nothing.place(relx=0.5, rely=0.5, anchor="center")
         return made
 
     # ---- what happened ---------------------------------------------------------------------------------------
@@ -264,6 +267,10 @@ class TaskPanel:
     def _refresh_buttons(self) -> None:
         running = self.running()
         self._count.configure(text=f"{running} running" if running else "")
+        if self._rows:
+            self._nothing.place_forget()
+        else:
+            self._nothing.place(relx=0.5, rely=0.5, anchor="center")
         selected = [self._rows[iid].job for iid in self.list.selection() if iid in self._rows]
         able = any(job is not None and not job.state.final for job in selected)
         self._cancel.state(["!disabled" if able else "disabled"])

@@ -502,8 +502,10 @@ def test_the_task_panel_follows_a_job_to_its_error(stand: Stand, until: Until) -
     from hvconsole.errors import NoSpace
 
     hub, tasks = stand.window.services.hub, stand.window.tasks
+    until(lambda: bool(tasks._nothing.winfo_ismapped()), "a word about what will be here")
     hub.emit(JobChanged(view(1, JobState.RUNNING, fraction=0.64, text="Copying disk 2 of 3")))
     until(lambda: len(tasks.list.get_children("")) == 1)
+    until(lambda: not tasks._nothing.winfo_ismapped())
     row = tasks.list.get_children("")[0]
     assert tasks.list.item(row, "text").strip() == "64 %"
     assert tasks.running() == 1
@@ -515,6 +517,7 @@ def test_the_task_panel_follows_a_job_to_its_error(stand: Stand, until: Until) -
     assert stand.dialogs.asked[-1][:2] == ("error", "Take snapshot: db-primary")
     tasks.clear_finished()
     assert tasks.list.get_children("") == ()
+    until(lambda: bool(tasks._nothing.winfo_ismapped()))
 
 
 def test_what_the_monitor_sees_is_an_event_row(stand: Stand, until: Until) -> None:

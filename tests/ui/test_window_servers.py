@@ -49,6 +49,15 @@ def test_an_unknown_certificate_is_shown_accepted_and_pinned(stand: Stand, until
     until(lambda: stand.window.banner.texts == {})
 
 
+def test_without_a_server_the_window_says_how_to_begin(stand: Stand, until: Until) -> None:
+    window = stand.window
+    assert not window.tabs._nothing.frame.winfo_ismapped()
+    window.services.connections.remove(SERVER)
+    until(lambda: str(window.header.name.cget("text")) == "No servers yet")
+    until(lambda: bool(window.tabs._nothing.frame.winfo_ismapped()))
+    assert "hvconsole --demo" in str(window.tabs._nothing.text.cget("text"))
+
+
 def test_a_host_in_emergency_offers_the_recoveries(stand: Stand, until: Until) -> None:
     from hvconsole.model import Emergency
 
