@@ -233,10 +233,11 @@ def network_map(session: Session, host_id: ObjectId) -> NetworkMap:
         name: tuple(physical[key] for key in keys if key in physical)
         for name, keys in record.get("config.network.vswitch", ())
     }
-    groups = {name: (switch, vlan) for name, switch, vlan in record.get("config.network.portgroup", ())}
+    # A host's own configuration has names as people know them, the inventory has them escaped.
+    groups = {shown_name(name): (switch, vlan) for name, switch, vlan in record.get("config.network.portgroup", ())}
     own: dict[str, tuple[HostNic, ...]] = {}
     for card in record.get("config.network.vnic", ()):
-        own[card.network] = (*own.get(card.network, ()), card)
+        own[shown_name(card.network)] = (*own.get(shown_name(card.network), ()), card)
     attached: dict[str, list[tuple[ObjectId, Nic]]] = {}
     for vm in read_records(session, [("VirtualMachine", one) for one in record.get("vm", ())], _VM_CARDS):
         devices_of, reported = vm.get("config.hardware.device", ()), vm.get("guest.net", ())
@@ -244,9 +245,8 @@ def network_map(session: Session, host_id: ObjectId) -> NetworkMap:
             attached.setdefault(nic.network_id or nic.network, []).append((ObjectId(vm.id), nic))
     links = []
     for network in network_names(session, record.get("network", ())):
-        raw_name = network.get("name", "")
-        name = shown_name(raw_name)
-        switch, vlan = groups.get(raw_name, ("", None))
+        name = shown_name(network.get("name", ""))
+        switch, vlan = groups.get(name, ("", None))
         cards = tuple(
             HostNic(name=c.name, mac=c.mac, network=name, link_up=c.link_up, speed_mbps=c.speed_mbps, vlan=vlan or None)
             for c in uplinks.get(switch, ())
@@ -256,7 +256,7 @@ def network_map(session: Session, host_id: ObjectId) -> NetworkMap:
             NetworkLink(
                 network_id=ObjectId(network.id),
                 network=name,
-                host_nics=(*cards, *own.get(raw_name, ())),
+                host_nics=(*cards, *own.get(name, ())),
                 vm_nics=vms,
             )
         )

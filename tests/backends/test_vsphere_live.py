@@ -228,6 +228,18 @@ class TestOnTheLab:
         after = until(hv, lambda i: i.vms[vm.id] if i.vms[vm.id].disks[0].storage == "nvme-2" else None)
         assert after.nics[0].network == "Office 2nd floor"
 
+    def test_a_network_with_a_slash_in_its_name_has_its_cards(self, lab: VsphereLab) -> None:
+        hv = lab.log_in()
+        vm = named(first(hv), "shop-01")
+        assert vm.host_id is not None
+        with lab.world.lock:
+            network = lab.world.networks[vm.nics[0].network_id or ""]
+            network.name = "10.21.0.0/16 50%"
+        link = next(one for one in hv.network_map(vm.host_id).links if one.network_id == network.id)
+        assert link.network == "10.21.0.0/16 50%"
+        assert [card.name for card in link.host_nics] == ["vmnic0", "vmk0"]
+        assert vm.id in {vm_id for vm_id, _nic in link.vm_nics}
+
     def test_segments_of_nsx_are_called_by_their_names(self, lab: VsphereLab, ctx: TaskContext) -> None:
         nsx = "5f2f9c1e-7f4a-4d3e-9c55-0a2b6f6b1c11"
         with lab.world.lock:
