@@ -7,13 +7,13 @@ from typing import Any
 
 from hvconsole.backends.base import CreateVm, CreationChoices, TaskContext
 from hvconsole.backends.vsphere_api import FAULTS, vim
-from hvconsole.backends.vsphere_devices import network_names, read_one, vm_devices
+from hvconsole.backends.vsphere_devices import distributed_switches, network_names, vm_devices
 from hvconsole.backends.vsphere_errors import translate
 from hvconsole.backends.vsphere_life import check_name, clone
 from hvconsole.backends.vsphere_outcome import looked_for, vm_exists
 from hvconsole.backends.vsphere_places import best_host, best_store, compute_of, host_record, vm_folder
 from hvconsole.backends.vsphere_power import start, vm_state
-from hvconsole.backends.vsphere_records import NS, child_text, number_or, text
+from hvconsole.backends.vsphere_records import NS, child_text, number_or
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_tasks import run_task
 from hvconsole.errors import BadReply, InvalidInput, NotSupported
@@ -51,7 +51,6 @@ _CONTROLLERS = {
 }
 Networks = tuple[tuple[str, str], ...]
 """(kind, id) of the networks of a host."""
-_PORTGROUP = {"DistributedVirtualPortgroup": {"key": text, "config.distributedVirtualSwitch": text}}
 
 
 def choices(session: Session, host_id: ObjectId | None) -> CreationChoices:
@@ -240,8 +239,6 @@ def _network_backing(session: Session, network_id: ObjectId, networks: Networks)
         if managed is not None:
             return device.OpaqueNetworkBackingInfo(opaqueNetworkId=managed[0], opaqueNetworkType=managed[1])
         return device.NetworkBackingInfo(deviceName=network.get("name", ""))
-    group = read_one(session, kind, network_id, _PORTGROUP)
-    switch_id = group.get("config.distributedVirtualSwitch", "")
-    switch = read_one(session, "DistributedVirtualSwitch", switch_id, {"DistributedVirtualSwitch": {"uuid": text}})
-    port = vim.dvs.PortConnection(portgroupKey=group.get("key", network_id), switchUuid=switch.get("uuid", ""))
+    key, switch_uuid = distributed_switches(session, [network_id])[network_id]
+    port = vim.dvs.PortConnection(portgroupKey=key, switchUuid=switch_uuid)
     return device.DistributedVirtualPortBackingInfo(port=port)

@@ -17,6 +17,7 @@ from hvconsole.backends.vsphere_records import (
     question,
     references,
     text,
+    typed,
     typed_references,
     word,
 )
@@ -114,6 +115,26 @@ def network_names(session: Session, networks: Iterable[tuple[str, str]]) -> list
     """Names of networks given as (kind, id); kinds that are no networks are passed over. Raises ``NotFound``."""
     wanted = sorted({(kind, one) for kind, one in networks if kind in _NETWORKS and one})
     return read_records(session, wanted, _NETWORKS)
+
+
+_GROUP: Mapping[str, Mapping[str, Reader]] = {
+    "DistributedVirtualPortgroup": {"key": text, "config.distributedVirtualSwitch": typed}
+}
+
+
+def distributed_switches(session: Session, group_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Id of a distributed port group → (its key, UUID of its switch). Raises ``NotFound``."""
+    groups = read_records(session, [("DistributedVirtualPortgroup", one) for one in sorted(set(group_ids))], _GROUP)
+    # Asked for by the class that the server gives: vSphere's own switches are of a sub-class.
+    switches = {group.get("config.distributedVirtualSwitch", ("", "")) for group in groups}
+    uuids: dict[str, str] = {}
+    for kind, one in sorted(switches):
+        if one:
+            uuids[one] = read_one(session, kind, one, {kind: {"uuid": text}}).get("uuid", "")
+    return {
+        group.id: (group.get("key", group.id), uuids.get(group.get("config.distributedVirtualSwitch", ("", ""))[1], ""))
+        for group in groups
+    }
 
 
 def nics_of(

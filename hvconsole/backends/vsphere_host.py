@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from hvconsole.backends.base import TaskContext
 from hvconsole.backends.vsphere_api import vim
-from hvconsole.backends.vsphere_devices import network_names, nics_of, read_one
+from hvconsole.backends.vsphere_devices import distributed_switches, network_names, nics_of, read_one
 from hvconsole.backends.vsphere_hardware import devices
 from hvconsole.backends.vsphere_names import shown_name
 from hvconsole.backends.vsphere_places import compute_of, free_memory, host_record, takes_vms
@@ -30,7 +31,7 @@ from hvconsole.backends.vsphere_records import (
 )
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_tasks import LOST_S, read_records, run_task
-from hvconsole.errors import HostUnavailable, HvError, OutcomeUnknown, Refused
+from hvconsole.errors import HostUnavailable, HvError, NotFound, OutcomeUnknown, Refused
 from hvconsole.model import HostDetails, HostNic, NetworkLink, NetworkMap, Nic, ObjectId
 from hvconsole.text import format_bytes, format_duration, safe_text
 
@@ -94,6 +95,14 @@ def switches(element: ET.Element) -> tuple[tuple[str, tuple[str, ...]], ...]:
     )
 
 
+def proxy_switches(element: ET.Element) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """``config.network.proxySwitch``: (UUID of a distributed switch, keys of its physical cards)."""
+    return tuple(
+        (child_text(switch, "dvsUuid"), tuple(card.text for card in switch.findall(NS + "pnic") if card.text))
+        for switch in element
+    )
+
+
 def _child(name: str, reader: Reader) -> Reader:
     return lambda element: read_child(element, name, reader)
 
@@ -129,6 +138,7 @@ _NETWORK: Mapping[str, Mapping[str, Reader]] = {
         "config.network.vnic": kernel_nics,
         "config.network.portgroup": port_groups,
         "config.network.vswitch": switches,
+        "config.network.proxySwitch": proxy_switches,
         "network": typed_references,
         "vm": references,
     }
@@ -234,6 +244,15 @@ def network_map(session: Session, host_id: ObjectId) -> NetworkMap:
         for name, keys in record.get("config.network.vswitch", ())
     }
     # A host's own configuration has names as people know them, the inventory has them escaped.
+    distributed = {
+        switch: tuple(physical[key] for key in keys if key in physical)
+        for switch, keys in record.get("config.network.proxySwitch", ())
+    }
+    ports: dict[str, tuple[str, str]] = {}
+    with contextlib.suppress(NotFound):  # a port group that goes at this moment takes the cards of the others along
+        ports = distributed_switches(
+            session, [one for kind, one in record.get("network", ()) if kind == "DistributedVirtualPortgroup"]
+        )
     groups = {shown_name(name): (switch, vlan) for name, switch, vlan in record.get("config.network.portgroup", ())}
     own: dict[str, tuple[HostNic, ...]] = {}
     for card in record.get("config.network.vnic", ()):
@@ -249,7 +268,7 @@ def network_map(session: Session, host_id: ObjectId) -> NetworkMap:
         switch, vlan = groups.get(name, ("", None))
         cards = tuple(
             HostNic(name=c.name, mac=c.mac, network=name, link_up=c.link_up, speed_mbps=c.speed_mbps, vlan=vlan or None)
-            for c in uplinks.get(switch, ())
+            for c in (distributed.get(ports[network.id][1], ()) if network.id in ports else uplinks.get(switch, ()))
         )
         vms = (*attached.get(network.id, ()), *attached.get(name, ()))
         links.append(

@@ -258,6 +258,21 @@ class TestOnTheLab:
         made = hv.create_vm(CreateVm(name="on nsx", network_id=ObjectId(network.id)), ctx)
         assert lab.world.vms[made].nics[0].network_id == network.id
 
+    def test_port_groups_of_a_distributed_switch(self, lab: VsphereLab, ctx: TaskContext) -> None:
+        with lab.world.lock:
+            network = lab.world.networks[lab.vm("shop-01").nics[0].network_id or ""]
+            network.name = "dv/web"
+            network.extra["kind"] = "DistributedVirtualPortgroup"
+        hv = lab.log_in()
+        vm = named(first(hv), "shop-01")
+        assert (vm.nics[0].network, vm.nics[0].network_id) == ("dv/web", network.id)
+        assert vm.host_id is not None
+        link = next(one for one in hv.network_map(vm.host_id).links if one.network_id == network.id)
+        assert [card.name for card in link.host_nics if card.name.startswith("vmnic")] == ["vmnic0"]
+        assert vm.id in {vm_id for vm_id, _nic in link.vm_nics}
+        made = hv.create_vm(CreateVm(name="on dvs", network_id=ObjectId(network.id)), ctx)
+        assert lab.world.vms[made].nics[0].network_id == network.id
+
     def test_uplinks_of_a_distributed_switch_are_no_networks_for_vms(self, lab: VsphereLab) -> None:
         with lab.world.lock:
             network = lab.world.networks[lab.vm("shop-01").nics[0].network_id or ""]

@@ -24,7 +24,8 @@ _BASES = {"ClusterComputeResource": ("ComputeResource", "ManagedEntity"), "Compu
           "VirtualMachine": ("ManagedEntity",), "HostSystem": ("ManagedEntity",), "Folder": ("ManagedEntity",),
           "Datacenter": ("ManagedEntity",), "ResourcePool": ("ManagedEntity",), "Network": ("ManagedEntity",),
           "Datastore": ("ManagedEntity",), "OpaqueNetwork": ("Network", "ManagedEntity"),
-          "DistributedVirtualPortgroup": ("Network", "ManagedEntity")}
+          "DistributedVirtualPortgroup": ("Network", "ManagedEntity"),
+          "VmwareDistributedVirtualSwitch": ("DistributedVirtualSwitch", "ManagedEntity")}
 DEFAULT_PAGE = 100
 """Objects in a page when the client doesn't say; real servers page unasked too."""
 _MOST_OBJECTS = 1_000_000

@@ -121,6 +121,12 @@ def _network(service: Service, backing: Element | None) -> str | None:
     named = None if backing is None else reference(backing.find(NS + "network"))
     if named is not None and named.id in service.world.networks:
         return named.id
+    port = None if backing is None else backing.find(NS + "port")
+    if port is not None:
+        group = text(port, "portgroupKey")
+        if text(port, "switchUuid") != service.tree.switch_uuid or group not in service.world.networks:
+            raise SoapFault("InvalidDeviceSpec", "There is no such port group.", property="deviceChange", deviceIndex=0)
+        return group
     name, opaque = text(backing, "deviceName"), text(backing, "opaqueNetworkId")
     found = next((one for one in service.tree.networks()
                   if (opaque and one.extra.get("opaque_id") == opaque) or (not opaque and one.name == name)), None)

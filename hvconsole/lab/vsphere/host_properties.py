@@ -10,7 +10,7 @@ from hvconsole.lab.tasks import Task, TaskStatus
 from hvconsole.lab.vsphere import host_more
 from hvconsole.lab.vsphere import resource_properties as resources
 from hvconsole.lab.vsphere.faults import translate
-from hvconsole.lab.vsphere.tree import POOL, STORE_FOLDER, Tree
+from hvconsole.lab.vsphere.tree import DISTRIBUTED_SWITCH, POOL, STORE_FOLDER, Tree
 from hvconsole.lab.vsphere.values import Array, Data, Number, Ref, Typed, Width, Word, array, long, short, when
 from hvconsole.lab.vsphere.vm_properties import Properties, escaped
 
@@ -126,8 +126,13 @@ def host_network(tree: Tree, host: Host) -> Data:
              for at, nic in enumerate(one for one in host.nics if one.address)]
     switches: dict[str, list[str]] = {}
     groups: list[Data] = []
+    proxied: list[str] = []
     for network in _networks_of(tree, host):
         card = next((nic for nic in host.nics if nic.network_id == network.id), None)
+        if network.extra.get("kind") == "DistributedVirtualPortgroup":
+            if card is not None:
+                proxied.append(f"key-vim.host.PhysicalNic-{names[card.device]}")
+            continue
         switch = f"vSwitch{devices.index(card.device)}" if card is not None else "vSwitch9"
         uplinks = switches.setdefault(switch, [])
         if card is not None and f"key-vim.host.PhysicalNic-{names[card.device]}" not in uplinks:
@@ -142,6 +147,10 @@ def host_network(tree: Tree, host: Host) -> Data:
                     Data("HostVirtualSwitch", name=name, key=f"key-vim.host.VirtualSwitch-{name}", numPorts=1536,
                          numPortsAvailable=1500, mtu=1500, pnic=array("string", uplinks),
                          spec=Data("HostVirtualSwitchSpec", numPorts=1536)) for name, uplinks in switches.items())),
+                proxySwitch=array("HostProxySwitch", (
+                    Data("HostProxySwitch", dvsUuid=tree.switch_uuid, dvsName="DSwitch", key="DvsPortset-0",
+                         numPorts=1536, numPortsAvailable=1500, pnic=array("string", dict.fromkeys(proxied)),
+                         spec=Data("HostProxySwitchSpec")) for _ in proxied[:1])),
                 portgroup=array("HostPortGroup", groups), pnic=array("PhysicalNic", pnics),
                 vnic=array("HostVirtualNic", vnics), dnsConfig=lambda: host_more.dns(host),
                 ipRouteConfig=lambda: host_more.route(host))
@@ -221,7 +230,11 @@ def network_properties(tree: Tree, moid: str) -> Properties:
     opaque = {}
     if "opaque_id" in network.extra:
         opaque = {"opaqueNetworkId": network.extra["opaque_id"], "opaqueNetworkType": "nsx.LogicalSwitch"}
+    config = Data("DVPortgroupConfigInfo", key=moid, name=escaped(network.name),
+                  distributedVirtualSwitch=Ref(DISTRIBUTED_SWITCH, tree.switch_id))
+    group = {"key": lambda: moid, "config": lambda: config} if network.extra.get("kind", "").startswith("Dist") else {}
     return {
+        **group,
         "name": lambda: escaped(network.name),
         "parent": lambda: tree.parent(moid),
         "host": lambda: array("ManagedObjectReference", (
@@ -232,6 +245,11 @@ def network_properties(tree: Tree, moid: str) -> Properties:
         "summary": lambda: Data("OpaqueNetworkSummary" if opaque else "NetworkSummary", network=tree.network_ref(moid),
                                 name=escaped(network.name), accessible=True, ipPoolName="", **opaque),
     }
+
+
+def switch_properties(tree: Tree) -> Properties:
+    """The distributed switch."""
+    return {"name": lambda: "DSwitch", "uuid": lambda: tree.switch_uuid}
 
 
 def store_properties(tree: Tree, storage: Storage) -> Properties:

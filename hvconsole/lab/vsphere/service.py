@@ -23,7 +23,7 @@ from hvconsole.lab.vsphere.faults import SoapFault, gone, translate
 from hvconsole.lab.vsphere.leases import Leases
 from hvconsole.lab.vsphere.soap import Call
 from hvconsole.lab.vsphere.state import ListedView, Session, Sessions, View
-from hvconsole.lab.vsphere.tree import Tree
+from hvconsole.lab.vsphere.tree import DISTRIBUTED_SWITCH, Tree
 from hvconsole.lab.vsphere.values import Ref, field
 from hvconsole.lab.vsphere.vm_properties import Properties, snapshot_properties, vm_properties
 from hvconsole.lab.world import World
@@ -108,6 +108,8 @@ class Service:
             return hosts.host_properties(tree, world.hosts[ref.id], self.certificate)
         if is_a(kind, "Network"):
             return hosts.network_properties(tree, ref.id)
+        if kind == DISTRIBUTED_SWITCH:
+            return hosts.switch_properties(tree)
         if kind == "Datastore":
             return hosts.store_properties(tree, world.storages[ref.id])
         if kind == "VirtualMachineSnapshot":

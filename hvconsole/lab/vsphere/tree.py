@@ -6,6 +6,7 @@ ids of what it belongs to. The caller holds ``world.lock`` for every method.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 from hvconsole.lab.objects import Group, Host, Network, Site, Storage, Vm
@@ -14,6 +15,7 @@ from hvconsole.lab.world import World
 
 VM_FOLDER, HOST_FOLDER, STORE_FOLDER, NETWORK_FOLDER = "group-v-", "group-h-", "group-s-", "group-n-"
 COMPUTE, POOL = "domain-s-", "resgroup-"
+DISTRIBUTED_SWITCH = "VmwareDistributedVirtualSwitch"
 _GROUPS = {"datacenter": "Datacenter", "cluster": "ClusterComputeResource", "folder": "Folder",
            "resource pool": "ResourcePool"}
 
@@ -45,6 +47,16 @@ class Tree:
     def networks(self) -> list[Network]:
         """The site's networks."""
         return [network for network in self.world.networks.values() if network.site_id == self.site.id]
+
+    @property
+    def switch_id(self) -> str:
+        """The distributed switch, there as soon as a network is one of its port groups."""
+        return f"dvs-{self.site.id}"
+
+    @property
+    def switch_uuid(self) -> str:
+        """What cards call the distributed switch."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.switch_id))
 
     def network_ref(self, network_id: str) -> Ref:
         """The reference to a network: a standard one, unless its ``extra`` says another kind."""
@@ -82,6 +94,8 @@ class Tree:
             return _GROUPS.get(group.kind) if group.site_id == self.site.id else None
         if moid == "ha-datacenter" and not self.vcenter:
             return "Datacenter"
+        if moid == self.switch_id:
+            return DISTRIBUTED_SWITCH
         if moid.startswith(COMPUTE):
             return "ComputeResource" if moid[len(COMPUTE):] in world.hosts else None
         if moid.startswith(POOL):

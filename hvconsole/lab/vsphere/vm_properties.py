@@ -391,6 +391,9 @@ def _card(tree: Tree, vm: Vm, at: int) -> Data:
         backing = Data("VirtualEthernetCardOpaqueNetworkBackingInfo",
                        opaqueNetworkId=network.extra["opaque_id"], opaqueNetworkType="nsx.LogicalSwitch")
         name = f"nsx.LogicalSwitch: {network.extra['opaque_id']}"
+    elif network is not None and network.extra.get("kind") == "DistributedVirtualPortgroup":
+        backing = Data("VirtualEthernetCardDistributedVirtualPortBackingInfo", port=Data(
+            "DistributedVirtualSwitchPortConnection", switchUuid=tree.switch_uuid, portgroupKey=network.id))
     else:
         backing = Data("VirtualEthernetCardNetworkBackingInfo", deviceName=name, useAutoDetect=False,
                        network=Ref("Network", nic.network_id) if nic.network_id else None)
