@@ -11,6 +11,18 @@ from pathlib import Path
 from hvconsole.errors import LocalError
 
 
+def take(handle: int) -> bool:
+    """Lock an open file for this process and owner if nobody has it; False if somebody does. Where a file system knows
+    no locks everything counts as free."""
+    try:
+        _lock(handle)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
 class FileLock:
     """An advisory lock between processes on a private file. Held at most by one owner; dies with its process."""
 

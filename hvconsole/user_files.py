@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from hvconsole.errors import InvalidInput, LocalError
+from hvconsole.file_lock import take
 
 
 def check_place(path: Path) -> None:
@@ -48,10 +49,12 @@ def part_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that gets its name only when the body ends well, and is on disk then.
 
     Its partial form is ``<name>.part``, readable by the owner only, removed on failure. Raises ``LocalError``, and
-    ``InvalidInput`` as ``check_place`` does.
+    ``InvalidInput`` as ``check_place`` does, and while another export is writing the same file.
     """
     check_place(path)
     part = path.with_name(path.name + ".part")
+    if _being_written(part):
+        raise InvalidInput(f"Another export is writing {path} just now.")
     try:
         # A part left by a crash goes; a link that somebody put there is not followed.
         part.unlink(missing_ok=True)
@@ -60,6 +63,7 @@ def part_file(path: Path) -> Iterator[IO[bytes]]:
         raise LocalError(f"The file {part} can't be written.", str(exc)) from exc
     try:
         with os.fdopen(descriptor, "wb") as file:
+            take(descriptor)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -83,6 +87,17 @@ def guarded(write: Callable[[bytes], object], path: Path) -> Callable[[bytes], N
             raise LocalError(f"The file {path} can't be written.", str(exc)) from exc
 
     return sink
+
+
+def _being_written(part: Path) -> bool:
+    try:
+        handle = os.open(part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False  # there is none, or nothing that is ours
+    try:
+        return not take(handle)
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -77,3 +77,17 @@ def test_what_a_crash_left_half_done_gives_way(tmp_path: Path) -> None:
     with part_file(tmp_path / "vm.xva") as file:
         file.write(b"x")
     assert [p.name for p in tmp_path.iterdir()] == ["vm.xva"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere an open file can't be removed")
+def test_two_exports_to_one_file_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "vm.xva"
+    with part_file(path) as file:
+        file.write(b"first ")
+        with pytest.raises(InvalidInput, match="Another export"), part_file(path):
+            pass
+        file.write(b"all of it")
+    assert path.read_bytes() == b"first all of it"
+    with part_file(path) as file:
+        file.write(b"later")
+    assert path.read_bytes() == b"later"
