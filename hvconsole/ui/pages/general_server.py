@@ -13,6 +13,7 @@ from hvconsole.model import (
     Inventory,
     ObjectId,
     Pool,
+    PoolKind,
     PowerState,
     ServerEvent,
     Storage,
@@ -27,7 +28,7 @@ from hvconsole.ui.columns import natural_key
 from hvconsole.ui.dialogs.server import WORKS_IN_EMERGENCY, emergency_text
 from hvconsole.ui.header import connection_word
 from hvconsole.ui.interfaces import Item, ItemKind, Selection, Shell, Subject
-from hvconsole.ui.looks import PLATFORM_NAMES, runs
+from hvconsole.ui.looks import PLATFORM_NAMES, on_silent_host, runs
 from hvconsole.ui.pages.general_host import host_state, storage_row
 from hvconsole.ui.wording import local_time, near_time
 
@@ -60,6 +61,12 @@ def vms_of(inventory: Inventory, pool: Pool | None) -> list[Vm]:
         return vms
     inside = pools_below(inventory, pool)
     return [v for v in vms if v.pool_id in inside or v.folder_id in inside or v.resource_pool_id in inside]
+
+
+def running_cpus(vms: Iterable[Vm], inventory: Inventory) -> int:
+    """Virtual CPUs of the VMs that are known to run."""
+    running = (v for v in vms if v.power is PowerState.RUNNING and not on_silent_host(inventory, v))
+    return sum(v.vcpus or 0 for v in running)
 
 
 def power_words(vms: Iterable[Vm], inventory: Inventory | None = None) -> str:
@@ -203,7 +210,7 @@ class ServerView:
         self.totals.show(
             [
                 ("VMs", f"{len(vms):,}: {power_words(vms, inventory)}" if vms else "none"),
-                ("Virtual CPUs", f"{sum(v.vcpus or 0 for v in vms if v.power is PowerState.RUNNING):,} running"),
+                ("Virtual CPUs", f"{running_cpus(vms, inventory):,} running"),
                 ("Snapshots", f"{sum(len(v.snapshots) for v in vms):,}"),
             ]
         )
@@ -262,6 +269,9 @@ class ServerView:
                 rows.append(("Description", safe_text(pool.description, 300)))
             rows.append(("UUID", safe_text(pool.uuid, 64)))
         elif inventory is not None:
+            pools = [p for p in inventory.pools.values() if p.kind is PoolKind.POOL and p.name.strip()]
+            if len(pools) == 1 and pools[0].name != connection.name:
+                rows.append(("Pool", safe_text(pools[0].name, 120)))
             masters = [safe_text(h.name, 60) for h in inventory.hosts.values() if h.is_master]
             if len(inventory.hosts) > 1 and masters:
                 rows.append(("Master", ", ".join(masters)))

@@ -11,7 +11,7 @@ import pytest
 
 from hvconsole.backends.base import Capability
 from hvconsole.events import ConnectionChanged, InventoryChanged, MonitorChanged
-from hvconsole.model import Disk, Emergency, PowerState, ServerId, Snapshot, Verb, VmKind
+from hvconsole.model import Disk, Emergency, PoolKind, PowerState, ServerId, Snapshot, Verb, VmKind
 from hvconsole.monitor.status import VmKey
 from hvconsole.profiles import ServerProfile
 from hvconsole.ui.dialogs.server import emergency_text
@@ -20,7 +20,7 @@ from hvconsole.ui.pages import PAGES
 from hvconsole.ui.pages.console import ConsolePage
 from hvconsole.ui.pages.general import GeneralPage
 from hvconsole.ui.pages.general_host import HostView
-from hvconsole.ui.pages.general_server import ServerView, host_row, power_words
+from hvconsole.ui.pages.general_server import ServerView, host_row, power_words, running_cpus
 from hvconsole.ui.pages.general_vm import VmView, disk_row
 from hvconsole.ui.pages.network import NetworkPage
 from hvconsole.ui.pages.performance import PerformancePage
@@ -202,6 +202,16 @@ def test_a_pool_shows_hosts_and_totals(place: Any) -> None:
     assert "In maintenance mode" in texts(view.hosts.frame)
     assert view.totals.value("VMs").startswith("10: 6 running")
     assert not view._emergency.frame.winfo_ismapped()
+
+
+def test_a_server_that_is_called_by_its_address_tells_the_name_of_its_pool(
+    place: Any, hv: MemoryHypervisor, until: Until
+) -> None:
+    name, pool = next(iter(hv.inventory.pools.items()))
+    hv.inventory = replace(hv.inventory, pools={name: replace(pool, name="Aurora", kind=PoolKind.POOL)})
+    hv.changed.set()
+    page = place(GeneralPage, SERVER_SELECTED)
+    until(lambda: page._current.facts.value("Pool") == "Aurora")
 
 
 def test_an_emergency_is_shown_with_both_recoveries(
@@ -519,3 +529,4 @@ def test_a_host_that_does_not_answer_has_no_figures(services: AppServices, shell
     vms = [v for v in there.vms.values() if v.kind is VmKind.VM]
     assert "on hosts that don't answer" in power_words(vms, there)
     assert "on hosts" not in power_words(vms, inventory)
+    assert 0 < running_cpus(vms, there) < running_cpus(vms, inventory)
