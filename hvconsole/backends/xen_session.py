@@ -22,7 +22,7 @@ from hvconsole.backends.wire import Wire, WireConnection
 from hvconsole.backends.wire_calls import ACTION, Call, CallLimits, current
 from hvconsole.backends.xen_decode import ReplyDecoder
 from hvconsole.backends.xen_errors import is_expired, translate_failure
-from hvconsole.errors import BadReply, HvError, InvalidInput, NotAHypervisor, Refused, SessionLost
+from hvconsole.errors import BadReply, HvError, InvalidInput, NotAHypervisor, NotSupported, Refused, SessionLost
 from hvconsole.text import unsendable
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class XenSession:
         self._login_lock = threading.Lock()
         self._idle: list[Line] = []
         self._handle = ""
+        self._login_extras = 2
         self.generation = 0
         """Counts logins: whoever sees it change must forget event tokens."""
         for text in (user, secret.password):
@@ -208,10 +209,20 @@ class XenSession:
             self._secret = secret
 
     def _log_in(self) -> None:
+        # Before 6.2 there is no originator, before 5.0 no version, and too many parameters are refused by their number.
+        while True:
+            try:
+                self._log_in_with(("2.0", ORIGINATOR)[: self._login_extras])
+                return
+            except NotSupported as exc:
+                if exc.code != "MESSAGE_PARAMETER_COUNT_MISMATCH" or self.local or not self._login_extras:
+                    raise
+                log.info("the server at %s takes fewer words at a login", self.address[0])
+                self._login_extras -= 1
+
+    def _log_in_with(self, extras: tuple[str, ...]) -> None:
         name = "slave_local_login_with_password" if self.local else "login_with_password"
-        params: tuple[str, ...] = (self.user, self._secret.password)
-        if not self.local:
-            params += ("2.0", ORIGINATOR)
+        params = (self.user, self._secret.password, *(() if self.local else extras))
         try:
             with self.calling(ACTION, False) as line:
                 # Not the package's own login: it would keep the password and log in again behind our back.

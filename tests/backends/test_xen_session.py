@@ -45,6 +45,25 @@ class TestLogin:
             assert params[3] == ORIGINATOR
             assert session.handle == "OpaqueRef:session1"
 
+    @pytest.mark.parametrize("takes", [2, 3])
+    def test_servers_older_than_the_originator(self, takes: int) -> None:
+        """XenServer before 6.2 counts the parameters and refuses more of them."""
+        with fake_xapi() as (xapi, server):
+
+            def login(*params: Any) -> str:
+                if len(params) != takes:
+                    raise Refuse("MESSAGE_PARAMETER_COUNT_MISMATCH", "session.login_with_password", "3", "4")
+                if params[1] != PASSWORD:
+                    raise Refuse("SESSION_AUTHENTICATION_FAILED", "root", "no")
+                return xapi._login(*params)
+
+            xapi.methods["session.login_with_password"] = login
+            with session_to(server) as session:
+                assert session.handle == "OpaqueRef:session1"
+                asked = xapi.count("session.login_with_password")
+                session._renew(session.generation)
+                assert xapi.count("session.login_with_password") == asked + 1
+
     def test_logs_out_at_the_end(self) -> None:
         with fake_xapi() as (xapi, server):
             with session_to(server):
