@@ -11,6 +11,8 @@ from hvconsole.errors import BadReply
 
 MOST_BYTES = 8 * 1024 * 1024
 MOST_PIXELS = 4096 * 4096
+MOST_SCANS = 100
+"""Passes of a progressive JPEG, which has ten: a picture of a few megabytes could ask for hours of them."""
 FORMATS = ("PNG", "JPEG")
 
 
@@ -18,6 +20,8 @@ def decode(data: bytes) -> Image.Image:
     """A PNG or JPEG as an opaque RGB picture. Raises ``BadReply`` for anything else, and for what is absurdly large."""
     if len(data) > MOST_BYTES:
         raise BadReply("The server's picture is too large.")
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MOST_SCANS:
+        raise BadReply("The server's picture takes too long to decode.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs; the limit here is far lower

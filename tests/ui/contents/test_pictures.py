@@ -44,6 +44,16 @@ def test_a_picture_that_inflates_to_gigabytes_is_refused_before_it_does() -> Non
         decode(bytes(MOST_BYTES + 1))
 
 
+def test_a_picture_that_wants_to_be_decoded_for_hours_is_refused_at_once() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (512, 512)).save(out, "JPEG", progressive=True)
+    whole = out.getvalue()
+    assert decode(whole).size == (512, 512)
+    last_scan = whole[whole.rindex(b"\xff\xda") : -2]
+    with pytest.raises(BadReply, match="too long"):
+        decode(whole[:-2] + last_scan * 100_000 + whole[-2:])
+
+
 @given(st.integers(0, 150), st.binary(max_size=40))
 def test_damaged_pictures_are_bad_replies_and_nothing_else(place: int, junk: bytes) -> None:
     good = picture("PNG")
