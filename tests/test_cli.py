@@ -711,6 +711,33 @@ def test_ctrl_c_cancels_and_waits_for_the_outcome(server, run, monkeypatch):
     assert "cancelled" in said.err.lower()
 
 
+def test_ctrl_c_waits_once_for_all_that_hang(server, run, monkeypatch):
+    monkeypatch.setattr("hvconsole.cli.cmd_run.CANCEL_LIMIT_S", 0.5)
+    started, release = threading.Semaphore(0), threading.Event()
+
+    def shutdown(vm_id, ctx):
+        started.release()
+        release.wait(20)
+
+    monkeypatch.setattr(server, "shutdown", shutdown)
+
+    def press():
+        for _ in range(4):
+            assert started.acquire(timeout=10)
+        os.kill(os.getpid(), 2)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    begun = SystemClock().monotonic()
+    said = run("run", "shutdown", URL, *(f"vm-{n}" for n in (1, 2, 3, 4)))
+    took = SystemClock().monotonic() - begun
+    release.set()
+    thread.join(10)
+    assert said.code == 1
+    assert said.err.count("shutdown cancelling") == 4
+    assert took < 1.9
+
+
 # ---- check ----------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -431,3 +432,16 @@ def test_a_monitor_whose_password_no_longer_works_says_so_and_ends(environment, 
     assert code == 4
     assert "password" in errors
     assert "Traceback" not in errors
+
+
+def test_ctrl_c_ends_a_list_at_once_though_a_server_says_nothing(environment, pin):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"xenserver://root@127.0.0.1:{silent.getsockname()[1]}"
+        with started(["list", server, *pin], environment) as listing:
+            silent.settimeout(LIMIT_S)
+            connection, _ = silent.accept()
+            begun = SystemClock().monotonic()
+            assert listing.end(signal.SIGINT) == (130, "")
+            # The handshake alone would be waited for longer.
+            assert SystemClock().monotonic() - begun < 3
+            connection.close()

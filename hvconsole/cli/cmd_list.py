@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
-from hvconsole.backends.base import Secret
+from hvconsole.backends.base import Secret, TaskContext
 from hvconsole.cli.output import DONE, Printer, complaint, exit_code, utc
 from hvconsole.cli.session import Servers, add_server_options, refuse_emergency, resolve
 from hvconsole.errors import HvError
-from hvconsole.model import Inventory, Snapshot, Vm
+from hvconsole.events import Hub
+from hvconsole.jobs import Job, JobRunner
+from hvconsole.model import Inventory, ServerId, Snapshot, Vm
 from hvconsole.operations import plain_vms
 from hvconsole.profiles import ServerProfile
 from hvconsole.text import safe_text, shown_name
@@ -37,18 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     printer = Printer()
     servers = resolve(arguments.servers, arguments)
     code = DONE
-    secrets: dict[int, Secret | HvError] = {}
-    for number, profile in enumerate(servers.profiles):
-        try:
-            secrets[number] = servers.secret(profile)
-        except HvError as exc:
-            secrets[number] = exc
-    with ThreadPoolExecutor(SERVERS_AT_ONCE, thread_name_prefix="list") as pool:
-        answers = list(
-            pool.map(lambda number: _read(servers, servers.profiles[number], secrets[number]), sorted(secrets))
-        )
     rows: list[tuple[ServerProfile, Inventory]] = []
-    for profile, answer in zip(servers.profiles, answers, strict=True):
+    for profile, answer in zip(servers.profiles, _read_all(servers), strict=True):
         if isinstance(answer, HvError):
             printer.error(f"{safe_text(profile.name)}: {complaint(answer)}")
             code = code or exit_code(answer)
@@ -62,20 +54,38 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _read(servers: Servers, profile: ServerProfile, secret: Secret | HvError) -> Inventory | HvError:
-    if isinstance(secret, HvError):
-        return secret
-    try:
-        hypervisor = servers.log_in(profile, secret)
+def _read_all(servers: Servers) -> list[Inventory | HvError]:
+    """What each server answered. A Ctrl-C gets through, whatever hangs: the runner's threads keep nobody."""
+    runner = JobRunner(ServerId("list"), "servers", Hub(), servers.clock, SERVERS_AT_ONCE, prefix="list")
+    asked: list[Job | HvError] = []
+    for profile in servers.profiles:
         try:
-            inventory = hypervisor.watch(INVENTORY_S)
-            assert inventory is not None  # the contract: the first call returns everything
-            refuse_emergency(inventory.emergency)
-            return inventory
-        finally:
-            hypervisor.close()
-    except HvError as exc:
-        return exc
+            work = partial(_read, servers, profile, servers.secret(profile))
+        except HvError as exc:
+            asked.append(exc)
+        else:
+            asked.append(runner.submit("read", "Read", profile.name, None, work))
+    answers: list[Inventory | HvError] = []
+    for one in asked:
+        if isinstance(one, HvError):
+            answers.append(one)
+            continue
+        while not one.finished.wait(0.2):
+            pass  # in pieces: a Ctrl-C is only noticed between two waits on some systems
+        answers.append(one.view.error or cast("Inventory", one.result))
+    runner.stop()
+    return answers
+
+
+def _read(servers: Servers, profile: ServerProfile, secret: Secret, _ctx: TaskContext) -> Inventory:
+    hypervisor = servers.log_in(profile, secret)
+    try:
+        inventory = hypervisor.watch(INVENTORY_S)
+        assert inventory is not None  # the contract: the first call returns everything
+        refuse_emergency(inventory.emergency)
+        return inventory
+    finally:
+        hypervisor.close()
 
 
 def _sorted(inventory: Inventory) -> list[Vm]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from hvconsole.cli.secrets import new_password
 from hvconsole.cli.session import Servers, add_server_options, refuse_emergency, resolve
 from hvconsole.cli.signals import until_signalled
 from hvconsole.cli.spec import add_spec_options, build_spec
+from hvconsole.clock import Clock
 from hvconsole.errors import InvalidInput, Refused
 from hvconsole.events import Hub, JobChanged, JobState
 from hvconsole.jobs import Job, JobRunner
@@ -238,13 +240,7 @@ def _do(
             ))
             for one, values in work
         ]  # fmt: skip
-        for _one, job in jobs:
-            while not job.finished.wait(0.2):
-                if stop.is_set():
-                    for _, each in jobs:
-                        each.cancel()
-                    job.finished.wait(CANCEL_LIMIT_S)
-                    break
+        _wait([job for _one, job in jobs], stop, servers.clock)
         if progress is not None:
             progress.clear()
         codes = [
@@ -253,6 +249,19 @@ def _do(
         ]
         runner.stop()
     return max(codes)
+
+
+def _wait(jobs: list[Job], stop: threading.Event, clock: Clock) -> None:
+    """Until all are done; once told to stop, at most ``CANCEL_LIMIT_S`` more for all of them together."""
+    ends: float | None = None
+    for job in jobs:
+        while not job.finished.wait(0.2):
+            if ends is None and stop.is_set():
+                ends = clock.monotonic() + CANCEL_LIMIT_S
+                for each in jobs:
+                    each.cancel()
+            if ends is not None and clock.monotonic() >= ends:
+                return
 
 
 def _work(
