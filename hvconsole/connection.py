@@ -245,7 +245,7 @@ class Connection:
         op = operation(verb)
         given = dict(arguments or {})
         inventory = self._told
-        subject = subject_name(inventory, op, object_id) if inventory is not None else self.name
+        subject = subject_name(inventory, op, object_id, given) if inventory is not None else self.name
 
         def work(ctx: TaskContext) -> object:
             hypervisor = self._require(op.needs)

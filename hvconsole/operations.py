@@ -7,6 +7,9 @@ Pure data and functions; ``Operation.run`` blocks and is called in job threads o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from hvconsole import operation_calls as calls
 from hvconsole.backends.base import Capability
@@ -549,10 +552,23 @@ def why_not(
     return found.refusals.get(operation.verb)
 
 
-def subject_name(inventory: Inventory, operation: Operation, object_id: ObjectId) -> str:
-    """What the operation is done to, by its name on the server (hostile)."""
+def subject_name(
+    inventory: Inventory, operation: Operation, object_id: ObjectId, arguments: Mapping[str, Any] = MappingProxyType({})
+) -> str:
+    """What the operation is done to or makes, by its name on the server (hostile)."""
     found = find_object(inventory, operation.scope, object_id)
-    return found.name if found is not None else inventory.server.address
+    if found is not None:
+        return found.name
+    return _made_name(operation.verb, arguments) or inventory.server.address
+
+
+def _made_name(verb: Verb, arguments: Mapping[str, Any]) -> str:
+    """The name of the VM that there will be; of an import without one, the file's."""
+    if verb is Verb.CREATE:
+        return str(getattr(arguments.get("spec"), "name", ""))
+    if verb is Verb.IMPORT:
+        return str(arguments.get("name") or Path(str(arguments.get("from") or "")).name)
+    return ""
 
 
 def plain_vms(inventory: Inventory) -> tuple[Vm, ...]:

@@ -157,6 +157,14 @@ def test_subjects_are_named_as_on_the_server():
     assert subject_name(world(web), operation(Verb.CREATE), SERVER_OBJECT) == "addr"
 
 
+def test_what_is_made_is_told_apart_by_its_own_name():
+    create, fetch = operation(Verb.CREATE), operation(Verb.IMPORT)
+    named = [subject_name(world(), create, SERVER_OBJECT, {"spec": CreateVm(name=f"web-0{n}")}) for n in (1, 2)]
+    assert named == ["web-01", "web-02"]
+    assert subject_name(world(), fetch, SERVER_OBJECT, {"from": "/srv/old/mail.ova", "name": "mail-2"}) == "mail-2"
+    assert subject_name(world(), fetch, SERVER_OBJECT, {"from": "/srv/old/mail.ova"}) == "mail.ova"
+
+
 def test_passwords_are_asked_for_as_passwords():
     kinds = {a.name: a.kind for a in operation(Verb.CHANGE_PASSWORD).arguments}
     assert set(kinds.values()) == {ArgumentKind.PASSWORD}
