@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hvconsole.lab.objects import Site
+from hvconsole.lab.vsphere.custom_fields import definitions
 from hvconsole.lab.vsphere.host_more import HOST_OPTIONS
 from hvconsole.lab.vsphere.values import Array, Data, Typed, array, long
 from hvconsole.lab.vsphere.vm_properties import Properties
@@ -98,7 +99,8 @@ def descriptions(site: Site) -> dict[str, Properties]:
             "Capability", provisioningSupported=site.flavour != "esxi", multiHostSupported=site.flavour != "esxi",
             userShellAccessSupported=site.flavour == "esxi")},
         "ExtensionManager": {"extensionList": lambda: array("Extension", ())},
-        "CustomFieldsManager": {"field": lambda: array("CustomFieldDef", ())},
+        "CustomFieldsManager": {"field": lambda: array("CustomFieldDef", definitions(site))},
+        "CustomizationSpecManager": {"info": lambda: array("CustomizationSpecInfo", ())},
         "ScheduledTaskManager": {"scheduledTask": lambda: array("ManagedObjectReference", ()),
                                  "description": lambda: None},
         "AlarmManager": {"defaultExpression": lambda: array("AlarmExpression", ()), "description": lambda: None},

@@ -217,6 +217,8 @@ class Collector:
     pages: dict[str, list[str]] = field(default_factory=dict)
     cancel: threading.Event = field(default_factory=threading.Event)
     busy: threading.Lock = field(default_factory=threading.Lock)
+    chosen: int = 0
+    """The session's count of changes to its lists, as of the last look."""
 
 
 def gather(source: Source, collector: Collector, session: Session) -> None:
@@ -225,7 +227,8 @@ def gather(source: Source, collector: Collector, session: Session) -> None:
     version = world.version
     changes = None if collector.seen < 0 else world.changes_since(collector.seen)
     touched = None if changes is None else {change.id for change in changes}
-    structural = changes is None or any(change.op != "mod" for change in changes)
+    chosen, collector.chosen = collector.chosen != session.chosen, session.chosen
+    structural = changes is None or chosen or any(change.op != "mod" for change in changes)
     if changes is not None:
         assert touched is not None
         for change in changes:
@@ -234,7 +237,7 @@ def gather(source: Source, collector: Collector, session: Session) -> None:
         if not one.started:
             _report(source, one, session, collector, None, all_objects=True)
             one.started = True
-        elif touched is None or touched:
+        elif touched is None or touched or chosen:
             _report(source, one, session, collector, touched, all_objects=structural)
     collector.seen = version
 

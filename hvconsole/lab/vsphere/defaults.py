@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hvconsole.lab.vsphere import custom_fields
 from hvconsole.lab.vsphere.property_names import NAMES
 from hvconsole.lab.vsphere.tree import Tree
 from hvconsole.lab.vsphere.values import Array, Ref, Word, array
@@ -13,9 +14,8 @@ GREEN = Word("ManagedEntityStatus", "green")
 ENTITIES = frozenset({"Folder", "Datacenter", "ComputeResource", "ClusterComputeResource", "HostSystem",
                       "VirtualMachine", "ResourcePool", "Datastore", "Network",
                       "DistributedVirtualPortgroup", "OpaqueNetwork"})
-_EMPTY = {"availableField": "CustomFieldDef", "configIssue": "Event", "customValue": "CustomFieldValue",
-          "declaredAlarmState": "AlarmState", "permission": "Permission", "tag": "Tag",
-          "triggeredAlarmState": "AlarmState", "value": "CustomFieldValue", "disabledMethod": "string"}
+_EMPTY = {"configIssue": "Event", "declaredAlarmState": "AlarmState", "permission": "Permission", "tag": "Tag",
+          "triggeredAlarmState": "AlarmState", "disabledMethod": "string"}
 
 
 def _unset() -> Any:
@@ -51,4 +51,7 @@ def complete(tree: Tree, kind: str, moid: str, found: Properties) -> Properties:
         own = [task for task in tree.world.tasks.values() if moid in (task.extra.get("entity"), task.target_id)]
         return array("ManagedObjectReference", (Ref("Task", task.id) for task in own[-20:]))
 
-    return {**unset, **_COMMON, "recentTask": tasks, **found}
+    filled = {"customValue": lambda: custom_fields.values(tree.site, moid),
+              "value": lambda: custom_fields.values(tree.site, moid),
+              "availableField": lambda: array("CustomFieldDef", custom_fields.definitions(tree.site))}
+    return {**unset, **_COMMON, "recentTask": tasks, **filled, **found}

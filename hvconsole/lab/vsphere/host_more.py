@@ -190,6 +190,15 @@ def devices(tree: Tree, host: Host) -> Data:
                               Data("HostScsiTopologyLun", key=f"key-vim.host.ScsiTopology.Lun-{_disk_name(one)}",
                                    lun=0, scsiLun=key.format(_disk_name(one))),)))
                      for at, one in enumerate(stores)))),))),
+        multipathInfo=Data("HostMultipathInfo", lun=array("HostMultipathInfoLogicalUnit", (
+            Data("HostMultipathInfoLogicalUnit", key=f"key-vim.host.MultipathInfo.LogicalUnit-{_disk_name(one)}",
+                 id=one.id.replace("-", ""), lun=key.format(_disk_name(one)), path=array("HostMultipathInfoPath", (
+                     Data("HostMultipathInfoPath", key=f"key-vim.host.MultipathInfo.Path-vmhba0:C0:T{at}:L0",
+                          name=f"vmhba0:C0:T{at}:L0", pathState="active", state="active", isWorkingPath=True,
+                          adapter=adapter,
+                          lun=f"key-vim.host.MultipathInfo.LogicalUnit-{_disk_name(one)}"),)),
+                 policy=Data("HostMultipathInfoLogicalUnitPolicy", policy="VMW_PSP_RR"))
+            for at, one in enumerate(stores)))),
         softwareInternetScsiEnabled=False)
 
 
@@ -246,10 +255,30 @@ def route(host: Host) -> Data:
     return Data("HostIpRouteConfig", defaultGateway=next((nic.gateway for nic in host.nics if nic.gateway), None))
 
 
+def _network_config(host: Host, info: Data) -> Data:
+    cards: Array = info.get("pnic")
+    return Data("HostNetworkConfig", pnic=array("PhysicalNicConfig", (
+        Data("PhysicalNicConfig", device=card.get("device"), spec=Data("PhysicalNicSpec")) for card in cards.items)),
+        dnsConfig=dns(host), ipRouteConfig=route(host))
+
+
+_POLICIES = ((1, "PowerPolicy.static.name", "static"), (2, "PowerPolicy.dynamic.name", "dynamic"),
+             (3, "PowerPolicy.low.name", "low"))
+
+
+def _power_policy(key: int, name: str, short_name: str) -> Data:
+    return Data("HostPowerPolicy", key=key, name=name, shortName=short_name,
+                description=name.replace("name", "description"))
+
+
 def manager(tree: Tree, name: str, host: Host, network: Any) -> Properties:
     """The properties of one of a host's managers. ``network``: builds ``HostNetworkInfo``."""
     known: dict[str, Properties] = {
-        "networkSystem": {"networkInfo": network, "dnsConfig": lambda: dns(host), "ipRouteConfig": lambda: route(host)},
+        "powerSystem": {"info": lambda: Data("PowerSystemInfo", currentPolicy=_power_policy(*_POLICIES[1])),
+                        "capability": lambda: Data("PowerSystemCapability", availablePolicy=array(
+                            "HostPowerPolicy", (_power_policy(*one) for one in _POLICIES)))},
+        "networkSystem": {"networkConfig": lambda: _network_config(host, network()), "networkInfo": network,
+                          "dnsConfig": lambda: dns(host), "ipRouteConfig": lambda: route(host)},
         "storageSystem": {"storageDeviceInfo": lambda: devices(tree, host),
                           "fileSystemVolumeInfo": lambda: file_systems(tree, host)},
         "datastoreSystem": {"datastore": lambda: array("ManagedObjectReference", (

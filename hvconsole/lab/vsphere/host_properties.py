@@ -42,7 +42,8 @@ def host_properties(tree: Tree, host: Host, certificate: bytes) -> Properties:
 
     def connection() -> Word:
         up = host.state is HostState.UP
-        return Word("HostSystemConnectionState", "connected" if up else "notResponding")
+        apart = up and host.extra.get("disconnected")
+        return Word("HostSystemConnectionState", "disconnected" if apart else "connected" if up else "notResponding")
 
     def runtime() -> Data:
         up = host.state is HostState.UP

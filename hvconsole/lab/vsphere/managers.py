@@ -23,11 +23,13 @@ SINGLETONS = {
     "sessionManager": "SessionManager", "authorizationManager": "AuthorizationManager",
     "perfManager": "PerformanceManager", "scheduledTaskManager": "ScheduledTaskManager",
     "alarmManager": "AlarmManager", "eventManager": "EventManager", "taskManager": "TaskManager",
-    "extensionManager": "ExtensionManager", "customFieldsManager": "CustomFieldsManager",
+    "extensionManager": "ExtensionManager", "customizationSpecManager": "CustomizationSpecManager",
+    "customFieldsManager": "CustomFieldsManager",
     "licenseManager": "LicenseManager", "searchIndex": "SearchIndex", "ovfManager": "OvfManager",
 }
 """Fields of ``ServiceContent`` in the order of the schema → class."""
-_VCENTER_ONLY = frozenset({"scheduledTaskManager", "alarmManager", "extensionManager", "customFieldsManager"})
+_VCENTER_ONLY = frozenset({"scheduledTaskManager", "alarmManager", "extensionManager", "customFieldsManager",
+                           "customizationSpecManager"})
 COUNTERS = ((2, "cpu", "usage", "average", "percent"), (24, "mem", "usage", "average", "percent"),
             (125, "disk", "usage", "average", "kiloBytesPerSecond"),
             (146, "net", "transmitted", "average", "kiloBytesPerSecond"),
@@ -81,7 +83,8 @@ class Managers:
             return reader_properties(self._service, mine)
         lease = self._service.leases.get(ref.id)
         if lease is not None:
-            address = "*"
+            port = self._service.site.extra.get("port", 443)
+            address = "*" if port == 443 else f"*:{port}"  # the star is the server that was asked
             return {"state": lease.state_word, "info": lambda: lease.info(address), "error": lambda: lease.error,
                     "initializeProgress": lambda: 100, "transferProgress": lambda: lease.percent}
         if ref.id == "ServiceInstance":
@@ -91,7 +94,7 @@ class Managers:
             return {"recentTask": lambda: array("ManagedObjectReference", (Ref("Task", one.id) for one in own[-50:])),
                     "maxCollector": lambda: 32}
         if ref.id == "PerformanceManager":
-            return {"perfCounter": lambda: array("PerfCounterInfo", map(_counter, COUNTERS))}
+            return {"perfCounter": lambda: array("PerfCounterInfo", self.counters())}
         if ref.id == "LicenseManager":
             manager = Ref("LicenseAssignmentManager", "LicenseAssignmentManager") if tree.vcenter else None
             return {"licenses": lambda: array("LicenseManagerLicenseInfo", self.licences()),
@@ -127,6 +130,10 @@ class Managers:
         if host is None or host.site_id != tree.site.id or name not in host_more.MANAGERS:
             return None
         return host_more.manager(tree, name, host, lambda: hosts.host_network(tree, host))
+
+    def counters(self) -> list[Data]:
+        """What can be measured."""
+        return [_counter(row) for row in COUNTERS]
 
     def session(self, session: Session) -> Data:
         """``UserSession``."""

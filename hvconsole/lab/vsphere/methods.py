@@ -25,7 +25,9 @@ from hvconsole.lab.vsphere.collector import (
 from hvconsole.lab.vsphere.faults import SoapFault, gone
 from hvconsole.lab.vsphere.history_methods import HISTORY_METHODS
 from hvconsole.lab.vsphere.host_methods import HOST_METHODS
+from hvconsole.lab.vsphere.inventory_methods import INVENTORY_METHODS
 from hvconsole.lab.vsphere.manager_methods import MANAGER_METHODS
+from hvconsole.lab.vsphere.more_methods import MORE_METHODS
 from hvconsole.lab.vsphere.ovf_methods import OVF_METHODS
 from hvconsole.lab.vsphere.search_methods import SEARCH_METHODS
 from hvconsole.lab.vsphere.soap import Call, number
@@ -284,8 +286,10 @@ METHODS: dict[str, Method] = {
     **HOST_METHODS,
     **OVF_METHODS,
     **MANAGER_METHODS,
+    **MORE_METHODS,
     **SEARCH_METHODS,
     **STORE_METHODS,
     **HISTORY_METHODS,
+    **INVENTORY_METHODS,
     **ACCESS_METHODS,
 }

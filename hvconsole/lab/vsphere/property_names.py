@@ -74,6 +74,7 @@ HostPowerSystem: capability info
 HostHealthStatusSystem: runtime
 HostVirtualNicManager: availableField info value
 HostAuthenticationManager: info supportedStore
+CustomizationSpecManager: encryptionKey info
 HostLocalAccountManager:
 DistributedVirtualSwitchManager:
 """

@@ -40,7 +40,9 @@ def cluster_properties(hosts: list[Host]) -> Properties:
     return {
         "configuration": lambda: Data("ClusterConfigInfo", dasConfig=ha, drsConfig=drs),
         "configurationEx": lambda: Data("ClusterConfigInfoEx", vmSwapPlacement="vmDirectory",
-                                        spbmEnabled=False, dasConfig=ha, drsConfig=drs),
+                                        spbmEnabled=False, dasConfig=ha, drsConfig=drs,
+                                        dpmConfigInfo=Data("ClusterDpmConfigInfo", enabled=False),
+                                        vsanConfigInfo=Data("VsanClusterConfigInfo", enabled=False)),
         "summaryEx": lambda: None,
         "actionHistory": lambda: array("ClusterActionHistory", ()),
         "drsFault": lambda: array("ClusterDrsFaults", ()),

@@ -145,13 +145,19 @@ def _unresolved(service: Service, session: Session, refs: list[Ref]) -> str:
     return field("returnval", array("ManagedObjectReference", lost))
 
 
+def _look_again(service: Service, session: Session) -> None:
+    """Let filters on lists of the session be looked at again."""
+    session.chosen += 1
+    service.world.poke()
+
+
 def _modify_list(service: Service, call: Call, session: Session) -> str:
     view = _listed(call, session)
     added = _references(call, "add")
     for ref in _references(call, "remove"):
         view.refs.pop(ref, None)
     view.refs.update(dict.fromkeys(added))
-    service.world.poke()
+    _look_again(service, session)
     return _unresolved(service, session, added)
 
 
@@ -159,7 +165,7 @@ def _reset_list(service: Service, call: Call, session: Session) -> str:
     view = _listed(call, session)
     given = _references(call, "obj")
     view.refs = dict.fromkeys(given)
-    service.world.poke()
+    _look_again(service, session)
     return _unresolved(service, session, given)
 
 
@@ -171,7 +177,7 @@ def _reset_from_view(service: Service, call: Call, session: Session) -> str:
         raise gone(source or call.this)
     with service.world.lock:
         view.refs = dict.fromkeys(service.members(other))
-    service.world.poke()
+    _look_again(service, session)
     return ""
 
 

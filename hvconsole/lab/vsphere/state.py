@@ -27,6 +27,8 @@ class Session:
     """When it was opened; ``last`` when it was used last, ``calls`` how often."""
     last: float = field(default_factory=time.time)
     calls: int = 0
+    chosen: int = 0
+    """How often the contents of its list views were changed."""
     closed: threading.Event = field(default_factory=threading.Event)
 
 

@@ -316,6 +316,11 @@ def _configure(service: Service, vm: Vm, config: Element) -> None:
         vm.description = text(config, "annotation")
     if text(config, "guestId"):
         vm.extra["guest_id"] = text(config, "guestId")
+    given = vm.extra.setdefault("extra_config", {})
+    for option in config.findall(NS + "extraConfig"):
+        given[text(option, "key")] = text(option, "value")
+        if not given[text(option, "key")]:
+            del given[text(option, "key")]
     apply_devices(service, vm, config)
 
 
@@ -334,7 +339,8 @@ def _reconfigure(service: Service, call: Call, session: Session) -> str:
     return service.task(call, vm.id, work)
 
 
-def _destroy(service: Service, call: Call, session: Session) -> str:
+def destroy_vm(service: Service, call: Call, session: Session) -> str:
+    """Destroy_Task of a VM."""
     vm = _vm(service, call)
 
     def work(task: Task) -> None:
@@ -357,7 +363,8 @@ def _unregister(service: Service, call: Call, session: Session) -> str:
     return ""
 
 
-def _rename(service: Service, call: Call, session: Session) -> str:
+def rename_vm(service: Service, call: Call, session: Session) -> str:
+    """Rename_Task of a VM."""
     vm = _vm(service, call)
     name = _check_name(service, call.text("newName"), vm.folder_id, vm.id)
     return service.task(call, vm.id, lambda task: lifecycle.rename(service.world, vm.id, name))
@@ -489,9 +496,7 @@ VM_METHODS: dict[str, Method] = {
     "CloneVM_Task": _clone,
     "CreateVM_Task": _create,
     "ReconfigVM_Task": _reconfigure,
-    "Destroy_Task": _destroy,
     "UnregisterVM": _unregister,
-    "Rename_Task": _rename,
     "MarkAsTemplate": _mark_as_template,
     "MarkAsVirtualMachine": _mark_as_vm,
     "RelocateVM_Task": _relocate,
