@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping
 
 from hvconsole.backends import hyperv_facts as facts
-from hvconsole.backends import wmi_instance, wmi_path, wmi_query
+from hvconsole.backends import wmi_instance, wmi_query
 from hvconsole.backends.hyperv_facts import settings_epr
 from hvconsole.backends.hyperv_life import DVD_DISK, HARD_DISK, LifeVerbs
 from hvconsole.backends.hyperv_poll import Sample
@@ -223,15 +223,12 @@ class Details:
 
     def network_map(self, host_id: ObjectId) -> NetworkMap:
         """Physical card → switch → VM card."""
-        external = {row.text("DeviceID"): row for row in self._reader.optional("Msvm_ExternalEthernetPort", V2)}
+        external = {row.text("DeviceID"): row
+                    for name in facts.UPLINK_CLASSES for row in self._reader.optional(name, V2)}
         uplinks: dict[str, list[HostNic]] = {}
         rows = self._client.query(V2, wmi_query.select("Msvm_EthernetPortAllocationSettingData"))
         for row in rows:
-            target = wmi_path.parse(row.text("HostResource")) if row.text("HostResource") else None
-            if target is None or target.class_name.lower() != "msvm_externalethernetport":
-                continue
-            port = external.get(target.keys.get("deviceid", ""))
-            if port is not None:
+            for port in filter(None, map(external.get, facts.uplinks(row))):
                 speed = port.number("Speed")
                 uplinks.setdefault(facts.guid_in(row.text("InstanceID")), []).append(HostNic(
                     name=port.text("ElementName"), mac=_colons(port.text("PermanentAddress")),

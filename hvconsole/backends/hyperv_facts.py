@@ -300,14 +300,25 @@ def switch_kinds(records: list[Record]) -> dict[str, str]:
     """Switch → "External", "Internal" or nothing for private, from connections whose owner is a switch's port."""
     found: dict[str, str] = {}
     for record in records:
-        target = wmi_path.parse(record.text("HostResource")) if record.number("ResourceType") == 33 else None
+        if record.number("ResourceType") != 33:
+            continue
         owner = guid_in(record.text("InstanceID"))
-        name = target.class_name.lower() if target is not None else ""
-        if name == "msvm_externalethernetport":
+        target = wmi_path.parse(record.text("HostResource"))
+        if uplinks(record):
             found[owner] = "External"
-        elif name == "msvm_computersystem":
+        elif target is not None and target.class_name.lower() == "msvm_computersystem":
             found.setdefault(owner, "Internal")
     return found
+
+
+UPLINK_CLASSES = ("Msvm_ExternalEthernetPort", "Msvm_WiFiPort")
+
+
+def uplinks(record: Record) -> tuple[str, ...]:
+    """DeviceIDs of the physical cards behind a connection: several where the switch makes a team of them."""
+    classes = {name.lower() for name in UPLINK_CLASSES}
+    targets = filter(None, map(wmi_path.parse, record.texts("HostResource")))
+    return tuple(target.keys.get("deviceid", "") for target in targets if target.class_name.lower() in classes)
 
 
 def _card_guid(instance_id: str) -> str:

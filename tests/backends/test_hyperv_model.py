@@ -170,6 +170,31 @@ class TestCheckpoints:
         assert not fact.is_realized
 
 
+class TestSwitches:
+    @staticmethod
+    def path(class_name: str, device: str) -> str:
+        return f'\\\\HV\\root\\virtualization\\v2:{class_name}.DeviceID="Microsoft:{{{device}}}",SystemName="HV"'
+
+    def test_a_team_inside_the_switch_has_all_its_cards(self) -> None:
+        row = record(InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}", ResourceType=33, HostResource=[
+            self.path("Msvm_ExternalEthernetPort", guid(3)), self.path("Msvm_ExternalEthernetPort", guid(4))])
+        assert facts.uplinks(row) == (f"Microsoft:{{{guid(3)}}}", f"Microsoft:{{{guid(4)}}}")
+        assert facts.switch_kinds([row]) == {guid(1): "External"}
+
+    def test_the_wireless_card_of_a_laptop_is_an_uplink_too(self) -> None:
+        row = record(InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}", ResourceType=33,
+                     HostResource=self.path("Msvm_WiFiPort", guid(3)))
+        assert facts.uplinks(row) == (f"Microsoft:{{{guid(3)}}}",)
+        assert facts.switch_kinds([row]) == {guid(1): "External"}
+
+    def test_cards_of_vms_and_hosts_are_no_uplinks(self) -> None:
+        host = record(InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}", ResourceType=33,
+                      HostResource='\\\\HV\\root\\virtualization\\v2:Msvm_ComputerSystem.Name="HV"')
+        assert facts.uplinks(host) == ()
+        assert facts.switch_kinds([host, record(InstanceID=f"Microsoft:{VM}\\x", ResourceType=33)]) == {
+            guid(1): "Internal"}
+
+
 class TestAddresses:
     def test_in_the_order_of_the_cards_ipv4_first(self) -> None:
         cards = (CardFact(guid(1), mac="00:15:5d:00:00:01", switch=guid(9)), CardFact(guid(2)))
