@@ -340,7 +340,9 @@ def build_host(record: Record, records: Records, *, vcenter: bool, address: str)
         memory_bytes=memory,
         memory_free_bytes=None if memory is None or used is None else max(0, memory - used * MIB),
         started=record.get("runtime.bootTime"),
-        refusals=host_refusals(connection, maintenance, record.get("disabledMethod", frozenset())),
+        refusals=host_refusals(
+            connection, maintenance, record.get("disabledMethod", frozenset()), record.get("runtime.powerState", "")
+        ),
     )
 
 

@@ -171,12 +171,14 @@ def _disabled(verb: Verb, facts: VmFacts) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def host_refusals(connection: str, maintenance: bool, disabled: frozenset[str]) -> Refusals:
+def host_refusals(connection: str, maintenance: bool, disabled: frozenset[str], power: str = "") -> Refusals:
     """Verb → one sentence, for a host. ``connection``: "connected", "disconnected" or "notResponding"."""
+    asleep = "The host is in standby; the vCenter powers it on again."
+    away = asleep if power == "standBy" else "The host doesn't answer."
     found: dict[Verb, str] = {}
     for verb, method in _HOST_METHODS.items():
         if connection and connection != "connected":
-            found[verb] = "The host doesn't answer."
+            found[verb] = away
         elif verb is Verb.ENTER_MAINTENANCE and maintenance:
             found[verb] = "The host is in maintenance mode already."
         elif verb is Verb.LEAVE_MAINTENANCE and not maintenance:

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from hvconsole.backends.vsphere_hardware import DiskIndex
-from hvconsole.backends.vsphere_model import build_pool, build_vm, guest_addresses
+from hvconsole.backends.vsphere_model import build_host, build_pool, build_vm, guest_addresses
 from hvconsole.backends.vsphere_names import sent_name, shown_name
 from hvconsole.backends.vsphere_records import GuestNic, Record, read_page
 from hvconsole.errors import BadReply
@@ -89,6 +89,23 @@ class TestPlaces:
         )
         assert build_vm(vm(), records, (), DiskIndex(), vcenter=True).folder_id == "f1"
         assert build_pool(records["f1"], records, vcenter=True) is not None
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        ("connection", "power", "words"),
+        [
+            ("notResponding", "standBy", "standby"),  # DPM puts hosts to sleep that aren't needed
+            ("notResponding", "unknown", "doesn't answer"),
+            ("disconnected", "poweredOn", "doesn't answer"),
+        ],
+    )
+    def test_one_that_is_away_says_why(self, connection: str, power: str, words: str) -> None:
+        record = Record("HostSystem", "h1", {"name": "esx1", "runtime.connectionState": connection,
+                                             "runtime.powerState": power})  # fmt: skip
+        shown = build_host(record, tree(record), vcenter=True, address="")
+        assert shown.live is False
+        assert words in shown.refusals[Verb.ENTER_MAINTENANCE]
 
 
 class TestStates:
