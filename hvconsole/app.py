@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hvconsole import __version__
 from hvconsole.backends.base import Secret
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from hvconsole.demo import DemoLab, DemoServer
 
 log = logging.getLogger(__name__)
+
+_What = TypeVar("_What")
 
 
 def open_window(servers: Sequence[str] = (), *, demo: bool = False) -> int:
@@ -80,7 +82,7 @@ class Console:
         )
         self.cache = InventoryCache(cache_folder())
         self._keeper = None if home else CacheKeeper(self.cache, self.connections, self.hub, self.clock)
-        self._passwords: list[threading.Thread] = []
+        self._helpers: list[threading.Thread] = []
         self._began_to_stop = False
 
     # ---- start -----------------------------------------------------------------------------------------------
@@ -137,7 +139,7 @@ class Console:
             at_once.add(profile.id)
         given = os.environ.get(PASSWORD_VARIABLE)
         for profile in profiles.values():
-            connection = self.connections.add(profile, cached=self.cache.load(profile.id))
+            connection = self.connections.add(profile)
             if profile.id not in at_once:
                 continue
             if given is not None and profile in chosen:
@@ -145,16 +147,24 @@ class Console:
                 self.credentials.remember(profile.id, secret)
                 connection.connect(secret)
             elif profile.remember_password:
-                thread = threading.Thread(
-                    target=self._connect_with_saved_password,
-                    args=(connection,),
-                    name=f"keyring-{profile.name[:24]}",
-                    daemon=True,
-                )
-                self._passwords.append(thread)
-                thread.start()
+                self._help(f"keyring-{profile.name[:24]}", self._connect_with_saved_password, connection)
             else:
                 self._miss_password(connection)
+        self._help("remembered", self._show_remembered, self.connections.all())
+
+    def _show_remembered(self, connections: Sequence[Connection]) -> None:
+        """Read the inventories of the last run: with thousands of VMs that takes longer than the Tk thread may."""
+        for connection in connections:
+            if self._began_to_stop:
+                return
+            inventory = self.cache.load(connection.id)
+            if inventory is not None:
+                connection.show_remembered(inventory)
+
+    def _help(self, name: str, work: Callable[[_What], None], what: _What) -> None:
+        thread = threading.Thread(target=work, args=(what,), name=name, daemon=True)
+        self._helpers.append(thread)
+        thread.start()
 
     def _miss_password(self, connection: Connection) -> None:
         watched = len(self.settings.ticked(connection.id))
@@ -192,8 +202,8 @@ class Console:
     def pending(self) -> tuple[str, ...]:
         """Names of threads that have not ended yet; stops the history once the others are gone."""
         keeping = self._keeper.alive() if self._keeper is not None else ()
-        passwords = tuple(thread.name for thread in self._passwords if thread.is_alive())
-        others = self.watcher.alive() + self.connections.alive() + keeping + passwords
+        helpers = tuple(thread.name for thread in self._helpers if thread.is_alive())
+        others = self.watcher.alive() + self.connections.alive() + keeping + helpers
         if self._began_to_stop and not others:
             self.history.stop()
             if self.lab is not None:

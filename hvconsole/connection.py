@@ -146,6 +146,14 @@ class Connection:
             return f"Not connected to {self.name}."
         return why_not(op, self.inventory, object_id, self.capabilities)
 
+    def show_remembered(self, inventory: Inventory) -> None:
+        """Show what an earlier run knew, unless the server has answered already."""
+        with self._state_lock:
+            if self.inventory is not None:
+                return
+            self.inventory = inventory
+        self._hub.emit(InventoryChanged(self.id))
+
     # ---- its life --------------------------------------------------------------------------------------------
 
     def connect(
@@ -384,7 +392,8 @@ class Connection:
             self._seen_at = self._clock.monotonic()
             if inventory is not None:
                 self._learn_members(inventory)
-                self.inventory = inventory
+                with self._state_lock:
+                    self.inventory = inventory
             if not self.connected:
                 self._set_state(ConnectionState.CONNECTED, None, stop)
             if inventory is not None:

@@ -13,12 +13,13 @@ import XenAPI
 
 from hvconsole.app import Console
 from hvconsole.backends.base import Secret
+from hvconsole.clock import SystemClock
 from hvconsole.demo import DemoLab
 from hvconsole.errors import LocalError
 from hvconsole.events import ConnectionChanged, ConnectionState
 from hvconsole.history import History, OutageStore
 from hvconsole.lab import Lab
-from hvconsole.model import AUTOMATIC_MARK, Certificate, ObjectId
+from hvconsole.model import AUTOMATIC_MARK, Certificate, Inventory, ObjectId, ServerInfo
 from hvconsole.monitor.status import MonitorSettings, MonitorState, VmKey
 from hvconsole.outages import CaptureState, Outage
 from hvconsole.profiles import new_profile, parse_url
@@ -167,6 +168,43 @@ def test_a_saved_server_without_password_asks_to_sign_in_and_names_what_is_not_w
     assert connection.error.user_text == (
         "Sign in to connect; its password isn't saved. One ticked VM is not watched until then."
     )
+    console.begin()
+    wait_until(lambda: console.pending() == (), "every thread to end")
+
+
+def test_what_an_earlier_run_knew_is_read_beside_the_window_and_never_over_a_servers_answer(
+    tmp_path, monkeypatch, lab
+):
+    monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path))
+    (server,) = lab.servers
+    monkeypatch.setenv("HVCONSOLE_PASSWORD", server.password)
+    away, there = new_profile("xenserver", "127.0.0.9:1", name="Away"), parse_url(server.url)
+    info = ServerInfo(platform="xenserver", product="X", version="8", address="a", port=443, user="root")
+    old = Inventory(server=info, taken=SystemClock().now())
+    console = Console()
+    for profile in (away, there):
+        console.cache.save(profile.id, old)
+    ((host, port),) = there.addresses
+    console.pins.accept(Certificate(host=host, port=port, sha256=server.sha256))
+    console.settings.save_server(away)
+    load, readers, answered = console.cache.load, [], threading.Event()
+
+    def slow(server_id):
+        readers.append(threading.current_thread())
+        assert answered.wait(15)
+        return load(server_id)
+
+    monkeypatch.setattr(console.cache, "load", slow)
+    console.start([there])
+    connections = {c.id: c for c in console.connections.all()}
+    wait_until(lambda: connections[there.id].connected, "the connection")
+    assert connections[away.id].inventory is None
+    answered.set()
+    wait_until(lambda: connections[away.id].inventory is not None, "what was remembered")
+    wait_until(lambda: len(readers) == 2 and not readers[0].is_alive(), "the end of reading")
+    assert connections[away.id].inventory == old
+    assert connections[there.id].inventory.vms
+    assert threading.main_thread() not in readers
     console.begin()
     wait_until(lambda: console.pending() == (), "every thread to end")
 
