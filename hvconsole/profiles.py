@@ -94,7 +94,7 @@ def parse_address(text: str, port: int) -> Address:
     elif text.count(":") == 1:
         host, _, port_text = text.partition(":")
     if port_text:
-        if not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
+        if not (port_text.isascii() and port_text.isdigit() and len(port_text) < 6 and 0 < int(port_text) < 65536):
             raise InvalidInput(f"“{port_text[:20]}” isn't a port; ports go from 1 to 65535.")
         port = int(port_text)
     try:

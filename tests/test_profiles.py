@@ -64,6 +64,7 @@ def test_a_url_names_platform_user_and_address(url, platform, address, user, opt
         "xenserver://x/path",
         "xenserver://[::1",
         "xenserver://x?y",
+        "xenserver://x:" + "9" * 5000,
     ],
 )
 def test_a_bad_url_is_refused_and_never_repeats_a_password(url):

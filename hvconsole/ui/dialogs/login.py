@@ -45,7 +45,7 @@ class Entered:
 def check_port(text: str) -> str | None:
     """What is wrong with a port as typed, or None; empty is the default port."""
     text = text.strip()
-    if text and not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+    if text and not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
         return "Ports go from 1 to 65535."
     return None
 

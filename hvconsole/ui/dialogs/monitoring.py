@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from tkinter import ttk
@@ -38,6 +39,8 @@ def check_number(text: str, least: float, most: float, *, whole: bool) -> str | 
     try:
         value = float(text.replace(",", "."))
     except ValueError:
+        return "Enter a number."
+    if not math.isfinite(value):
         return "Enter a number."
     if whole and value != int(value):
         return "Enter a whole number."

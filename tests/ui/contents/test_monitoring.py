@@ -277,6 +277,8 @@ def test_numbers_are_read_with_comma_or_point() -> None:
     assert check_number("0,5", 0.1, 1, whole=False) is None
     assert check_number("1.5", 1, 9, whole=True)
     assert check_number("", 1, 9, whole=True)
+    assert check_number("nan", 1, 9, whole=True)
+    assert check_number("1e999", 1, 9, whole=True)
     assert check_number("10", 1, 9, whole=True) == "From 1 to 9."
 
 
