@@ -502,7 +502,9 @@ class MainWindow:
 
     def _on_keyboard(self, event: tk.Event[tk.Misc]) -> None:
         """The window itself can do nothing with keys. It gets them at the start, and when where they went is gone."""
-        if event.widget is self.root:
+        # X tells of the keyboard's way past the window too, and behind a dialog it must stay where it is
+        has_it = str(self.root.tk.call("focus")) == str(self.root) and not self.root.tk.call("grab", "current")
+        if event.widget is self.root and has_it:
             self.tree.tree.focus_set()
 
     def _on_slash(self, _event: object) -> str | None:

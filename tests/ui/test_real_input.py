@@ -85,6 +85,27 @@ def test_keys_work_in_the_tree_from_the_start(stand: Stand, until: Until) -> Non
     until(lambda: stand.window.selection != chosen)
 
 
+def test_the_keyboards_way_past_the_window_takes_it_from_no_dialog(stand: Stand, until: Until) -> None:
+    root = stand.window.root
+    dialog = tk.Toplevel(root)
+    entry = tk.Entry(dialog)
+    entry.pack()
+    dialog.wait_visibility()
+    dialog.grab_set()
+    entry.focus_force()
+    until(lambda: root.focus_get() is entry)
+    root.event_generate("<FocusIn>")
+    root.update()
+    assert root.focus_get() is entry
+    dialog.grab_release()
+    root.event_generate("<FocusIn>")
+    root.update()
+    assert root.focus_get() is entry
+    root.focus_force()
+    root.update()
+    dialog.destroy()
+
+
 def test_search_with_the_keyboard_and_back(stand: Stand, until: Until) -> None:
     everything = stand.vm_names()
     send("key", "ctrl+f")
