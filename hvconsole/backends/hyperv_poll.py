@@ -23,7 +23,7 @@ from hvconsole.backends.hyperv_read import Reader
 from hvconsole.backends.wsman_envelope import CIMV2, V2
 from hvconsole.backends.wsman_reply import Record
 from hvconsole.clock import Clock
-from hvconsole.errors import InvalidInput, NotFound, NotSupported, Refused, SessionLost
+from hvconsole.errors import InvalidInput, NotFound, NotSupported, OperationError, Refused, SessionLost
 from hvconsole.model import Inventory, Network, ObjectId, PowerState, ServerInfo, Storage, Vm
 
 log = logging.getLogger(__name__)
@@ -380,7 +380,12 @@ class Poller:
         if not due:
             return
         self._asked_at.update(dict.fromkeys(due, now))
-        for record in self._reader.told(due):
+        try:
+            records = self._reader.told(due)
+        except OperationError as exc:
+            log.info("the host doesn't tell what its guests say: %s", exc.detail or exc.user_text)
+            return
+        for record in records:
             guid = record.text("SystemName").upper()
             if guid in silent:
                 self._told[guid] = facts.told_addresses(record)

@@ -151,6 +151,21 @@ class TestWhatIsSeen:
         inventory = until(hv, inventory, lambda i: i.vms[ids[1]].power is PowerState.HALTED)
         assert inventory.vms[ids[1]].addresses == ()
 
+    def test_a_host_that_hides_what_guests_tell_is_watched_all_the_same(
+        self, hosts: HypervLab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(_reader: Reader, _guids: Iterable[str]) -> list[Record]:
+            raise PermissionDenied("This user may not do that on the host.")
+
+        monkeypatch.setattr(Reader, "told", denied)
+        with hosts.world.lock:
+            hosts.vm("zrh-dc01").extra["old_services"] = True
+        hv = hosts.log_in()
+        inventory = first(hv)
+        power.power_off(hosts.world, hosts.vm("zrh-web01").id)
+        vm_id = named(inventory, "zrh-web01").id
+        until(hv, inventory, lambda i: i.vms[vm_id].power is PowerState.HALTED)
+
     def test_hostile_names(self, hosts: HypervLab) -> None:
         names = ["</p:ElementName>", "[exec rm]", "\u202egnp.exe", "a" * 100_000, "\U0001f5a5 日本", " ", "'; DROP"]
         with hosts.world.lock:
