@@ -35,6 +35,11 @@ _STATES = {"poweredOn": "running", "poweredOff": "shut down", "suspended": "susp
 _TABLE: tuple[tuple[str, type[OperationError], str], ...] = (
     ("vim.fault.RestrictedVersion", ReadOnlyLicence, READ_ONLY_TEXT),
     ("vim.fault.ToolsUnavailable", ToolsMissing, "VMware Tools isn't running in this guest."),
+    (
+        "vim.fault.QuestionPending",
+        Busy,
+        "The VM waits for an answer (General tab); give it with VMware's own client.",
+    ),
     ("vim.fault.TaskInProgress", Busy, "Another operation is in progress on it."),
     ("vim.fault.NoDiskSpace", NoSpace, "The datastore is full."),
     ("vim.fault.FileLocked", Busy, "A file of it is locked by another operation or host."),

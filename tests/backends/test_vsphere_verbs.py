@@ -10,6 +10,7 @@ import pytest
 from hvconsole.backends.base import CreateVm, Hypervisor, TaskContext
 from hvconsole.errors import (
     BadPowerState,
+    Busy,
     HostUnavailable,
     HvError,
     InvalidInput,
@@ -517,6 +518,14 @@ class TestHosts:
         hv.host_reboot(edge.id, ctx, force=True)
         until(hv, lambda i: lab.world.host(edge.id).booted > booted and i.hosts[edge.id].live)
         assert lab.vm("edge-proxy").power is Power.HALTED
+
+
+def test_a_vm_that_waits_for_an_answer_says_so_when_it_is_asked_for_more(
+    lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext
+) -> None:
+    lab.world.faults.add(FaultRule(method="SuspendVM_Task", code="QuestionPending"))
+    with pytest.raises(Busy, match="waits for an answer"):
+        hv.suspend(named(inventory, "shop-01").id, ctx)
 
 
 def test_a_right_that_is_missing(lab: VsphereLab, hv: Hypervisor, inventory: Inventory, ctx: TaskContext) -> None:
