@@ -254,9 +254,10 @@ class History:
         with self._db.gate.held(BUSY_LIMIT_S):
             for stale in self.path.parent.glob(f"{self.path.name}.owner-*"):
                 lock = FileLock(stale)
-                if lock.try_acquire():
+                dead = lock.try_acquire()
+                lock.close()  # before it is removed: Windows removes no open file
+                if dead:
                     stale.unlink(missing_ok=True)
-                lock.close()
             self._owner_lock = FileLock(self._owner_path(self._owner))
             self._owner_lock.try_acquire()
 
@@ -393,8 +394,9 @@ class History:
         if self._db is not None:
             self._db.close()
         if self._owner_lock is not None:
-            self._owner_lock.path.unlink(missing_ok=True)
             self._owner_lock.close()
+            with contextlib.suppress(OSError):  # a folder that became read-only: the next console clears it away
+                self._owner_lock.path.unlink(missing_ok=True)
 
     # ---- reading -------------------------------------------------------------------------------------------
 

@@ -15,14 +15,30 @@ LARGEST_BYTES = 64 << 20
 
 
 def private_folder(path: Path) -> Path:
-    """Create ``path`` (and parents) readable by the owner only; returns it. Raises ``LocalError``."""
+    """Create ``path`` (and parents) readable by the owner only; returns it. Raises ``LocalError``.
+
+    One that is there already (``HVCONSOLE_HOME`` may name any) stays readable to others, but not writable; one that is
+    meant for everybody is refused.
+    """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name == "posix":
-            path.chmod(0o700)
+        if not path.is_dir():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.name == "posix":
+                path.chmod(0o700)
+        elif os.name == "posix":
+            _keep_others_from_changing(path)
     except OSError as exc:
         raise LocalError(f"The folder {path} can't be created or made private.", str(exc)) from exc
     return path
+
+
+def _keep_others_from_changing(path: Path) -> None:
+    found = path.stat()
+    if not found.st_mode & 0o022:
+        return
+    if found.st_mode & stat.S_ISVTX or found.st_uid != os.getuid():
+        raise LocalError(f"Other users can change the folder {path}. Choose one that belongs to you alone.")
+    path.chmod(stat.S_IMODE(found.st_mode) & ~0o022)
 
 
 def read_private(path: Path) -> bytes:
