@@ -31,7 +31,8 @@ def check_start(head: bytes) -> None:
     """
     if b"\0" in head[:256] or head[:2] in (b"\xfe\xff", b"\xff\xfe") or head[:4] == b"\x4c\x6f\xa7\x94":
         raise BadReply("The server's answer is in an encoding that isn't accepted.")
-    declared = _DECLARED.match(head.removeprefix(b"\xef\xbb\xbf")[:1024])
+    head = head.removeprefix(b"\xef\xbb\xbf")
+    declared = _DECLARED.match(head[:1024])
     if declared and declared.group(1).strip().lower() not in _ENCODINGS:
         raise BadReply("The server's answer is in an encoding that isn't accepted.", _shown(declared.group(1)))
     if head[:5].upper() == b"<?XML" and b"?>" not in head[:1024]:

@@ -57,6 +57,11 @@ class TestBadReplies:
             pytest.param(
                 reply(b"<!DOCTYPE a><a/>", content_type="multipart/encrypted"), BadReply, id="doctype as sealed"
             ),
+            pytest.param(
+                reply(b"\xef\xbb\xbf<?xml version='1.0'" + b" " * 2000 + b"encoding='cp037'?><a/>"),
+                BadReply,
+                id="odd encoding far away",
+            ),
             pytest.param(reply("<!DOCTYPE a><a/>".encode("utf-16")), BadReply, id="utf-16 doctype"),
             pytest.param(reply("<!DOCTYPE a><a/>".encode("utf-16-le")), BadReply, id="utf-16 without mark"),
             pytest.param(reply(b"<a>" * 5000 + b"</a>" * 5000), BadReply, id="deep"),
