@@ -195,6 +195,7 @@ class Theme:
         self.styles.recolor(self.tokens)
         self._fill_option_database()
         _select_all_with_control_a(root)
+        _press_with_return(root)
         _initialise_pmw(root)
 
     # ---- for everybody -------------------------------------------------------------------------------------
@@ -327,6 +328,18 @@ class Theme:
         if path == ".":
             for gone in [p for p in self._painted if not call("winfo", "exists", p)]:
                 del self._painted[gone]
+
+
+def _press_with_return(root: tk.Tk) -> None:
+    """Return presses the button that has the keyboard, and in a dialog not the default one as well."""
+
+    def press(event: tk.Event[tk.Misc]) -> str:
+        if isinstance(event.widget, ttk.Button):
+            event.widget.invoke()
+        return "break"
+
+    for key in ("<Return>", "<KP_Enter>"):
+        root.bind_class("TButton", key, press)
 
 
 def _select_all_with_control_a(root: tk.Tk) -> None:

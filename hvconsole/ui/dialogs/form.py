@@ -87,16 +87,7 @@ class FormDialog:
 
     def _find_buttons(self, names: Sequence[str]) -> dict[str, ttk.Button]:
         box = self.window.component("buttonbox")
-        found: dict[str, ttk.Button] = {name: box.button(index) for index, name in enumerate(names)}
-        for button in found.values():
-            # Return presses the button that has the keyboard, not the default one beside it
-            button.bind("<Return>", self._press_focused)
-        return found
-
-    def _press_focused(self, event: tk.Event[tk.Misc]) -> str:
-        if isinstance(event.widget, ttk.Button):
-            event.widget.invoke()
-        return "break"
+        return {name: box.button(index) for index, name in enumerate(names)}
 
     def _make_head(self, heading: str, text: str, icon: str, icon_color: str) -> None:
         px = self.theme.px

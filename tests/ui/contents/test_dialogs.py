@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from tkinter import ttk
 from typing import Any
 
 import pytest
@@ -608,3 +609,26 @@ def test_about_and_help_open_and_close(shell: StageShell) -> None:
     shell.dialogs.about()
     press_when_open(shell.root, "Close")
     shell.dialogs.help()
+
+
+def test_return_presses_the_button_that_has_the_keyboard_and_no_other(
+    shell: StageShell, driver: Driver, until: Until
+) -> None:
+    dialog = FormDialog(shell, "Export", "Export “web-01”", verb="Export")
+    pressed: list[str] = []
+    browse = ttk.Button(dialog.body, text="Browse…", command=lambda: pressed.append("browse"))
+    dialog.add_wide(browse)
+    dialog.open()
+    until(lambda: bool(dialog.top.winfo_viewable()))
+    browse.focus_force()
+    driver.key("Return")
+    until(lambda: pressed == ["browse"])
+    assert not dialog.closed
+    browse.state(["disabled"])
+    driver.key("Return")
+    assert pressed == ["browse"]
+    assert not dialog.closed
+    dialog.button("Cancel").focus_force()
+    driver.key("Return")
+    until(lambda: dialog.closed)
+    assert dialog.answer is None
