@@ -95,8 +95,10 @@ class ExportDialog(FormDialog):
             defaultextension=self._suffix,
             filetypes=self._types,
         )
-        self._confirmed = str(chosen) if chosen else self._confirmed
-        return str(chosen)
+        if not chosen:  # Tk answers () as well as ""
+            return ""
+        self._confirmed = str(chosen)
+        return self._confirmed
 
     def accept(self, name: str) -> bool:
         """A file that is there already is asked about, unless the file window already did."""
@@ -173,11 +175,10 @@ class ImportDialog(FormDialog):
 
     def _choose(self, now: str) -> str:
         folder = self.shell.services.settings.pref("export folder") or str(Path.home())
-        return str(
-            filedialog.askopenfilename(
-                parent=self.top, title="Import", initialdir=str(folder), filetypes=self._types
-            )
+        chosen = filedialog.askopenfilename(
+            parent=self.top, title="Import", initialdir=str(folder), filetypes=self._types
         )
+        return str(chosen) if chosen else ""
 
     def problem(self) -> str | None:
         """The name can hold what no server takes."""

@@ -19,7 +19,7 @@ from hvconsole.ui.dialogs.confirm import ConfirmDialog, running_text, wording
 from hvconsole.ui.dialogs.create import CreateDialog, check_size, parse_gib
 from hvconsole.ui.dialogs.delete import DeleteDialog, disk_rows, path_end, what_goes
 from hvconsole.ui.dialogs.error import ErrorDialog, ReasonsDialog
-from hvconsole.ui.dialogs.files import check_path, file_name
+from hvconsole.ui.dialogs.files import ExportDialog, ImportDialog, check_path, file_name
 from hvconsole.ui.dialogs.form import FormDialog
 from hvconsole.ui.dialogs.hosts import HostDialog, host_choices
 from hvconsole.ui.dialogs.names import CloneDialog, RenameDialog, copy_name
@@ -632,3 +632,22 @@ def test_return_presses_the_button_that_has_the_keyboard_and_no_other(
     driver.key("Return")
     until(lambda: dialog.closed)
     assert dialog.answer is None
+
+
+@pytest.mark.parametrize("nothing", ["", ()])
+def test_a_cancelled_file_window_leaves_the_path_as_it_is(
+    shell: StageShell, driver: Driver, until: Until, monkeypatch: pytest.MonkeyPatch, nothing: object
+) -> None:
+    """Tk says () when its window is cancelled after something was chosen in it, else an empty string."""
+    monkeypatch.setattr("tkinter.filedialog.asksaveasfilename", lambda **_options: nothing)
+    monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_options: nothing)
+    export = ExportDialog(shell, operation(Verb.EXPORT), of_vms(shell, "v1")[0])
+    before = export.path.field.get()
+    export.path._browse()
+    assert export.path.field.get() == before
+    export.destroy()
+    fetch = ImportDialog(shell, operation(Verb.IMPORT), of_server(shell))
+    fetch.path.field.set("/srv/web.ova")
+    fetch.path._browse()
+    assert fetch.path.field.get() == "/srv/web.ova"
+    fetch.destroy()
