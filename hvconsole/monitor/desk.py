@@ -231,6 +231,9 @@ class SnapshotDesk:
         self._orders[outage.id] = _Order(outage, description, memory, progress, self._clock.monotonic())
 
     def _take_up(self, outage: Outage) -> None:
+        if outage.id in self._orders or outage.id in self._settled:
+            self._count(VmKey(outage.server_id, outage.vm_id), -1)  # one of this run: the journal was read late
+            return
         if outage.state in (CaptureState.DONE, CaptureState.FAILED, CaptureState.HELD):
             self._settled[outage.id] = outage
             self._count(VmKey(outage.server_id, outage.vm_id), -1)

@@ -145,8 +145,12 @@ class VMNetMonitor(threading.Thread):
             self._mail.put(self._abandon)
         self._mail.put(None)
 
+    def post_resume(self, outage: Outage) -> None:
+        """The journal, read late, has an open outage of this VM."""
+        self._mail.put(lambda: self._resume_late(outage))
+
     def resume(self, outage: Outage) -> None:
-        """Start inside an outage of an earlier run. Before ``start`` only."""
+        """Go on inside an outage of an earlier run. Before ``start``, or in the VM's thread."""
         self.outage = outage
         self.state = replace(
             self.state,
@@ -365,6 +369,16 @@ class VMNetMonitor(threading.Thread):
         if self.outage is not None and self.outage.id == outage.id:
             self.outage = replace(outage, closed=None)
         self._around.hub.emit(MonitorChanged(*self.key))
+
+    def _resume_late(self, outage: Outage) -> None:
+        if self.outage is not None and self.outage.id == outage.id:
+            return
+        if self.outage is None and self.state.state is MonitorState.LEARNING:
+            self.resume(outage)
+            self._become(self.state, policy.NOTHING, None)
+            self._around.hub.emit(MonitorChanged(*self.key))
+        else:
+            self._around.close_outage(outage)  # it has answered since, or stopped
 
     def _tell(self) -> None:
         self.situation = situation.told(self.situation, self._clock.monotonic())

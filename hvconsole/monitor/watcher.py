@@ -120,6 +120,7 @@ class Watcher:
         self._witnesses_at = float("-inf")
         self._stopping = False
         self._journal_trouble = False
+        self._resumed = False
         self._station = Station(clock, self._station_changed)
         self._desk = SnapshotDesk(
             servers, journal, hub, clock, on_outage=self._outage_changed, on_beat=self._beat, settings=self.settings
@@ -325,11 +326,15 @@ class Watcher:
             self._ensure(key)
 
     def _resume(self) -> None:
+        """Go on with the open outages of earlier runs; tried again by and by while they can't be read."""
         try:
             outages = self._journal.open_outages()
         except LocalError as exc:
+            self._journal_trouble = True
             self.hub.emit(Notice(key=JOURNAL_NOTICE, text=exc.user_text, severity="error"))
             return
+        self._resumed = True
+        self._take_back_notice()
         for outage in outages:
             key = VmKey(outage.server_id, outage.vm_id)
             if too_old(outage, self.clock.now()):
@@ -341,7 +346,11 @@ class Watcher:
             self._desk.resume(outage)
             if earlier is not None:
                 self._desk.close(earlier.id, self.clock.now())
-            self._left_open[key] = outage
+            monitor = self._monitor(key)
+            if monitor is not None:
+                monitor.post_resume(outage)
+            else:
+                self._left_open[key] = outage
 
     def _load(self, server_id: ServerId) -> None:
         if server_id in self._loaded:
@@ -383,6 +392,8 @@ class Watcher:
         if self._engine is None:
             return
         self._engine.check()
+        if not self._resumed:
+            self._resume()
         self._helpers = [thread for thread in self._helpers if thread.is_alive()]
         now = self.clock.monotonic()
         if self._all_monitors() and now - self._witnesses_at >= WITNESSES_EVERY_S:

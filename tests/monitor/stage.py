@@ -257,6 +257,7 @@ class FileJournal:
         self.path = path
         self.full = False
         self.full_from: CaptureState | None = None
+        self.unreadable = False
         self.records: list[Outage] = []
         self._lock = threading.Lock()
         self._at_step = at_step
@@ -274,6 +275,8 @@ class FileJournal:
         self._at_step(f"after {outage.state} {'closed' if outage.closed else 'open'}")
 
     def open_outages(self) -> tuple[Outage, ...]:
+        if self.unreadable:
+            raise LocalError("The history can't be read.")
         found: dict[str, Outage] = {}
         if self.path.exists():
             for line in self.path.read_text(encoding="utf-8").splitlines():

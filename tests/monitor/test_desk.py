@@ -286,3 +286,21 @@ def test_the_banner_goes_when_nothing_has_to_be_written_any_more(stage: Stage) -
     feed(stage, OK, OK)
     stage.until(lambda: state(stage) is MonitorState.UP)
     stage.until(lambda: not banner(stage), "the banner to go")
+
+
+def test_outages_that_could_not_be_read_at_first_are_gone_on_with_later(stage: Stage) -> None:
+    left_open(stage, CaptureState.INTENT)
+    stage.memory.set_ticked(SERVER, ObjectId("web"), True)
+    stage.journal.unreadable = True
+    stage.start(vm("web", WEB))
+    stage.until(lambda: stage.engine is not None and WEB in stage.engine.addresses(), "the VM to be pinged")
+    stage.until(lambda: "can't be read" in banner(stage), "the banner")
+    assert state(stage) is MonitorState.LEARNING
+    stage.journal.unreadable = False
+    stage.until(lambda: asked(stage) == 1, "the snapshot")
+    stage.until(lambda: settled(stage) is CaptureState.DONE, "the outage to go on")
+    assert state(stage) is MonitorState.DOWN
+    assert not banner(stage)
+    feed(stage, LOST, OK, OK)
+    stage.until(lambda: not stage.journal.open_outages(), "the outage to be closed")
+    assert asked(stage) == 1
