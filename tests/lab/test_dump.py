@@ -84,6 +84,17 @@ def real(request: pytest.FixtureRequest, lab_identity: Identity) -> Iterator[Ser
     served.close()
 
 
+@pytest.mark.parametrize(("written", "meant"), [
+    ("Debian%.Bullseye%.11", "Debian Bullseye 11"),  # how xapi writes every blank since XenServer 7.3
+    ("CPU%_%_%_%_%_ X3450%_@ 2.67GHz", "CPU" + " " * 11 + "X3450  @ 2.67GHz"),  # before, two blanks at a time
+    ("a%nb%tc%%d%", "a\nb\tc%d%"), ("100%%.", "100%."), ("%x", "%x"),
+])  # fmt: skip
+def test_blanks_as_every_version_writes_them(written: str, meant: str) -> None:
+    row = f'<row ref="OpaqueRef:a" name__label="{written}"/>'
+    tables = parse_dump(f'<database><table name="VM">{row}</table></database>'.encode())
+    assert tables["VM"]["OpaqueRef:a"]["name_label"] == meant
+
+
 def test_rows_are_served_as_they_were(small: Served) -> None:
     api = small.api
     record = api.VM.get_record("OpaqueRef:a")
@@ -94,7 +105,7 @@ def test_rows_are_served_as_they_were(small: Served) -> None:
     assert record["VIFs"] == ["OpaqueRef:v"]
     assert "domain_type" not in record  # an old pool has no such field
     assert failure(api.VM.get_domain_type, "OpaqueRef:a")[0] == "MESSAGE_METHOD_UNKNOWN"
-    assert api.host.get_cpu_info("OpaqueRef:h")["modelname"] == "X  Y"
+    assert api.host.get_cpu_info("OpaqueRef:h")["modelname"] == "X    Y"
     assert api.host.get_resident_VMs("OpaqueRef:h") == ["OpaqueRef:a"]
     assert api.VM.get_power_state("OpaqueRef:e") == "Crashed"
 

@@ -23,7 +23,8 @@ _MOST_ROWS = 500_000
 _DEEPEST = 8
 _NOT_LOADED = frozenset({"session", "task", "secret"})
 """Classes that no restart of xapi keeps, and one that nobody should see."""
-_SPACES = {"_": " ", "n": "\n", "t": "\t", "r": "\r", "%": "%"}
+_SPACES = {".": " ", "_": "  ", "n": "\n", "t": "\t", "r": "\r", "%": "%"}
+"""After a percent sign: xapi writes every blank as "%." since XenServer 7.3, and wrote two in a row as "%_" before."""
 
 
 class BadDump(ValueError):
@@ -111,7 +112,7 @@ def _fields(class_name: str, attributes: dict[str, str]) -> dict[str, Any]:
 
 
 def _unspaced(text: str) -> str:
-    """Undo the protection of white space: "%_" is a blank, "%n" a new line, "%%" a percent sign."""
+    """Undo the protection of white space."""
     if "%" not in text:
         return text
     out: list[str] = []
