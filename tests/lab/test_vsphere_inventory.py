@@ -65,11 +65,24 @@ class TestFolders:
         with pytest.raises(LookupError, match="ManagedObjectNotFound"):
             soap.read("Folder", inner, "name")
 
-    def test_only_folders_of_vms_are_made(self, soap: Soap, lab: VsphereLab) -> None:
+    def test_other_folders_and_clusters(self, soap: Soap, lab: VsphereLab) -> None:
         center = soap.read("Folder", soap.root(), "childEntity")["childEntity"][0].text or ""
         hosts = soap.read("Datacenter", center, "hostFolder")["hostFolder"].text or ""
+        made = soap.one("CreateFolder", "Folder", hosts, "<name>x</name>").text or ""
+        inner = soap.one("CreateFolder", "Folder", made, "<name>y</name>").text or ""
+        assert soap.read("Folder", made, "parent")["parent"].text == hosts
+        assert soap.read("Folder", inner, "parent")["parent"].text == made
+        assert [one.text for one in soap.read("Folder", inner, "childType")["childType"]] == [
+            "Folder", "ComputeResource"]
+        top = soap.one("CreateFolder", "Folder", soap.root(), "<name>z</name>").text or ""
+        assert soap.read("Folder", top, "parent")["parent"].text == soap.root()
+        cluster = soap.one("CreateClusterEx", "Folder", hosts, "<name>C9</name><spec/>").text or ""
+        assert soap.read("ClusterComputeResource", cluster, "summary.numHosts")["summary.numHosts"].text == "0"
+        assert not run(soap, lab, "Destroy_Task", "ClusterComputeResource", cluster)
         with pytest.raises(LookupError, match="NotSupported"):
-            soap.call("CreateFolder", "Folder", hosts, "<name>x</name>")
+            soap.call("CreateClusterEx", "Folder", top, "<name>C9</name><spec/>")
+
+    def test_only_vms_are_moved(self, soap: Soap, lab: VsphereLab) -> None:
         host = soap.everything_below("HostSystem")[0].findtext(f"{V}obj")
         with pytest.raises(LookupError, match="NotSupported"):
             soap.call("MoveIntoFolder_Task", "Folder", folder_of_vms(soap, lab),

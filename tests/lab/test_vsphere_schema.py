@@ -260,6 +260,18 @@ def path_of(soap: Soap, moid: str) -> str:
 
 
 class TestAccess:
+    def test_nobody_has_no_session(self, soap: Soap) -> None:
+        """Real servers say so where they could refuse: pyVmomi asks it before it logs in again."""
+        soap.call("UpdateServiceMessage", "SessionManager", "SessionManager", "<message>hello</message>")
+        assert soap.read("SessionManager", "SessionManager", "message")["message"].text == "hello"
+        soap.call("Logout", "SessionManager", "SessionManager")
+        assert soap.read("SessionManager", "SessionManager", "currentSession") == {}
+        assert not soap.call("Fetch", "SessionManager", "SessionManager", "<prop>currentSession</prop>")
+        with pytest.raises(LookupError, match="NotAuthenticated"):
+            soap.read("LicenseManager", "LicenseManager")
+        with pytest.raises(LookupError, match="NotAuthenticated"):
+            soap.call("Fetch", "LicenseManager", "LicenseManager", "<prop>licenses</prop>")
+
     def test_sessions(self, soap: Soap, lab: VsphereLab) -> None:
         own = soap.read("SessionManager", "SessionManager", "currentSession")["currentSession"]
         key = own.findtext(f"{V}key")

@@ -48,6 +48,12 @@ def _clone_session(service: Service, call: Call, session: Session) -> str:
         return field("returnval", service.managers.session(opened))
 
 
+def _say(service: Service, call: Call, session: Session) -> str:
+    with service.world.lock:
+        service.site.extra["message"] = call.text("message")
+    return ""
+
+
 def _granted(service: Service, privilege: str) -> bool:
     return privilege not in service.site.extra.get("denied_privileges", ())
 
@@ -101,6 +107,7 @@ ACCESS_METHODS: dict[str, Method] = {
     "TerminateSession": _terminate,
     "AcquireCloneTicket": _clone_ticket,
     "CloneSession": _clone_session,
+    "UpdateServiceMessage": _say,
     "SetLocale": lambda service, call, session: "",
     "HasPrivilegeOnEntity": _on_entity,
     "HasPrivilegeOnEntities": _on_entities,

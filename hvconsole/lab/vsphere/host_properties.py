@@ -188,6 +188,8 @@ def container_properties(tree: Tree, kind: str, moid: str) -> Properties:
     if kind == "Folder":
         content = next((what for prefix, what in _CONTENTS.items() if moid.startswith(prefix)),
                        "Datacenter" if moid == tree.root.id else "VirtualMachine")
+        if moid in world.groups:
+            content = _CONTENTS.get(str(world.groups[moid].extra.get("place", "group-v-")), "Datacenter")
         common["childType"] = lambda: array("string", ("Folder", content))
         common["childEntity"] = lambda: refs(one for one in tree.entities()
                                              if (above := tree.parent(one.id)) is not None and above.id == moid)

@@ -1,6 +1,6 @@
 """Folders, resource pools and datacenters made, moved, renamed and removed; notes that clients keep at objects.
 
-Any thread. Only folders of VMs can be made: the world keeps hosts, networks and datastores where they are.
+Any thread. Only VMs can be moved: the world keeps hosts, networks and datastores where they are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hvconsole.lab.vsphere.custom_fields import definitions, keep
 from hvconsole.lab.vsphere.faults import SoapFault, gone
 from hvconsole.lab.vsphere.soap import Call, number, reference
 from hvconsole.lab.vsphere.state import Session
-from hvconsole.lab.vsphere.tree import POOL, VM_FOLDER
+from hvconsole.lab.vsphere.tree import HOST_FOLDER, NETWORK_FOLDER, POOL, STORE_FOLDER, VM_FOLDER
 from hvconsole.lab.vsphere.values import Ref, field
 from hvconsole.lab.vsphere.vm_methods import destroy_vm, rename_vm, unescaped
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hvconsole.lab.vsphere.service import Method, Service
 
 _LONGEST = 80
+_PLACES = (VM_FOLDER, HOST_FOLDER, STORE_FOLDER, NETWORK_FOLDER)
 
 
 def _parent_of(service: Service, ref: Ref) -> str | None:
@@ -45,22 +46,39 @@ def _name(service: Service, name: str, among: list[Group], parent: str | None, b
 def _vm_folder(service: Service, ref: Ref) -> None:
     """Raise ``SoapFault`` unless VMs can be in a folder."""
     service.require(ref, "Folder")
-    if not service.tree.vcenter or not (ref.id.startswith(VM_FOLDER) or ref.id in service.world.groups):
+    group = service.world.groups.get(ref.id)
+    inside = group is not None and group.extra.get("place", VM_FOLDER) == VM_FOLDER
+    if not service.tree.vcenter or not (ref.id.startswith(VM_FOLDER) or inside):
         raise SoapFault("NotSupported", "The operation is not supported on the object.")
 
 
-def _make(service: Service, call: Call, kind: str, parent: str | None) -> str:
+def _make(service: Service, call: Call, kind: str, parent: str | None, **extra: str) -> str:
     world = service.world
     with world.lock:
         name = _name(service, call.text("name"), service.tree.groups(kind), parent)
-        made = Group(id=world.new_id(), site_id=service.site.id, kind=kind, name=name, parent_id=parent)
+        made = Group(id=world.new_id(), site_id=service.site.id, kind=kind, name=name, parent_id=parent,
+                     extra=dict(extra))
         world.add(made)
         return field("returnval", service.tree.ref(made.id))
 
 
 def _create_folder(service: Service, call: Call, session: Session) -> str:
-    _vm_folder(service, call.this)
-    return _make(service, call, "folder", _parent_of(service, call.this))
+    service.require(call.this, "Folder")
+    if not service.tree.vcenter:
+        raise SoapFault("NotSupported", "The operation is not supported on the object.")
+    if call.this == service.tree.root:
+        return _make(service, call, "folder", None, place="")
+    place = next((prefix for prefix in _PLACES if call.this.id.startswith(prefix)), None)
+    if place is None:  # inside a folder that was made: of the same kind
+        place = str(service.world.groups[call.this.id].extra.get("place", VM_FOLDER))
+    return _make(service, call, "folder", call.this.id.removeprefix(place), place=place)
+
+
+def _create_cluster(service: Service, call: Call, session: Session) -> str:
+    service.require(call.this, "Folder")
+    if not service.tree.vcenter or not call.this.id.startswith(HOST_FOLDER):
+        raise SoapFault("NotSupported", "The operation is not supported on the object.")
+    return _make(service, call, "cluster", call.this.id[len(HOST_FOLDER):])
 
 
 def _create_datacenter(service: Service, call: Call, session: Session) -> str:
@@ -130,8 +148,9 @@ def _destroy(service: Service, call: Call, session: Session) -> str:
             ids = {one.id for one in doomed}
             used = [vm for vm in service.tree.vms() if vm.folder_id in ids]
             first = group.id == service.tree.datacenter_id()
-            if used or group.kind == "cluster" or (group.kind == "datacenter" and (first or any(
-                    other.parent_id == group.id for other in service.world.groups.values()))):
+            inside = any(other.parent_id == group.id for other in world.groups.values())
+            if used or (group.kind == "cluster" and service.tree.compute_hosts(group.id)) or (
+                    group.kind == "datacenter" and (first or inside)):
                 raise SoapFault("ResourceInUse", "The resource is in use.", type="Folder", name=group.name)
             for vm in service.tree.vms():
                 if vm.resource_pool_id in ids:
@@ -205,6 +224,8 @@ def _set_custom_value(service: Service, call: Call, session: Session) -> str:
 INVENTORY_METHODS: dict[str, Method] = {
     "CreateFolder": _create_folder,
     "CreateDatacenter": _create_datacenter,
+    "CreateCluster": _create_cluster,
+    "CreateClusterEx": _create_cluster,
     "CreateResourcePool": _create_pool,
     "MoveIntoFolder_Task": _move,
     "Rename_Task": _rename,

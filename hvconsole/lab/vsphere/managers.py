@@ -101,7 +101,10 @@ class Managers:
                     "licenseAssignmentManager": lambda: manager,
                     "licensedEdition": lambda: "esx.enterprisePlus.cpuPackage"}
         if ref.id == "SessionManager":
-            return {"currentSession": lambda: self.session(session), "message": lambda: "",
+            if not session.key:
+                return {"defaultLocale": lambda: "en"}
+            return {"currentSession": lambda: self.session(session),
+                    "message": lambda: str(world.sites[tree.site.id].extra.get("message", "")),
                     "sessionList": lambda: array("UserSession", map(self.session, self._service.sessions.all())),
                     "messageLocaleList": lambda: array("string", ("en",)),
                     "supportedLocaleList": lambda: array("string", ("en",)), "defaultLocale": lambda: "en"}

@@ -21,7 +21,7 @@ from hvconsole.lab.vsphere.collector import is_a
 from hvconsole.lab.vsphere.defaults import complete
 from hvconsole.lab.vsphere.faults import SoapFault, gone, translate
 from hvconsole.lab.vsphere.leases import Leases
-from hvconsole.lab.vsphere.soap import Call
+from hvconsole.lab.vsphere.soap import NS, Call
 from hvconsole.lab.vsphere.state import ListedView, Session, Sessions, View
 from hvconsole.lab.vsphere.tree import DISTRIBUTED_SWITCH, Tree
 from hvconsole.lab.vsphere.values import Ref, field
@@ -31,6 +31,7 @@ from hvconsole.lab.world import World
 Method = Callable[["Service", Call, Session], str]
 OPEN_METHODS = frozenset({"RetrieveServiceContent", "Login", "RetrieveInternalContent", "CloneSession"})
 """What is answered without a login."""
+_OPEN_OBJECTS = frozenset({"ServiceInstance", "SessionManager"})
 
 
 class Service:
@@ -55,7 +56,7 @@ class Service:
     def call(self, call: Call, session: Session | None) -> str:
         """Run a method; returns the XML inside its response. Raises ``SoapFault``."""
         method = self._methods.get(call.method)
-        if session is None and call.method not in OPEN_METHODS:
+        if session is None and call.method not in OPEN_METHODS and not _about_nobody(call):
             raise SoapFault("NotAuthenticated", "The session is not authenticated.",
                             object=Ref("Folder", self.tree.root.id), privilegeId="System.View")
         if method is None:
@@ -159,6 +160,16 @@ class Service:
         self.managers.note(call, entity)
         self.world.spawn(self.site.id, call.method, work, entity, task)
         return ""
+
+
+def _about_nobody(call: Call) -> bool:
+    """Whether a property is asked for that everybody may see: who one is, and what the server is."""
+    if call.method == "Fetch":
+        return call.this.type in _OPEN_OBJECTS
+    if call.method not in ("RetrieveProperties", "RetrievePropertiesEx"):
+        return False
+    asked = [one.get("type") for one in call.element.iter(f"{NS}obj")]
+    return bool(asked) and all(kind in _OPEN_OBJECTS for kind in asked)
 
 
 def _description(verb: str) -> str:

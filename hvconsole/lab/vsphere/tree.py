@@ -178,7 +178,8 @@ class Tree:
             above = world.groups.get(group.parent_id or "")
             if above is not None and above.kind == "folder":
                 return Ref("Folder", above.id)
-            return Ref("Folder", VM_FOLDER + (group.parent_id or self.datacenter_id()))
+            place = str(group.extra.get("place", VM_FOLDER))
+            return Ref("Folder", place + (group.parent_id or self.datacenter_id())) if place else self.root
         above = world.groups.get(group.parent_id or "")
         if above is not None and above.kind == "resource pool":
             return Ref("ResourcePool", above.id)
