@@ -1,6 +1,7 @@
 """The command line against the lab, each command a process of its own: what scripts and services will do with it."""
 
 import base64
+import http.client
 import json
 import os
 import queue
@@ -328,6 +329,20 @@ def test_the_lab_command_says_how_to_reach_it_and_ends_on_request(environment, t
             assert done.returncode == 0, done.stderr
             code, errors = lab.end(number)
         assert (code, errors) == (0, "")
+
+
+def test_hosts_take_clear_text_when_the_lab_is_told_so(environment):
+    with started(["lab", "--quick", "--allow-unencrypted"], environment) as lab:
+        shown = json.loads(lab.lines.get(timeout=LIMIT_S))
+        host = next(server for server in shown["servers"] if server["platform"] == "hyperv")
+        place = host["other_urls"][0].rpartition("@")[2]
+        secret = base64.b64encode(f"{host['user']}:{host['password']}".encode()).decode()
+        connection = http.client.HTTPConnection(place, timeout=LIMIT_S)
+        identify = ('<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><i:Identify xmlns:i="'
+                    'http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>')
+        connection.request("POST", "/wsman", identify, {"Authorization": f"Basic {secret}"})
+        assert b"Microsoft Corporation" in connection.getresponse().read()
+        connection.close()
 
 
 def test_a_lab_of_any_size_and_a_missing_dump(environment, run):

@@ -21,6 +21,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--xapi-db", metavar="FILE", type=Path, help="serve the database dump of a real XenServer pool")
     made.add_argument("--vms", metavar="N", type=int, help="a pool of N VMs instead of the usual estate")
     made.add_argument("--quick", action="store_true", help="let nothing take time (starting, snapshots, migrating …)")
+    made.add_argument("--allow-unencrypted", action="store_true",
+                      help="Hyper-V hosts take Basic logins and clear text over http, as Windows does after "
+                           "AllowUnencrypted=true (libvirt, virt-who)")
     made.add_argument("-v", "--verbose", action="store_true", help="log to stderr what is done")
     return made
 
@@ -28,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     from hvconsole.lab import Lab  # only this command needs the simulator
+    from hvconsole.lab.hyperv import HypervServer
     from hvconsole.lab.tasks import Timing
 
     if arguments.xapi_db is not None and arguments.vms is not None:
@@ -45,6 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 lab = Lab(timing=timing)
             lab.start()
+            for server in lab.site_servers if arguments.allow_unencrypted else ():
+                if isinstance(server, HypervServer):
+                    server.allow_unencrypted = True
         except (OSError, ValueError) as exc:
             printer.error(f"The lab can't be started: {exc}")
             return FAILED

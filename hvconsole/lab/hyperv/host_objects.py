@@ -252,7 +252,11 @@ class HostObjects:
                        ProcessId=1200, ServiceType="Own Process", StartName="LocalSystem")
 
     def files(self) -> Iterator[Inst]:
-        """CIM_DataFile: disk files only."""
+        """CIM_DataFile: disk files, and the service's own, by whose version some tell Hyper-V's."""
+        yield make("CIM_DataFile", schema.CIMV2, Name="c:\\windows\\system32\\vmms.exe", Drive="c:", Extension="exe",
+                   Path="\\windows\\system32\\", FileName="vmms", FileSize=16_000_000, FSName="NTFS",
+                   Version=f"{self._site.version}.1", Manufacturer="Microsoft Corporation", CSName=self.server,
+                   CreationClassName="CIM_DataFile", CSCreationClassName="Win32_ComputerSystem", Status="OK")
         for disk in self._world.of_site(self._world.disks.values(), self._site.id):
             yield self.file(disk)
 

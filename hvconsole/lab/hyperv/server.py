@@ -53,12 +53,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         owner = self.server.owner
-        length = int(self.headers.get("Content-Length") or 0)
-        if not 0 <= length <= _MAX_BODY:
+        body = self._body()
+        if body is None:
             self._reply(413)
             self.close_connection = True
             return
-        body = self.rfile.read(length)
         if owner.host.state is not HostState.UP:
             self.close_connection = True
             return
@@ -73,6 +72,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._message(body)
 
     do_GET = do_POST
+
+    def _body(self) -> bytes | None:
+        """The request's body, whole or in chunks; None for one that is too long or not to be read."""
+        try:
+            if "chunked" not in (self.headers.get("Transfer-Encoding") or "").lower():
+                length = int(self.headers.get("Content-Length") or 0)
+                return self.rfile.read(length) if 0 <= length <= _MAX_BODY else None
+            body = b""
+            while size := int(self.rfile.readline(100).partition(b";")[0], 16):
+                if not 0 < size <= _MAX_BODY - len(body):
+                    return None
+                body += self.rfile.read(size)
+                self.rfile.readline(100)
+            while self.rfile.readline(1000).strip():
+                pass  # fields behind the body
+        except ValueError:
+            return None
+        return body
 
     # ---- login -------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.hyperv import methods, schema, soap, wql
 from hvconsole.lab.hyperv.instance import Inst, Ref, parse_path
 from hvconsole.lab.hyperv.methods import Call
-from hvconsole.lab.hyperv.parameters import BadParameter, Parameters, read_reference, split_uri
+from hvconsole.lab.hyperv.parameters import BadParameter, Parameters, read_reference
 from hvconsole.lab.hyperv.picture import Picture
 from hvconsole.lab.hyperv.soap import ENUMERATION, TRANSFER, WSMAN, Fault, Request
 
@@ -54,7 +54,6 @@ class Response:
 
 @dataclass(slots=True)
 class _Context:
-    uri: str
     items: list[str]
     position: int = 0
     used: float = 0.0
@@ -193,13 +192,13 @@ class Service:
         items = self._render(self._select(request, element), mode)
         optimized = element.find(f"{_W}OptimizeEnumeration") is not None
         if not optimized:
-            context = self._open(request.uri, items)
+            context = self._open(items)
             return f"<n:EnumerateResponse><n:EnumerationContext>{context}</n:EnumerationContext></n:EnumerateResponse>"
         # Whatever MaxElements says, Windows puts one item into the first answer.
         if len(items) <= 1:
             return (f"<n:EnumerateResponse><n:EnumerationContext/><w:Items>{''.join(items)}</w:Items>"
                     "<w:EndOfSequence/></n:EnumerateResponse>")
-        context = self._open(request.uri, items, position=1)
+        context = self._open(items, position=1)
         return (f"<n:EnumerateResponse><n:EnumerationContext>{context}</n:EnumerationContext>"
                 f"<w:Items>{items[0]}</w:Items></n:EnumerateResponse>")
 
@@ -279,7 +278,7 @@ class Service:
                     for item in items]
         return [item.xml() for item in items]
 
-    def _open(self, uri: str, items: list[str], position: int = 0) -> str:
+    def _open(self, items: list[str], position: int = 0) -> str:
         now = self._picture.world.now()
         with self._lock:
             self._contexts = {key: context for key, context in self._contexts.items()
@@ -287,7 +286,7 @@ class Service:
             if len(self._contexts) >= self.limits.max_operations:
                 raise soap.Refused(soap.QUOTA)
             key = f"uuid:{str(uuid.uuid4()).upper()}"
-            self._contexts[key] = _Context(uri, items, position, now)
+            self._contexts[key] = _Context(items, position, now)
         return key
 
     def _pull(self, request: Request) -> str:
@@ -301,9 +300,8 @@ class Service:
             context = self._contexts.get(key)
             if context is None or now - context.used >= self.limits.enumeration_s:
                 raise soap.Refused(soap.BAD_CONTEXT)
-            # libvirt asks for all classes and pulls with the one it expects: Windows does not mind
-            if split_uri(context.uri)[0] != request.namespace:
-                raise soap.Refused(soap.NOT_SAME)
+            # Windows looks only at the context: libvirt pulls with another class than it asked for, virt-who with
+            # another namespace
             room = min(request.max_envelope, self.limits.max_envelope_bytes) - 1200
             taken: list[str] = []
             while context.position < len(context.items) and len(taken) < max(1, int(wanted)):

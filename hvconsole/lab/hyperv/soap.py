@@ -165,7 +165,6 @@ BAD_QUERY = Fault(0x8033801A, "n:CannotProcessFilter", "The WS-Management servic
                   "the WQL query is invalid.")
 QUERY_NEEDS_STAR = Fault(2150859003, "n:CannotProcessFilter", "The resource URI of a query must end with '*'.")
 BAD_CONTEXT = Fault(0x80338057, "n:InvalidEnumerationContext", "The supplied enumeration context is invalid.")
-NOT_SAME = Fault(2150859181, "w:InvalidParameter", "The parameters of the Pull differ from those of the Enumerate.")
 ACCESS_DENIED = Fault(5, "w:AccessDenied", "Access is denied.")
 NO_ACTION = Fault(0x80338031, "a:ActionNotSupported", "The action is not supported by the service.")
 NO_METHOD = Fault(0x80041055, "w:InternalError", "The WS-Management service cannot process the request. The WMI "

@@ -359,8 +359,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _read_chunks(self) -> bytes | None:
         body = b""
         while True:
-            size = int(self.rfile.readline(100).split(b";")[0].strip() or b"0", 16)
-            if len(body) + size > _MAX_BODY:
+            try:
+                size = int(self.rfile.readline(100).split(b";")[0].strip() or b"0", 16)
+            except ValueError:
+                size = -1
+            if not 0 <= size <= _MAX_BODY - len(body):
                 self.close_connection = True
                 return None
             if not size:
