@@ -65,13 +65,14 @@ class Closing:
         if self._began is not None:
             return
         running = self._running()
+        whom, what = ("server", "it") if running == 1 else ("servers", "them")
         if running and not confirm(
             self._theme,
             self._root,
             "Quit hvconsole",
             f"{count(running, 'task is', 'tasks are')} still running.",
-            "Quitting asks the servers to cancel them. Monitoring and automatic snapshots end too.",
-            "Cancel them and quit",
+            f"Quitting asks the {whom} to cancel {what}. Monitoring and automatic snapshots end too.",
+            f"Cancel {what} and quit",
             "Keep running",
         ):
             return

@@ -25,6 +25,7 @@ from hvconsole.events import (
 )
 from hvconsole.model import ObjectId, ServerId, Verb
 from hvconsole.monitor.status import MonitorStatus, VmKey
+from hvconsole.operations import BY_VERB
 from hvconsole.text import safe_text
 from hvconsole.ui import drawing
 from hvconsole.ui.banner import Banner
@@ -271,6 +272,10 @@ class MainWindow:
         self.summary.soon()
 
     def _job_changed(self, event: JobChanged) -> None:
+        row = BY_VERB.get(Verb(event.job.verb)) if event.job.verb in set(Verb) else None
+        said = f"{row.doing}: {safe_text(event.job.subject, 60)}" if row is not None else ""
+        if event.job.state.final and said and self.statusbar.text == said:
+            self.status("")  # it is not going on any more
         self.tasks.job_changed(event.job)
         self.tabs.on_event(event)
 

@@ -520,6 +520,16 @@ def test_the_task_panel_follows_a_job_to_its_error(stand: Stand, until: Until) -
     until(lambda: bool(tasks._nothing.winfo_ismapped()))
 
 
+def test_the_status_bar_does_not_say_that_something_goes_on_when_it_is_done(stand: Stand, until: Until) -> None:
+    hub, bar = stand.window.services.hub, stand.window.statusbar
+    stand.window.status("Taking a snapshot: db-primary")
+    hub.emit(JobChanged(view(1, JobState.RUNNING, fraction=0.5)))
+    until(lambda: stand.window.tasks.running() == 1)
+    assert bar.text == "Taking a snapshot: db-primary"
+    hub.emit(JobChanged(view(1, JobState.DONE)))
+    until(lambda: bar.text.startswith("Ready"))
+
+
 def test_what_the_monitor_sees_is_an_event_row(stand: Stand, until: Until) -> None:
     hub, tasks = stand.window.services.hub, stand.window.tasks
     hub.emit(Happened(NOW, "monitor", "outage", "Production", "mail-gw", detail="2 of 2 pings lost"))
@@ -563,15 +573,19 @@ def test_closing_waits_for_threads_without_blocking_and_remembers_the_place(stan
 def test_quitting_with_running_tasks_asks_first(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def answer(_theme: object, _root: object, _title: str, heading: str, *_rest: str) -> bool:
+    def answer(_theme: object, _root: object, _title: str, heading: str, *rest: str) -> bool:
         asked.append(heading)
+        asked.append(rest[1])
         return False
 
     monkeypatch.setattr("hvconsole.ui.closing.confirm", answer)
     stand.window.tasks.job_changed(view(1, JobState.RUNNING))
     stand.window.quit()
-    assert asked == ["1 task is still running."]
+    assert asked == ["1 task is still running.", "Cancel it and quit"]
     assert not stand.shutdown.begun
+    stand.window.tasks.job_changed(view(2, JobState.RUNNING))
+    stand.window.quit()
+    assert asked[2:] == ["2 tasks are still running.", "Cancel them and quit"]
 
 
 # ---- what commands act on ----------------------------------------------------------------------------------
