@@ -37,6 +37,7 @@ from hvconsole.model import (
 
 log = logging.getLogger(__name__)
 
+PHYSICAL_DISK = "microsoft:hyper-v:physical disk drive"
 _PICTURE = (96, 72)
 """Width and height: every byte of a picture is an XML element of about 30 bytes, and an envelope has 500 KiB."""
 _CHECKPOINTS = {2: "off", 3: "production, else standard", 4: "production only", 5: "standard"}
@@ -136,6 +137,10 @@ class Details:
         for row in self._reader.devices("Msvm_MemorySettingData", guid):
             if row.flag("DynamicMemoryEnabled"):
                 found.append(("Dynamic memory", f"{row.text('Reservation')} to {row.text('Limit')} MiB"))
+        physical = sum(row.text("ResourceSubType").lower() == PHYSICAL_DISK
+                       for row in self._reader.devices("Msvm_ResourceAllocationSettingData", guid))
+        if physical:
+            found.append(("Physical disks", f"{physical}, passed through; checkpoints and exports leave them out"))
         guest = self._kvp(guid)
         found += [(label, guest[name]) for name, label in _FACT_NAMES if guest.get(name)]
         return [(label, text) for label, text in found if text]

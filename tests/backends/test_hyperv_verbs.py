@@ -647,6 +647,25 @@ class TestHost:
         assert details.disks
         assert details.facts
 
+    def test_physical_disks_that_a_vm_has_are_told(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vm = named(inventory, "zrh-sql01")
+        assert "Physical disks" not in dict(hv.details(vm.id).facts)
+        real = Reader.devices
+
+        def devices(reader: Reader, class_name: str, guid: str) -> list[Record]:
+            rows = real(reader, class_name, guid)
+            if class_name == "Msvm_ResourceAllocationSettingData":
+                for row in rows:
+                    if row.number("ResourceType") == 17:
+                        row.elements("ResourceSubType")[0].text = "Microsoft:Hyper-V:Physical Disk Drive"
+            return rows
+
+        monkeypatch.setattr(Reader, "devices", devices)
+        told = dict(hv.details(vm.id).facts)["Physical disks"]
+        assert told.startswith("2")
+
     def test_screenshot_is_a_picture(self, hv: HypervHost, inventory: Inventory) -> None:
         assert hv.screenshot(named(inventory, "zrh-dc01").id).startswith(b"\x89PNG")
         with pytest.raises(Refused):
