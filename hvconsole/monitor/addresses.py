@@ -20,7 +20,12 @@ def usable(addresses: Iterable[str]) -> tuple[str, ...]:
             address = ipaddress.ip_address(text.strip())
         except ValueError:
             continue
-        if not (address.is_link_local or address.is_multicast or address.is_unspecified):
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        # A loopback address would be this computer's own, which always answers: no outage would ever be seen.
+        if address.is_link_local or address.is_multicast or address.is_unspecified or address.is_loopback:
+            continue
+        if str(address) != "255.255.255.255":
             found.append(str(address))
     return tuple(dict.fromkeys(found))
 
