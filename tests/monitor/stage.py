@@ -278,8 +278,10 @@ class FileJournal:
         if self.unreadable:
             raise LocalError("The history can't be read.")
         found: dict[str, Outage] = {}
-        if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+        with self._lock:
+            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        if text:
+            for line in text.splitlines():
                 values = json.loads(line)
                 values["state"] = CaptureState(values["state"])
                 for name in ("opened", "closed"):
