@@ -30,6 +30,8 @@ class Extending:
         for key, where in moves:
             tree.bind(f"<{key}>", lambda _event, where=where: self._go(where, False))  # type: ignore[misc]
             tree.bind(f"<Shift-{key}>", lambda _event, where=where: self._go(where, True))  # type: ignore[misc]
+        for key in ("Up", "Down"):
+            tree.bind(f"<{key}>", self._begin, add=True)
         for key, step in (("Up", -1), ("Down", 1)):
             tree.bind(
                 f"<Shift-{key}>",
@@ -59,6 +61,10 @@ class Extending:
         self._tree.see(rows[position])
         self._made = self._tree.selection()
         return "break"
+
+    def _begin(self, _event: object) -> str | None:
+        """Tk itself moves only from a row: without one, begin with the first."""
+        return None if self._tree.focus() else self._go(lambda _here, _count: 0, False)
 
     def _extend(self, rows: list[str], position: int) -> None:
         tree = self._tree

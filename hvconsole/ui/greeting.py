@@ -8,6 +8,7 @@ from hvconsole.connection import Connections
 from hvconsole.events import ConnectionState
 from hvconsole.ui.interfaces import Item, ItemKind, Selection
 
+_AWAY = (ConnectionState.RECONNECTING, ConnectionState.FAILED)
 _COMING = (ConnectionState.CONNECTING, ConnectionState.CONNECTED, ConnectionState.EMERGENCY)
 
 
@@ -28,11 +29,13 @@ class Greeting:
         """Servers that are or were in the tree: a new one is selected when it comes."""
 
     def greet(self) -> None:
-        """Once, when a server shows itself: select the uppermost that is or may come, if the user selected nothing."""
+        """Once, when a server shows itself or none can: select the uppermost that is or may come, if the user selected
+        nothing."""
         if self.done:
             return
         servers = self._connections.all()
-        if any(c.inventory is not None or c.emergency is not None for c in servers):
+        none_comes = bool(servers) and all(c.state in _AWAY for c in servers)
+        if none_comes or any(c.inventory is not None or c.emergency is not None for c in servers):
             self.done = True
             first = next((c for c in servers if c.state in _COMING), servers[0])
             if not self._selected().items:

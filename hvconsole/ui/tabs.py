@@ -159,6 +159,8 @@ class Tabs:
         page = self.page
         if page is not None:
             page.on_event(event)
+        else:
+            self._welcome()
 
     def leave(self) -> None:
         """The window closes."""

@@ -186,6 +186,15 @@ def test_shift_and_arrows_extend_the_choice_and_take_it_back(stand: Stand, until
     until(lambda: stand.tree.selection() == (first,))
 
 
+def test_down_begins_with_the_first_row_where_none_was_chosen(stand: Stand, until: Until) -> None:
+    tree = stand.tree
+    tree.selection_set()
+    tree.focus("")
+    tree.focus_force()
+    send("key", "Down")
+    until(lambda: tree.selection() == (tree.get_children("")[0],))
+
+
 def test_home_end_and_page_keys_move_the_choice(stand: Stand, until: Until) -> None:
     tree = stand.tree
     stand.select("v1")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hvconsole.errors import Unreachable
 from hvconsole.events import ConnectionState, MonitorChanged
 from hvconsole.model import ServerId
 from hvconsole.profiles import ServerProfile
@@ -56,6 +57,23 @@ def test_without_a_server_the_window_says_how_to_begin(stand: Stand, until: Unti
     until(lambda: str(window.header.name.cget("text")) == "No servers yet")
     until(lambda: bool(window.tabs._nothing.frame.winfo_ismapped()))
     assert "hvconsole --demo" in str(window.tabs._nothing.text.cget("text"))
+
+
+def test_a_server_that_does_not_answer_at_the_start_is_shown_with_its_reason(
+    root: tk.Tk, theme: Theme, dispatcher: Dispatcher, until: Until
+) -> None:
+    def unreachable(services: Any) -> None:
+        connection = services.connections.get(SERVER)
+        connection.disconnect()
+        until(lambda: not connection.alive())
+        connection.inventory = None
+        connection.state = ConnectionState.RECONNECTING
+        connection.error = Unreachable("10.20.1.11 doesn't answer.")
+
+    stand = open_stand(root, theme, dispatcher, until, prepare=unreachable, answering=False)
+    assert stand.window.selection.items == (Item(ItemKind.SERVER, SERVER),)
+    assert not stand.window.tabs._nothing.frame.winfo_ismapped()
+    close_stand(stand, until)
 
 
 def test_a_host_in_emergency_offers_the_recoveries(stand: Stand, until: Until) -> None:
