@@ -272,7 +272,12 @@ class SealedTransport(Transport):  # type: ignore[misc, unused-ignore]  # pywinr
             return content
         kind = response.headers.get("Content-Type", "").lower()
         if kind.startswith(("multipart/encrypted", "multipart/x-multi-encrypted")):
-            opened: bytes = self.encryption.parse_encrypted_response(response)
+            try:
+                opened: bytes = self.encryption.parse_encrypted_response(response)
+            except Exception as exc:
+                # Not a refused login, whatever the library calls it: the message may have been carried out.
+                raise BadReply("The host's sealed answer can't be opened; it may have been changed on its way.",
+                               type(exc).__name__) from exc
             return opened
         if content:
             raise BadReply("The host answered a sealed message in clear text; that isn't accepted.")

@@ -41,6 +41,7 @@ from hvconsole.model import Certificate
 from .hyperv_lab import Accept, HypervLab, hyperv_lab
 
 SYSTEMS = "SELECT Name, EnabledState FROM Msvm_ComputerSystem"
+SEALED = b"Content-Type: application/octet-stream\r\n"
 ONE_VM = "SELECT * FROM Msvm_ComputerSystem WHERE ElementName = 'zrh-test01'"
 
 
@@ -216,6 +217,23 @@ class TestLiars:
             with pytest.raises(BadReply, match="clear text"):
                 client.query(V2, SYSTEMS)
             client.close()
+
+    def test_a_sealed_answer_that_was_changed_on_its_way_is_no_refused_login(self, hosts: HypervLab) -> None:
+        with Relay(hosts.server.port("http")) as relay:
+            endpoint = Endpoint(scheme="http", host="127.0.0.1", port=relay.port, auth="ntlm", user="Administrator",
+                                password=hosts.server.site.password)
+            client = WsmanClient(endpoint, hosts.trust, SystemClock())
+            epr = client.query(V2, ONE_VM, with_epr=True)[0].epr
+            assert epr is not None
+            relay.spoil = True
+            with pytest.raises(BadReply, match="changed on its way"):
+                client.query(V2, SYSTEMS)
+            with pytest.raises(OutcomeUnknown):
+                client.invoke(epr, "RequestStateChange", {"RequestedState": 2})
+            relay.spoil = False
+            assert len(client.query(V2, SYSTEMS)) == 10
+            client.close()
+        assert hosts.server.service.statistics.counts["Msvm_ComputerSystem.RequestStateChange"] == 1
 
     def test_a_redirect_is_not_followed(self) -> None:
         with Rogue(lambda request: answer("200 OK")) as other:
@@ -505,10 +523,12 @@ class TestLists:
 
 @dataclass
 class Relay:
-    """Passes bytes on and keeps them; ``replace``: (pattern in a request, what is answered instead)."""
+    """Passes bytes on and keeps them; ``replace``: (pattern in a request, what is answered instead); ``spoil``: change
+    what is sealed in answers."""
 
     target: int
     replace: tuple[bytes, bytes] | None = None
+    spoil: bool = False
     seen: list[bytes] = field(default_factory=list)
 
     def __enter__(self) -> Relay:
@@ -539,6 +559,9 @@ class Relay:
                 if outward and self.replace is not None and self.replace[0] in data:
                     source.sendall(self.replace[1])
                     continue
+                if not outward and self.spoil and SEALED in data:
+                    at = data.index(SEALED) + len(SEALED) + 30
+                    data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
                 sink.sendall(data)
         for sock in (source, sink):
             with contextlib.suppress(OSError):
