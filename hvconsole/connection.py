@@ -191,10 +191,6 @@ class Connection:
         """It should be connected but nobody gave the password: shown like every failure that needs the user."""
         self._set_state(ConnectionState.FAILED, LocalError(sentence))
 
-    def move_to(self, addresses: tuple[Address, ...]) -> None:
-        """Use other addresses from the next ``connect`` on (the user accepted another master)."""
-        self.profile = replace(self.profile, addresses=addresses)
-
     def disconnect(self) -> None:
         """Log out, keep the last inventory (it ages); ``connect`` starts again."""
         with self._lock:
@@ -296,7 +292,7 @@ class Connection:
         self._asks.submit("read", "Read", self.name, None, run).when_finished(finished)
 
     def call(self, work: Callable[[Hypervisor, TaskContext], object], title: str, by: str = "user") -> Job:
-        """Run any other work against the server as a visible job (the monitor's look-then-ask)."""
+        """Run any other work against the server as a visible job."""
 
         def run(ctx: TaskContext) -> object:
             hypervisor = self._require()

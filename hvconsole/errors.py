@@ -5,7 +5,7 @@
     HvError                    user_text (one sentence), detail (the server's own words), retryable
     ├─ ConnectError
     │  ├─ Unreachable          refused, no route, name unknown, timed out while connecting
-    │  ├─ CertificateError     presented, pinned, reason: unknown | changed | expired | plaintext
+    │  ├─ CertificateError     presented, pinned, reason: unknown | changed
     │  ├─ AuthError            wrong name or password, account locked, logon type not allowed
     │  ├─ HostIsSlave          the address is a pool member; master_address says who to ask
     │  ├─ EmergencyMode        the host lost its pool master and refuses all but a handful of calls

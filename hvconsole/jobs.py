@@ -1,6 +1,6 @@
 """Work the user can see: queued, running, cancellable, with a final outcome that never changes again.
 
-One ``JobRunner`` per server with at most four threads ``job-<server>-<n>``. Submitting and reading are non-blocking
+A ``JobRunner`` has at most so many threads, ``job-<server>-<n>`` for what users ask of a server. Submitting and reading are non-blocking
 and allowed from every thread; the work itself runs in the runner's threads and may block.
 """
 

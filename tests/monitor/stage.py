@@ -232,7 +232,7 @@ class HandEngine:
         self.pings.pop(slot, None)
 
     def addresses(self) -> set[str]:
-        return {ping.target.address for ping in self.pings.values()}
+        return {ping.target.address for ping in tuple(self.pings.values())}
 
     def round(self, address: str, result: int, *, start: float | None = None, heard: float = 0.0) -> None:
         begun = CLOCK.monotonic() - 0.1 if start is None else start
