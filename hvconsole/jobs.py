@@ -1,7 +1,7 @@
 """Work the user can see: queued, running, cancellable, with a final outcome that never changes again.
 
-A ``JobRunner`` has at most so many threads, ``job-<server>-<n>`` for what users ask of a server. Submitting and reading are non-blocking
-and allowed from every thread; the work itself runs in the runner's threads and may block.
+A ``JobRunner`` has at most so many threads, ``job-<server>-<n>`` for what users ask of a server. Submitting and reading
+are non-blocking and allowed from every thread; the work itself runs in the runner's threads and may block.
 """
 
 from __future__ import annotations
