@@ -95,6 +95,28 @@ class TestSchema:
         assert answer.find(f"{V}missingSet/{V}fault/{V}fault").get(XSI) == "InvalidProperty"  # type: ignore[union-attr]
 
 
+class TestVersions:
+    """A client's version goes with every request, and nothing that it can't know comes back (virt-who speaks 5.0)."""
+
+    @pytest.mark.parametrize(("action", "known"), [
+        ("urn:vim25/5.0", False), ('"urn:vim25/6.7"', False), ("urn:vim25/7.0", False), ("urn:vim25/7.0.2.0", True),
+        ("urn:vim25/8.0.1.0", True), ("urn:vim25/9.abc.build", True), ("", True), ("urn:vim25/", True),
+    ])
+    def test_fields_that_are_newer_than_the_client(self, soap: Soap, action: str, known: bool) -> None:
+        soap.headers["SOAPAction"] = action
+        content = soap.one("RetrieveServiceContent", "ServiceInstance", "ServiceInstance")
+        assert (content.find(f"{V}about/{V}patchLevel") is not None) == known
+        assert content.find(f"{V}about/{V}instanceUuid") is not None
+
+    def test_fields_that_are_newer_than_the_server(self, lab_identity: Identity) -> None:
+        with vsphere_lab(lab_identity, release="6.5") as old:
+            soap = Soap(old)
+            soap.headers["SOAPAction"] = "urn:vim25/8.0.1.0"
+            content = soap.one("RetrieveServiceContent", "ServiceInstance", "ServiceInstance")
+            assert content.find(f"{V}about/{V}patchLevel") is None
+            soap.connection.close()
+
+
 class TestLibvirt:
     """As libvirt's esx:// and vpx:// go through a server."""
 

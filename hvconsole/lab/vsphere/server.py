@@ -20,7 +20,7 @@ from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.objects import Power, Site
 from hvconsole.lab.screens import draw
 from hvconsole.lab.sites import Identity, ServerDescription
-from hvconsole.lab.vsphere import http_files
+from hvconsole.lab.vsphere import http_files, releases
 from hvconsole.lab.vsphere.faults import SoapFault
 from hvconsole.lab.vsphere.leases import content
 from hvconsole.lab.vsphere.service import Service
@@ -227,8 +227,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if path.rstrip("/") != "/sdk":
             self._send(404, b"not found", "text/plain")
             return
+        spoken = releases.asked(self.headers.get("SOAPAction", ""))
+        own = releases.read(VERSIONS[str(self._service.site.extra.get("release", "8.0"))][0])
         try:
-            self._soap(body)
+            with releases.speaking(spoken, own):
+                self._soap(body)
         except Dropped:
             self.close_connection = True
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from hvconsole.lab.vsphere import releases
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:
@@ -142,8 +144,9 @@ def field(name: str, value: Any) -> str:
 
 
 def body(data: Data) -> str:
-    """The fields of a data object."""
-    return "".join(field(name, value) for name, value in data.fields.items())
+    """The fields of a data object, as far as the client's version knows them."""
+    unknown = releases.unknown(data.type)
+    return "".join(field(name, value) for name, value in data.fields.items() if name not in unknown)
 
 
 def anything(name: str, value: Any) -> str:
