@@ -72,7 +72,7 @@ class NoServer:
     def submit(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("looking comes first")
 
-    def ask(self, work: Callable[..., Any], done: Callable[..., Any]) -> None:
+    def ask(self, work: Callable[..., Any], done: Callable[..., Any], by: str = "user") -> None:
         self.asked += 1
 
 

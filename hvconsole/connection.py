@@ -2,7 +2,7 @@
 
 ``Connection`` is used from the Tk thread and others: every public method returns at once. Its thread
 ``watch-<server>`` owns logging in and watching; verbs run on ``job-<server>-n``, automatic snapshots on
-``auto-<server>-n``, reads for the window on ``ask-<server>-n``.
+``auto-<server>-n``, reads for the window on ``ask-<server>-n``, those for the monitor on ``look-<server>-n``.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ MONITOR = "monitor"
 """Who asks for automatic snapshots. They have threads of their own: an outage must not wait for four long exports."""
 MONITOR_WORKERS = 4
 """Three snapshots at once (``monitor.desk.AT_ONCE``), and one old one that is being removed meanwhile."""
+LOOK_WORKERS = 3
+"""Threads for the monitor's looks, one per snapshot: reads of the window may hang for long."""
 
 T = TypeVar("T")
 Opener = Callable[[Target, Secret, Trust, Clock], Hypervisor]
@@ -90,6 +92,7 @@ class Connection:
         self._jobs = JobRunner(profile.id, thread_name, hub, clock)
         self._monitor_jobs = JobRunner(profile.id, thread_name, hub, clock, MONITOR_WORKERS, prefix="auto")
         self._asks = JobRunner(profile.id, thread_name, Hub(), clock, ASK_WORKERS, prefix="ask")
+        self._looks = JobRunner(profile.id, thread_name, Hub(), clock, LOOK_WORKERS, prefix="look")
 
     # ---- what it is ------------------------------------------------------------------------------------------
 
@@ -203,12 +206,14 @@ class Connection:
         self._jobs.stop()
         self._monitor_jobs.stop()
         self._asks.stop()
+        self._looks.stop()
 
     def alive(self) -> tuple[str, ...]:
         """Names of this connection's threads that still run."""
         threads = [*self._old_threads, *([self._thread] if self._thread else [])]
         watching = tuple(t.name for t in threads if t.is_alive())
-        return watching + self._jobs.alive() + self._monitor_jobs.alive() + self._asks.alive()
+        runners = (self._jobs, self._monitor_jobs, self._asks, self._looks)
+        return watching + tuple(name for runner in runners for name in runner.alive())
 
     def refresh(self) -> None:
         """Read everything again (F5)."""
@@ -273,7 +278,9 @@ class Connection:
     def _runner(self, by: str) -> JobRunner:
         return self._monitor_jobs if by == MONITOR else self._jobs
 
-    def ask(self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None]) -> None:
+    def ask(
+        self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None], by: str = "user"
+    ) -> None:
         """Run a read on a thread of its own; ``done`` is called there with the answer or the error.
 
         The window hands in a ``done`` that posts to its dispatcher.
@@ -289,7 +296,8 @@ class Connection:
             elif job.view.state.final and job.ran:
                 done(job.result)  # type: ignore[arg-type]
 
-        self._asks.submit("read", "Read", self.name, None, run).when_finished(finished)
+        asks = self._looks if by == MONITOR else self._asks
+        asks.submit("read", "Read", self.name, None, run).when_finished(finished)
 
     def call(self, work: Callable[[Hypervisor, TaskContext], object], title: str, by: str = "user") -> Job:
         """Run any other work against the server as a visible job."""

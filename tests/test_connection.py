@@ -359,6 +359,21 @@ def test_an_automatic_snapshot_never_waits_behind_long_jobs(tell):
     assert all(job.finished.wait(5) for job in long)
 
 
+def test_the_look_before_an_automatic_snapshot_never_waits_behind_what_the_window_reads(tell):
+    server = ScriptedServer()
+    server.says.put(inventory())
+    story = tell(server)
+    story.connect()
+    story.expect(S.CONNECTING, S.CONNECTED)
+    release = threading.Event()
+    answers: queue.Queue[object] = queue.Queue()
+    for _ in range(5):
+        story.connection.ask(lambda hv: release.wait(10), lambda answer: None)
+    story.connection.ask(lambda hv: "nothing there", answers.put, by="monitor")
+    assert answers.get(timeout=5) == "nothing there"
+    release.set()
+
+
 def test_three_automatic_snapshots_are_taken_at_once_while_an_old_one_is_being_removed(tell):
     server = ScriptedServer()
     server.says.put(inventory())

@@ -272,7 +272,7 @@ class SnapshotDesk:
         def done(answer: SnapshotSearch | HvError) -> None:
             self._post(lambda: self._looked(order, turn, answer))
 
-        server.ask(lambda hypervisor: hypervisor.find_snapshots(vm_id, name), done)
+        server.ask(lambda hypervisor: hypervisor.find_snapshots(vm_id, name), done, by="monitor")
 
     def _looked(self, order: _Order, turn: int, answer: SnapshotSearch | HvError) -> None:
         if turn != order.turn or order.outage.id not in self._orders:
@@ -295,7 +295,7 @@ class SnapshotDesk:
                 log.warning("a snapshot that was found could not be described: %s", answer.user_text)
 
         vm_id, description = order.key.vm_id, order.description
-        server.ask(lambda hypervisor: hypervisor.describe_snapshot(vm_id, bare.id, description), described)
+        server.ask(lambda hv: hv.describe_snapshot(vm_id, bare.id, description), described, by="monitor")
 
     def _follow(self, order: _Order, progress: Progress, step: Step) -> None:
         order.progress = progress

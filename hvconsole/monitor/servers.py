@@ -51,8 +51,10 @@ class Server(Protocol):
     ) -> Job:
         """Queue an operation as a visible job."""
 
-    def ask(self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None]) -> None:
-        """Run a read on a worker thread; ``done`` is called there."""
+    def ask(
+        self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None], by: str = "user"
+    ) -> None:
+        """Run a read on a worker thread; ``done`` is called there. ``by`` "monitor": beside those for the window."""
 
 
 class Servers(Protocol):

@@ -168,7 +168,9 @@ class FakeServer:
 
         return self._jobs.submit(str(verb), str(verb), "vm", object_id, work, by=by)
 
-    def ask(self, work: Callable[[Any], Any], done: Callable[[Any], None]) -> None:
+    def ask(self, work: Callable[[Any], Any], done: Callable[[Any], None], by: str = "user") -> None:
+        assert by == "monitor"
+
         def finished(job: Job) -> None:
             done(job.view.error if job.view.error is not None else job.result)
 
