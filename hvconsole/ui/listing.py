@@ -46,8 +46,10 @@ class Listing:
         edge: bool = False,
         indent: bool = False,
         multiple: bool = False,
+        nothing: str = "",
     ) -> None:
-        """``edge``: a thin frame around it, for dialogs. ``indent``: rows have children."""
+        """``edge``: a thin frame around it, for dialogs. ``indent``: rows have children. ``nothing``: what stands in
+        the list while it is empty."""
         self.theme = theme
         self._columns = tuple(columns[1:])
         px = theme.px
@@ -81,6 +83,8 @@ class Listing:
             if not edge:  # dialogs are made as wide as their lists
                 self.tree.column(place, minwidth=px(column.width if column.stretch else LEAST_WIDTH))
         theme.follow(self.tree, self._color)
+        self._nothing = ttk.Label(self.tree, text=nothing, style="Surface.Muted.TLabel") if nothing else None
+        self._say_if_empty()
         self._extending = Extending(self.tree)
         self._tips = RowTips(self.tree, theme, lambda row: clipped_cells(self.tree, row, theme))
 
@@ -120,6 +124,8 @@ class Listing:
         """Add a row of safe text; ``values`` are the cells after the first column. It is unfolded."""
         padded = tuple(v + AFTER_NUMBER if c.numeric else v for c, v in zip(self._columns, values, strict=True))
         where = "end" if place is None else place
+        if self._nothing is not None:
+            self._nothing.place_forget()
         self.tree.insert(parent, where, iid=iid, text=text, values=padded, image=image, tags=tags, open=True)  # type: ignore[arg-type]
 
     def set(self, iid: str, number: int, text: str) -> None:
@@ -130,3 +136,8 @@ class Listing:
     def clear(self) -> None:
         """Remove all rows."""
         self.tree.delete(*self.tree.get_children())
+        self._say_if_empty()
+
+    def _say_if_empty(self) -> None:
+        if self._nothing is not None and not self.tree.get_children():
+            self._nothing.place(relx=0.5, rely=0.5, anchor="center")

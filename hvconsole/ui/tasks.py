@@ -41,7 +41,7 @@ _SEEN = {
     "outage": ("circle-alert", "bad", "Lost", "Network lost"),
     "held": ("triangle-alert", "warn", "Held", "Snapshot held back"),
     "recovered": ("circle-check", "ok", "Back", "Network back"),
-    "station-back": ("circle-check", "ok", "Back", "This computer is online again"),
+    "station-back": ("circle-check", "ok", "Back", "Computer online again"),
     "snapshot-failed": ("circle-alert", "bad", "Failed", "Automatic snapshot"),
 }
 """Monitor event → icon, colour, word, task. Automatic snapshots show up as jobs of their own."""

@@ -127,6 +127,7 @@ class PreferencesDialog(FormDialog):
             ),
             rows=8,
             edge=True,
+            nothing="No certificate has been accepted yet.",
         )
         self.add_wide(self.certificates.frame)
         self._pins: list[Certificate] = []
@@ -146,6 +147,7 @@ class PreferencesDialog(FormDialog):
             ),
             rows=8,
             edge=True,
+            nothing="No server is saved yet.",
         )
         self.add_wide(self.servers.frame)
         self._profiles: list[ServerProfile] = []
@@ -168,12 +170,10 @@ class PreferencesDialog(FormDialog):
         self._pins = list(self.shell.services.pins.all())
         self.certificates.clear()
         for number, pin in enumerate(self._pins):
-            self.certificates.tree.insert(
-                "",
-                "end",
-                iid=str(number),
-                text=safe_text(format_address(pin.host, pin.port), 80),
-                values=(format_fingerprint(pin.sha256)[:47] + "…", local_time(pin.not_after)),
+            self.certificates.insert(
+                str(number),
+                safe_text(format_address(pin.host, pin.port), 80),
+                (format_fingerprint(pin.sha256), local_time(pin.not_after)),
             )
         self.forget_pin.state(["disabled"])
 
@@ -181,12 +181,10 @@ class PreferencesDialog(FormDialog):
         self._profiles = list(self.shell.services.settings.servers())
         self.servers.clear()
         for number, profile in enumerate(self._profiles):
-            self.servers.tree.insert(
-                "",
-                "end",
-                iid=str(number),
-                text=safe_text(profile.name, 80),
-                values=(
+            self.servers.insert(
+                str(number),
+                safe_text(profile.name, 80),
+                (
                     PLATFORM_NAMES.get(profile.platform, profile.platform),
                     safe_text(profile.address_text, 80),
                     safe_text(profile.user, 60),

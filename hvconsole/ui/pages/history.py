@@ -39,7 +39,7 @@ EVENT_WORDS = {
     "held": "Snapshot held back",
     "snapshot-failed": "Automatic snapshot failed",
     "recovered": "Network back",
-    "station-back": "This computer is online again",
+    "station-back": "Computer online again",
     "state": "Monitor's state",
     str(Verb.SNAPSHOT_MEMORY): "Take snapshot with memory",
     str(Verb.SNAPSHOT_QUIESCE): "Take quiesced snapshot",

@@ -373,6 +373,7 @@ def test_a_saved_server_is_forgotten_with_its_connection(
     driver.click(preferences.forget_server_button)
     until(lambda: shell.services.connections.get(SERVER) is None)
     assert shell.services.settings.servers() == ()
+    until(lambda: bool(preferences.servers._nothing.winfo_ismapped()), "a word that none is saved")
     until(lambda: not preferences._asker.waiting("forget"))
 
 
