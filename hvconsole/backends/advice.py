@@ -25,7 +25,7 @@ XENSERVER: Advice = {
     "service": "Check that the host is on and that its toolstack runs (on the host: xe-toolstack-restart); "
     "the port is 443.",
     "no-tls": "XenServer answers with TLS on port 443. Hosts as old as 6.5 need outdated TLS allowed "
-    "(command line: --option legacy_tls=yes).",
+    "(Connect dialog, or on the command line: --option legacy_tls=yes).",
     "fingerprint": "Compare the fingerprint on the host itself: "
     "openssl x509 -in /etc/xensource/xapi-ssl.pem -noout -fingerprint -sha256. If it is the same, accept it "
     "(command line: --fingerprint).",
@@ -40,7 +40,8 @@ XENSERVER: Advice = {
 
 VSPHERE: Advice = {
     "service": "Check that the host or vCenter is on and its management services run; the port is 443.",
-    "no-tls": "ESXi and vCenter answer with TLS on port 443.",
+    "no-tls": "ESXi and vCenter answer with TLS on port 443. Those as old as 5.5 need outdated TLS allowed "
+    "(Connect dialog, or on the command line: --option legacy_tls=yes).",
     "fingerprint": "Compare the fingerprint on the server's own console (ESXi: F2, View Support Information) or with "
     "openssl x509 -in /etc/vmware/ssl/rui.crt -noout -fingerprint -sha256. If it is the same, accept it "
     "(command line: --fingerprint).",

@@ -128,7 +128,7 @@ class Target:
     """Where and as whom to log in. ``addresses`` are (host, port) pairs of one server or pool, tried in order.
 
     ``options`` are platform specific and documented by the backend: XenServer "emergency" (local login to a slave),
-    "legacy_tls"; Hyper-V "scheme" (https/http), "auth" (ntlm/kerberos/credssp/certificate).
+    "legacy_tls" (vSphere too); Hyper-V "scheme" (https/http), "auth" (ntlm/kerberos/credssp/certificate).
     ``known_members``: addresses that earlier verified sessions saw as members of this pool.
     """
 

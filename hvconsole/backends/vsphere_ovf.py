@@ -162,7 +162,7 @@ def _transfers(session: Session, ctx: TaskContext, urls: tuple[DeviceUrl, ...], 
         der = _pem_bytes(certificate)
         if der:
             vouched = {name.lower(): describe(name, 443, der) for name in elsewhere}
-    wire = Wire(_TransferTrust(session.trust, vouched))
+    wire = Wire(_TransferTrust(session.trust, vouched), legacy_tls=session.legacy_tls)
     ctx.on_cancel(wire.close)
     try:
         yield wire

@@ -52,7 +52,8 @@ class Session:
         self._clock = clock
         self.host, self.port = address
         self.trust = trust
-        self.wire = Wire(trust)
+        self.legacy_tls = target.options.get("legacy_tls", "") in ("yes", "true", "1")
+        self.wire = Wire(trust, legacy_tls=self.legacy_tls)
         self.cookie = Cookie()
         self._lock = threading.Lock()
         self.logins = 0

@@ -40,7 +40,8 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="connection option, e.g. auth=kerberos (Hyper-V), legacy_tls=yes or emergency=yes (XenServer)",
+        help="connection option, e.g. auth=kerberos (Hyper-V), emergency=yes (XenServer), "
+        "legacy_tls=yes (old XenServer or ESXi)",
     )
     parser.add_argument(
         "--trace",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from hvconsole.lab.identity import make_identity
 from hvconsole.lab.sites import Identity
 from hvconsole.trust import PinStore
 
+from .hostile import Identity as HostileIdentity
+from .hostile import Pins, reply, serving
 from .vsphere_lab import VsphereLab, first, named, vsphere_lab
 
 HOSTS = ["127.0.0.1", "127.0.0.2", "localhost", "::1"]
@@ -52,6 +56,30 @@ def swap(lab: VsphereLab, other: Identity) -> FaultRule:
     assert lab.server._server is not None
     lab.server._server.cut_all()
     return count_everything(lab)
+
+
+class OutdatedIdentity(HostileIdentity):
+    """Like an ESXi host of 2013: it knows no TLS newer than 1.0."""
+
+    def context(self) -> ssl.SSLContext:
+        context = super().context()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        return context
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({}, "outdated version of TLS"), ({"legacy_tls": "yes"}, "not as a vCenter")]
+)
+def test_outdated_tls_is_spoken_where_the_user_allows_it(options: dict[str, str], words: str) -> None:
+    with serving(reply(b"", status="404 Not Found"), identity=OutdatedIdentity("old")) as server:
+        assert server.identity is not None
+        target = Target(platform="vsphere", addresses=((server.host, server.port),), user="root", options=options)
+        pins = Pins((server.host, server.port, server.identity.sha256))
+        with pytest.raises(NotAHypervisor, match=words):
+            open_vsphere(target, Secret(password="x"), pins, SystemClock())
 
 
 def test_first_use_asks_and_sends_nothing(lab: VsphereLab) -> None:

@@ -20,6 +20,7 @@ from hvconsole.profiles import (
     ServerProfile,
     default_port,
     format_address,
+    is_on,
 )
 from hvconsole.text import safe_lines, safe_text, unsendable
 from hvconsole.ui.asking import Asker
@@ -57,7 +58,7 @@ ADDRESS_HINTS = {
 SCHEMES = (("https", "HTTPS (port 5986)"), ("http", "HTTP, every message sealed (port 5985)"))
 AUTHS = (("ntlm", "NTLM"), ("kerberos", "Kerberos"), ("credssp", "CredSSP"), ("certificate", "Client certificate"))
 
-OWN_OPTIONS = frozenset({"scheme", "auth", "emergency", "cert_pem", "cert_key_pem"})
+OWN_OPTIONS = frozenset({"scheme", "auth", "emergency", "cert_pem", "cert_key_pem", "legacy_tls"})
 """Options that have a field here; others of a saved server are kept as they are."""
 
 
@@ -134,6 +135,9 @@ class ConnectDialog(FormDialog):
         self.name.set_hint("What hvconsole calls it; empty = its address.")
         self.remember: Tick = self.tick_field("Remember the password", hint="Looking for a safe keyring…")
         self.at_start = self.tick_field("Connect when hvconsole starts", True)
+        self.outdated = self.tick_field(
+            "Allow outdated TLS", hint="Only for servers that know nothing newer: XenServer 6.5, ESXi 5.5 and older."
+        )
         self.emergency = self.tick_field(
             "Emergency login to one host alone, this once",
             hint="For a pool member whose master is dead: shows what still works and offers the recoveries.",
@@ -161,6 +165,7 @@ class ConnectDialog(FormDialog):
             self.auth.set(profile.options.get("auth", "ntlm"))
             self.certificate.set(profile.options.get("cert_pem", ""))
             self.key.set(profile.options.get("cert_key_pem", ""))
+            self.outdated.set(is_on(profile.options, "legacy_tls"))
             self.focus_first(self.password.entry)
             if self.shell.services.credentials.remembered(profile.id) is not None:
                 self.password.set_hint("Leave it empty to use the password that is known.")
@@ -189,6 +194,7 @@ class ConnectDialog(FormDialog):
         self.show_row(self.auth, platform == "hyperv")
         for field in (self.certificate, self.key):
             self.show_row(field, self._by_certificate())
+        self.show_row(self.outdated, platform != "hyperv")
         self.show_row(self.emergency, platform == "xenserver")
         self._show_members()
         self.address.set_hint(ADDRESS_HINTS[platform])
@@ -244,7 +250,7 @@ class ConnectDialog(FormDialog):
             files = {"cert_pem": self.certificate.get().strip(), "cert_key_pem": self.key.get().strip()}
             chosen = files if self._by_certificate() else {}
             return {**kept, "scheme": self.scheme.get(), "auth": self.auth.get(), **chosen}
-        return kept
+        return {**kept, "legacy_tls": "yes"} if self.outdated.get() else kept
 
     def _by_certificate(self) -> bool:
         return self.platform.get() == "hyperv" and self.auth.get() == "certificate"

@@ -228,6 +228,24 @@ def test_a_known_server_is_edited_with_its_password_known(
     assert shell.services.settings.servers()[0].id == SERVER
 
 
+def test_outdated_tls_is_allowed_by_a_tick(connect: Any, shell: StageShell, driver: Driver, until: Until) -> None:
+    dialog = connect(opener=Server())
+    assert dialog.entered().options == {}
+    driver.click(dialog.outdated.widget)
+    assert dialog.entered().options == {"legacy_tls": "yes"}
+    profile = to_profile(replace(ENTERED, name="Old one", options=dialog.entered().options))
+    shell.services.settings.save_server(profile)
+    again = connect(opener=Server())
+    assert not again.outdated.get()
+    again.server.set(profile.id)
+    again._server_chosen()
+    assert again.outdated.get()
+    assert again.entered().options == {"legacy_tls": "yes"}
+    again.platform.set("hyperv")
+    again._platform_chosen()
+    assert "legacy_tls" not in again.entered().options
+
+
 def test_a_saved_server_is_chosen_from_the_list(connect: Any, shell: StageShell) -> None:
     profile = to_profile(replace(ENTERED, name="Saved one", user="admin", port="8443"))
     shell.services.settings.save_server(profile)
