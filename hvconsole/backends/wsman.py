@@ -281,7 +281,8 @@ class WsmanClient:
             raise
 
     def _exchange(self, message: bytes, limits: CallLimits, *, write: bool, repeat: bool) -> Reply:
-        """Send; once more on a fresh connection if the kept one was gone (reads) or its login forgotten (both)."""
+        """Send; once more on a fresh connection if the kept one was gone (reads) or its login forgotten (reads, and
+        writes over https)."""
         transport = self._sessions.take()
         try:
             kept = transport.proven
@@ -291,6 +292,10 @@ class WsmanClient:
                 # Not carried out, so this is no repetition: the host has forgotten the login of this connection.
                 if not kept:
                     raise login_error(exc, self.endpoint) from exc
+                if write and transport.sealed:
+                    # Over http, a 401 carries no seal: anybody on the way can say it after the host has done its work.
+                    raise OutcomeUnknown("The request was sent, but the host's answer isn't a trustworthy one. "
+                                         "It may have happened.", f"HTTP 401, {self.endpoint.auth}") from exc
             except (Unreachable, BadReply):
                 if write or not kept or not repeat or self.closed:
                     raise

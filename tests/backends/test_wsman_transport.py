@@ -235,6 +235,19 @@ class TestLiars:
             client.close()
         assert hosts.server.service.statistics.counts["Msvm_ComputerSystem.RequestStateChange"] == 1
 
+    def test_a_forged_refusal_does_not_make_a_write_happen_twice(self, hosts: HypervLab) -> None:
+        with Relay(hosts.server.port("http")) as relay:
+            endpoint = Endpoint(scheme="http", host="127.0.0.1", port=relay.port, auth="ntlm", user="Administrator",
+                                password=hosts.server.site.password)
+            client = WsmanClient(endpoint, hosts.trust, SystemClock())
+            epr = client.query(V2, ONE_VM, with_epr=True)[0].epr
+            assert epr is not None
+            relay.forge = UNAUTHORIZED
+            with pytest.raises(OutcomeUnknown):
+                client.invoke(epr, "RequestStateChange", {"RequestedState": 2})
+            client.close()
+        assert hosts.server.service.statistics.counts["Msvm_ComputerSystem.RequestStateChange"] == 1
+
     def test_a_redirect_is_not_followed(self) -> None:
         with Rogue(lambda request: answer("200 OK")) as other:
             moved = answer("307 Temporary Redirect", b"", f"Location: http://127.0.0.1:{other.port}/wsman")
@@ -529,6 +542,8 @@ class Relay:
     target: int
     replace: tuple[bytes, bytes] | None = None
     spoil: bool = False
+    forge: bytes = b""
+    """Comes once in place of a sealed answer, after the host has done its work."""
     seen: list[bytes] = field(default_factory=list)
 
     def __enter__(self) -> Relay:
@@ -562,6 +577,10 @@ class Relay:
                 if not outward and self.spoil and SEALED in data:
                     at = data.index(SEALED) + len(SEALED) + 30
                     data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+                if not outward and self.forge and data.startswith(b"HTTP/1.1 200"):
+                    sink.sendall(self.forge)
+                    self.forge = b""
+                    return  # what follows is the rest of the host's own answer
                 sink.sendall(data)
         for sock in (source, sink):
             with contextlib.suppress(OSError):
