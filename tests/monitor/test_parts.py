@@ -156,6 +156,36 @@ def test_a_start_time_computed_from_an_uptime_may_jitter() -> None:
     assert holds(seen, 201.0) == frozenset()
 
 
+def test_what_went_on_until_now_counts_from_its_end() -> None:
+    moving = follow(Situation(), vm("web", operations=("pool_migrate",)), 100.0)
+    assert holds(follow(moving, vm("web"), 500.0), 505.0) == {Hold.MIGRATING}
+    rebooting = follow(Situation(), vm("web", operations=("clean_reboot",)), 100.0)
+    assert holds(follow(rebooting, vm("web"), 500.0), 505.0) == {Hold.REBOOTED}
+
+
+def test_a_vm_that_was_started_is_forgiven_also_where_the_server_tells_no_start_time() -> None:
+    off = follow(Situation(), vm("web", power=PowerState.HALTED), 100.0)
+    assert holds(follow(off, vm("web"), 200.0), 205.0) == {Hold.REBOOTED}
+
+
+def test_a_migration_that_suspends_on_its_way_is_no_reboot() -> None:
+    seen = follow(Situation(), vm("web", operations=("pool_migrate", "suspend")), 100.0)
+    assert holds(seen, 101.0) == {Hold.MIGRATING}
+
+
+def test_with_short_intervals_the_aftermath_is_short_too() -> None:
+    quick = replace(DEFAULT, interval_s=1.0, timeout_s=0.5)
+    seen = follow(follow(Situation(), vm("web", operations=("snapshot",)), 100.0), vm("web"), 101.0)
+    assert seen.holds(quick, 102.9, NEVER, False) == {Hold.SNAPSHOTTING}
+    assert seen.holds(quick, 103.0, NEVER, False) == frozenset()
+
+
+def test_a_vm_that_was_out_of_sight_for_a_moment_keeps_its_excuses() -> None:
+    seen = follow(Situation(), vm("web", operations=("snapshot", "pool_migrate")), 100.0)
+    back = follow(follow(seen, None, 101.0), vm("web"), 102.0)
+    assert holds(back, 103.0) == {Hold.SNAPSHOTTING, Hold.MIGRATING}
+
+
 def test_running_means_worth_pinging() -> None:
     assert follow(Situation(), vm("web"), 1.0).running(connected=True)
     assert not follow(Situation(), vm("web", power=PowerState.SUSPENDED), 1.0).running(connected=True)

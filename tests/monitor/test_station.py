@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
+import pytest
+
 from hvconsole.clock import SystemClock
+from hvconsole.monitor import station as station_module
 from hvconsole.monitor.station import Station
+from tests.monitor.stage import HandEngine
 
 
 def test_a_round_judged_late_does_not_announce_a_second_absence() -> None:
@@ -27,3 +33,47 @@ def test_an_absence_after_the_return_is_announced_again() -> None:
     station.answered(110.0)
     assert station.offline(120.0, 115.0, ask_tcp=False)
     assert news == [True, False, True]
+
+
+def test_a_round_that_began_before_we_were_back_says_nothing_though_somebody_answered_since() -> None:
+    station = Station(SystemClock(), lambda offline: None)
+    station.offline(100.0, 90.0, ask_tcp=False)
+    station.answered(110.0)
+    assert station.offline(105.0, 111.0, ask_tcp=False)
+    assert not station.offline(112.0, 113.0, ask_tcp=False)
+
+
+def test_an_answer_of_before_the_absence_does_not_end_it() -> None:
+    news: list[bool] = []
+    station = Station(SystemClock(), news.append)
+    station.offline(100.0, 90.0, ask_tcp=False)
+    station.answered(95.0)
+    assert news == [True]
+    assert station.offline_since == 100.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "offline"),
+    [(None, False), (ConnectionRefusedError(111, "refused"), False), (TimeoutError("silent"), True)],
+)
+def test_a_hypervisor_that_answers_by_tcp_shows_that_we_are_online(
+    monkeypatch: pytest.MonkeyPatch, answer: OSError | None, offline: bool
+) -> None:
+    """Many networks drop pings to the hypervisors, and all VMs may be behind the one switch that failed."""
+    asked: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(address)
+        if answer is not None:
+            raise answer
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    station = Station(SystemClock(), lambda offline: None)
+    engine = HandEngine(lambda trouble: None, lambda sinks: None)
+    station.set_witnesses(engine, ["10.0.0.1"], ["10.0.0.2", "127.0.0.1"], virtual=False)
+    assert engine.addresses() == {"10.0.0.1", "10.0.0.2"}, "this computer itself proves nothing"
+    assert station.offline(100.0, 90.0, ask_tcp=True) is offline
+    assert asked == [("10.0.0.2", station_module.TCP_PORT)]
+    station.set_witnesses(engine, ["10.0.0.1"], [], virtual=False)
+    assert engine.addresses() == {"10.0.0.1"}, "one that left is not pinged any more"
