@@ -163,6 +163,17 @@ def test_tools_are_unknown_for_two_minutes_after_a_start(pool: Pool) -> None:
     assert pool.vm("two").tools is ToolsState.MISSING
 
 
+@pytest.mark.parametrize("ahead_s", [-30, 0, 90])
+def test_tools_of_a_vm_that_just_started_though_the_clocks_differ(pool: Pool, ahead_s: int) -> None:
+    """The server's clock says when it started; a minute's difference to ours is common."""
+    started = NOW + dt.timedelta(seconds=ahead_s)
+    pool.event("VM_metrics", "mod", "m-two", {"start_time": started.strftime("%Y%m%dT%H:%M:%SZ")})
+    pool.next()
+    assert pool.vm("two").tools is ToolsState.UNKNOWN
+    pool.next(NOW + dt.timedelta(minutes=4))
+    assert pool.vm("two").tools is ToolsState.MISSING
+
+
 def test_a_vm_shows_up_when_its_import_is_done(pool: Pool) -> None:
     pool.event("VM", "add", "vm3", vm("half", power_state="Halted", current_operations={"t1": "import"}))
     assert pool.next() is None
