@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import enum
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -49,6 +50,9 @@ _LEFT_OUT = {
     Grouping.RESOURCE_POOL: frozenset({PoolKind.FOLDER, PoolKind.POOL}),
 }
 """Containers that a grouping has no rows for. A pool is its server's own row."""
+
+DEEPEST = 100
+"""Containers in containers that are shown so; real servers have a dozen. What is deeper hangs at the top."""
 
 _RANKS = {ItemKind.SERVER: 0, ItemKind.POOL: 1, ItemKind.HOST: 2, ItemKind.VM: 3, ItemKind.SNAPSHOT: 4}
 
@@ -254,7 +258,8 @@ class Forest:
         item = Item(ItemKind.POOL, server_id, pool.id)
         if pool.kind not in _LEFT_OUT[self.grouping]:
             parent = self._container(server_id, inventory, pool.parent_id)
-            if parent == item or item in self.ancestors(parent):  # a server that claims a cycle
+            above = list(itertools.islice(self.ancestors(parent), DEEPEST))
+            if parent == item or item in above or len(above) == DEEPEST:  # a server that claims a cycle, or a shaft
                 parent = Item(ItemKind.SERVER, server_id)
             self._put(Node(item, parent, self._sort(ItemKind.POOL, pool.name, pool.id), pool), delta)
             return item
@@ -384,15 +389,11 @@ def _snapshot_age(snapshot: Snapshot) -> tuple[float, str]:
 def _parents_first(inventory: Inventory) -> list[Pool]:
     """Containers in an order in which each comes after the one it is in; strangers count as tops, cycles are cut."""
     done: dict[ObjectId, Pool] = {}
-
-    def visit(pool: Pool, above: frozenset[ObjectId]) -> None:
-        if pool.id in done or pool.id in above:
-            return
-        parent = inventory.pools.get(pool.parent_id) if pool.parent_id else None
-        if parent is not None:
-            visit(parent, above | {pool.id})
-        done[pool.id] = pool
-
     for pool in inventory.pools.values():
-        visit(pool, frozenset())
+        path: dict[ObjectId, Pool] = {}
+        at: Pool | None = pool
+        while at is not None and at.id not in done and at.id not in path:
+            path[at.id] = at
+            at = inventory.pools.get(at.parent_id) if at.parent_id else None
+        done.update(reversed(path.items()))
     return list(done.values())

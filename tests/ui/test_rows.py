@@ -208,3 +208,25 @@ def test_an_unchanged_inventory_changes_nothing() -> None:
     assert not forest.update(SERVER, inventory)
     same = replace(inventory.vms[oid("v3")], snapshots=(snapshot("s-n", "nightly 2026-11-22", 1),))
     assert not forest.update(SERVER, changed(inventory, same))
+
+
+@pytest.mark.parametrize("grouping", list(Grouping))
+def test_a_shaft_of_thousands_of_containers_is_no_way_down(grouping: Grouping) -> None:
+    deep = 5000
+    pools = {
+        oid(f"d{n}"): Pool(
+            id=oid(f"d{n}"), uuid=f"d{n}", name=f"d{n}", kind=PoolKind.FOLDER, parent_id=oid(f"d{n + 1}")
+        )
+        for n in range(deep)
+    }
+    base = sample_inventory()
+    inside = {v.id: replace(v, pool_id=oid("d0"), home_id=None, host_id=None) for v in base.vms.values()}
+    forest = Forest()
+    forest.set_servers([SERVER])
+    forest.regroup(grouping, True)
+    forest.update(SERVER, replace(base, pools=pools, vms=inside))
+    assert len(forest.vms_below(ROOT)) == len(inside)
+    assert forest.visible(Filter(text="web"))
+    forest.update(SERVER, base)
+    forest.update(SERVER, None)
+    assert forest.vm_count() == 0
