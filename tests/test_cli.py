@@ -669,6 +669,31 @@ def test_what_was_done_is_in_the_history(server, run):
     }  # fmt: skip
 
 
+def test_what_could_not_be_recorded_is_said_even_by_a_quick_command(server, run, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("hvconsole.cli.recorded.history_path", lambda: tmp_path / "file" / "history.db")
+    said = run("run", "shutdown", URL, "web1")
+    assert said.code == 0
+    assert f"The folder {tmp_path / 'file'} can't be created" in said.err
+
+
+def test_where_every_stream_is_closed_a_command_still_does_its_work(server, run, monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", None)
+    assert run("run", "shutdown", URL, "web1").code == 0
+    assert server.calls == [("shutdown", "vm-1")]
+    monkeypatch.delenv("HVCONSOLE_PASSWORD")
+    monkeypatch.setattr("hvconsole.cli.session._check_certificate", lambda *_: None)
+    assert run("run", "shutdown", URL, "web1").code == 4
+
+
+def test_without_a_stderr_complaints_do_not_get_into_the_output(server, run, monkeypatch):
+    server.trouble["login"] = Unreachable("Nothing answers.")
+    monkeypatch.setattr("sys.stderr", None)
+    said = run("list", URL, "--json")
+    assert (said.code, said.out) == (5, "[]\n")
+
+
 def test_trouble_that_repeats_is_said_once_until_it_is_over(server, capsys):
     hub = Hub()
     with recorded(hub, SystemClock(), str):

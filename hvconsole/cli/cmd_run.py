@@ -15,7 +15,7 @@ from typing import Any
 
 from hvconsole.backends.base import Capability, CreateVm, Hypervisor, Secret
 from hvconsole.cli.objects import Chosen, choose, find_host, find_network, find_snapshot, find_storage
-from hvconsole.cli.output import DONE, FAILED, Printer, UsageError, complaint
+from hvconsole.cli.output import DONE, FAILED, Printer, UsageError, complaint, is_terminal
 from hvconsole.cli.recorded import recorded
 from hvconsole.cli.secrets import new_password
 from hvconsole.cli.session import Servers, add_server_options, refuse_emergency, resolve
@@ -229,7 +229,7 @@ def _do(
     printer = Printer()
     hub = Hub()
     runner = JobRunner(profile.id, profile.name[:24], hub, servers.clock)
-    progress = _Progress(printer) if len(work) == 1 and sys.stderr.isatty() else None
+    progress = _Progress(printer) if len(work) == 1 and is_terminal(sys.stderr) else None
     if progress is not None:
         hub.subscribe(JobChanged, progress.show)
     with recorded(hub, servers.clock, lambda _id: profile.name), until_signalled() as stop:

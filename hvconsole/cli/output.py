@@ -87,7 +87,7 @@ class Printer:
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
         self._out = out or sys.stdout
-        self._err = err or sys.stderr
+        self._err: TextIO | None = err or sys.stderr
         self._lock = threading.Lock()
 
     def json(self, value: Any) -> None:
@@ -112,6 +112,8 @@ class Printer:
 
     def error(self, text: str) -> None:
         """Lines for people on stderr; where nobody takes them they are lost."""
+        if self._err is None:
+            return  # closed by the shell; print would take stdout instead
         with self._lock, contextlib.suppress(OSError):
             print(text, file=self._err, flush=True)
 
@@ -119,6 +121,11 @@ class Printer:
         """Replace the last line of a terminal's stderr; empty = take it away."""
         with self._lock, contextlib.suppress(OSError):
             print(f"\r\x1b[K{text}", end="", file=self._err, flush=True)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person is at the other end; a stream that the shell closed is None."""
+    return stream is not None and stream.isatty()
 
 
 def prepare_streams() -> None:

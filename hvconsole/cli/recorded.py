@@ -32,11 +32,11 @@ def recorded(hub: Hub, clock: Clock, server_name: Callable[[ServerId], str]) -> 
             printer.error(safe_lines(notice.text))
 
     history = History(history_path(), hub, clock)
-    ends = [hub.subscribe(Notice, say), history.subscribe(hub, server_name)]
+    end_saying, end_recording = hub.subscribe(Notice, say), history.subscribe(hub, server_name)
     history.start()
     try:
         yield history
     finally:
-        for end in ends:
-            end()
-        history.close(CLOSE_LIMIT_S)
+        end_recording()
+        history.close(CLOSE_LIMIT_S)  # a quick command ends before the file is open: trouble comes up here
+        end_saying()

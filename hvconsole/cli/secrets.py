@@ -7,7 +7,7 @@ import os
 import sys
 
 from hvconsole.backends.base import Secret
-from hvconsole.cli.output import UsageError
+from hvconsole.cli.output import UsageError, is_terminal
 
 NEW_PASSWORD_VARIABLE = "HVCONSOLE_NEW_PASSWORD"
 
@@ -19,7 +19,7 @@ def new_password() -> Secret:
         if not given:
             raise UsageError(f"{NEW_PASSWORD_VARIABLE} is empty.")
         return Secret(password=given)
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise UsageError(f"The new password isn't known. Without a terminal, set {NEW_PASSWORD_VARIABLE}.")
     first = getpass.getpass("New password: ", stream=sys.stderr)
     if not first or getpass.getpass("New password again: ", stream=sys.stderr) != first:

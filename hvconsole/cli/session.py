@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hvconsole.backends import TRACEABLE, open_hypervisor
 from hvconsole.backends.base import Hypervisor, Secret, Trust
 from hvconsole.backends.wire import Wire
-from hvconsole.cli.output import UsageError
+from hvconsole.cli.output import Printer, UsageError, is_terminal
 from hvconsole.clock import Clock, SystemClock
 from hvconsole.credentials import PASSWORD_VARIABLE, Credentials
 from hvconsole.errors import AuthError, EmergencyMode, HostIsSlave, InvalidInput, LocalError
@@ -75,7 +75,7 @@ class Servers:
             if known is not None:
                 return known
         _check_certificate(profile, self.trust)
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             raise AuthError(
                 f"The password for {safe_text(profile.name)} isn't known. Without a terminal, set {PASSWORD_VARIABLE}."
             )
@@ -86,7 +86,7 @@ class Servers:
         try:
             return self.credentials.load(profile.id)
         except LocalError as exc:
-            print(f"{exc.user_text}", file=sys.stderr)
+            Printer().error(exc.user_text)
             return None
 
     def log_in(self, profile: ServerProfile, secret: Secret) -> Hypervisor:
@@ -117,7 +117,7 @@ def resolve(targets: Sequence[str], options: argparse.Namespace) -> Servers:
     """URLs and names of saved servers → what to connect to. Raises ``UsageError``, ``LocalError``."""
     settings = SettingsStore(settings_path())
     if settings.problem:
-        print(settings.problem, file=sys.stderr)
+        Printer().error(settings.problem)
     try:
         extra = dict(_key_value(text) for text in options.option)
         profiles = tuple(_traced(_with_options(settings.resolve(target), extra), options.trace) for target in targets)
