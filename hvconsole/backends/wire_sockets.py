@@ -25,6 +25,8 @@ from hvconsole.model import Certificate
 Address = tuple[int, tuple[Any, ...]]
 """Address family and socket address, as ``getaddrinfo`` gives them."""
 
+MOST_ADDRESSES = 8
+"""Addresses of one name that are tried: each gets half a second at least, and a name may have hundreds."""
 _SLICE_S = 0.2
 """How often a wait that no socket can interrupt looks whether it is still wanted."""
 
@@ -131,6 +133,7 @@ def tcp_connect(
     """
     end = now_s() + timeout_s
     last = ""
+    addresses = addresses[:MOST_ADDRESSES]
     for index, (family, address) in enumerate(addresses):
         # A dead first address must leave time for the others.
         share = max(0.5, (end - now_s()) / (len(addresses) - index))

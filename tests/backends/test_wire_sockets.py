@@ -76,6 +76,12 @@ class TestConnect:
             addresses = resolve("127.0.0.3", closed_port("127.0.0.3")) + resolve(server.host, server.port)
             tcp_connect("x", server.port, addresses).close()
 
+    def test_a_name_with_hundreds_of_addresses_is_not_tried_through(self) -> None:
+        with serving(silent) as server:
+            dead = resolve("127.0.0.2", closed_port())
+            with pytest.raises(Unreachable):
+                tcp_connect("x", server.port, dead * 300 + resolve(server.host, server.port))
+
     def test_nobody_answers(self) -> None:
         # a listener whose queue is full drops what comes after
         with socket.create_server(("127.0.0.2", 0), backlog=0) as listener:
