@@ -1,6 +1,5 @@
 """Keys that a ttk Treeview has not: Home, End and the page keys move the choice; with Shift they or arrows extend it.
-
-Tk thread.
+The menu key opens the menu of the chosen row. Tk thread.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from collections.abc import Callable
 from tkinter import ttk
 
 from hvconsole.ui.typeahead import rows_in_view
+
+MENU_KEYS = {"x11": ("<Key-Menu>",), "win32": ("<Key-App>",)}
 
 
 class Extending:
@@ -32,6 +33,10 @@ class Extending:
             tree.bind(f"<Shift-{key}>", lambda _event, where=where: self._go(where, True))  # type: ignore[misc]
         for key in ("Up", "Down"):
             tree.bind(f"<{key}>", self._begin, add=True)
+        system = str(tree.tk.call("tk", "windowingsystem"))
+        for sequence in ("<Shift-F10>", *MENU_KEYS.get(system, ())):
+            if not tree.bind(sequence):  # a list may have a way of its own
+                tree.bind(sequence, self._menu)
         for key, step in (("Up", -1), ("Down", 1)):
             tree.bind(
                 f"<Shift-{key}>",
@@ -61,6 +66,19 @@ class Extending:
         self._tree.see(rows[position])
         self._made = self._tree.selection()
         return "break"
+
+    def _menu(self, _event: object) -> str:
+        """As a click with the right button on the row that the keyboard is at."""
+        tree, row = self._tree, self._tree.focus()
+        if row:
+            tree.see(row)
+            box = tree.bbox(row, "#0")
+            if box:
+                x, y = int(box[0]) + int(box[3]) * 2, int(box[1]) + int(box[3]) - 2
+                tree.event_generate(
+                    "<Button-3>", x=x, y=y, rootx=tree.winfo_rootx() + x, rooty=tree.winfo_rooty() + y
+                )
+        return "break"  # or Tk opens the first menu of the window
 
     def _begin(self, _event: object) -> str | None:
         """Tk itself moves only from a row: without one, begin with the first."""

@@ -15,7 +15,7 @@ from hvconsole.model import Host, Inventory, ObjectId, Pool, ServerId, Snapshot,
 from hvconsole.monitor.status import MonitorStatus
 from hvconsole.text import safe_text
 from hvconsole.ui import looks
-from hvconsole.ui.extending import Extending
+from hvconsole.ui.extending import MENU_KEYS, Extending
 from hvconsole.ui.filters import Filter
 from hvconsole.ui.interfaces import Item, ItemKind, Selection
 from hvconsole.ui.looks import Look
@@ -24,8 +24,6 @@ from hvconsole.ui.rowtips import RowTips
 from hvconsole.ui.theme import Theme
 from hvconsole.ui.treerows import TreeRows
 from hvconsole.ui.typeahead import TypeAhead
-
-_MENU_KEYS = {"x11": ("<Key-Menu>",), "win32": ("<Key-App>",)}
 
 
 class TreeOwner(Protocol):
@@ -211,7 +209,7 @@ class InventoryTree:
         system = str(tree.tk.call("tk", "windowingsystem"))
         for sequence in ("<Button-2>", "<Control-Button-1>") if system == "aqua" else ("<Button-3>",):
             tree.bind(sequence, self._on_menu_click)
-        for sequence in ("<Shift-F10>", *_MENU_KEYS.get(system, ())):
+        for sequence in ("<Shift-F10>", *MENU_KEYS.get(system, ())):
             tree.bind(sequence, self._on_menu_key)
         tree.bind("<Key>", self._on_key)
 

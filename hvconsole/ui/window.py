@@ -188,6 +188,7 @@ class MainWindow:
         if self.lab is not None:
             self.keyboard.bind([e for e in self.lab.cable_entries() if isinstance(e, Command)])
         root.bind("<slash>", self._on_slash)
+        root.bind("<Shift-F10>", lambda _event: "break")  # Tk takes it for F10; lists have bound it before
         for sequence in ("<<TreeviewSelect>>", "<FocusIn>"):  # of any list in the window: the toolbar's target moves
             root.bind(sequence, lambda _event: self.summary.soon(), add=True)
         root.bind("<FocusIn>", self._on_keyboard, add=True)

@@ -59,6 +59,7 @@ class VmsPage(BasePage):
             menu=self._menu,
         )
         self.table.frame.pack(fill="both", expand=True)
+        self.table.tree.bind("<space>", self._tick_chosen)
         self._server: ServerId | None = None
         self._inventory: Inventory | None = None
         self._shown: list[Vm] = []
@@ -135,6 +136,15 @@ class VmsPage(BasePage):
     def _opened(self, vm_id: ObjectId) -> None:
         if self._server is not None:
             self.shell.select(Selection((Item(ItemKind.VM, self._server, vm_id),)))
+
+    def _tick_chosen(self, _event: object) -> str:
+        """As in the tree: untick if all are ticked, else tick those that are not."""
+        subjects = self.chosen().subjects(self.shell.services.connections)
+        ticked = self.shell.services.watcher.ticked()
+        if subjects:
+            all_ticked = all(VmKey(s.connection.id, s.vm.id) in ticked for s in subjects if s.vm is not None)
+            self.shell.set_monitored(subjects, not all_ticked)
+        return "break"
 
     def _menu(self, x_root: int, y_root: int) -> None:
         self.shell.popup(self.chosen(), x_root, y_root)

@@ -300,6 +300,20 @@ def test_revert_and_delete_need_a_choice_and_ask_the_shell(
     until(lambda: ("run", Verb.SNAPSHOT, select_vms("v1"), None) in shell.asked)
 
 
+def test_the_menu_key_opens_the_menu_of_the_chosen_snapshot(
+    place: Any, shell: StageShell, driver: Driver, until: Until
+) -> None:
+    page = place(SnapshotsPage, select_vms("v1"))
+    until(lambda: bool(page.tree.get_children()) and bool(page.tree.winfo_viewable()))
+    first = page.tree.get_children()[0]
+    page.tree.selection_set(first)
+    page.tree.focus(first)
+    page.tree.focus_force()
+    driver.key("shift+F10")
+    until(lambda: shell.asked[-1:] != [] and shell.asked[-1][0] == "popup")
+    assert page.tree.selection() == (first,)
+
+
 def test_you_are_here_is_no_snapshot(place: Any, driver: Driver, until: Until) -> None:
     page = place(SnapshotsPage, select_vms("v1"))
     until(lambda: bool(page.tree.winfo_ismapped()))

@@ -247,3 +247,19 @@ def test_chosen_rows_are_what_the_context_menu_is_about(
     until(lambda: ("popup", select_vms("v3")) in shell.asked, "the menu")
     assert page.chosen() == select_vms("v3")
     assert shell.why_not(Verb.START) is None
+
+
+def test_space_ticks_the_chosen_rows_as_the_menu_says(
+    page: VmsPage, shell: StageShell, driver: Driver, until: Until
+) -> None:
+    page.show(Selection((item(ItemKind.SERVER),)))
+    until(lambda: not page.table.filling and len(page.table.rows()) == 10)
+    tree = page.table.tree
+    tree.selection_set(tree.get_children()[0])
+    tree.focus(tree.get_children()[0])
+    tree.focus_force()
+    chosen = page.chosen().ids
+    driver.key("space")
+    until(lambda: shell.asked[-1:] != [] and shell.asked[-1][0] == "monitor")
+    ticked = {key.vm_id for key in shell.services.watcher.ticked()}
+    assert shell.asked[-1] == ("monitor", chosen, not set(chosen) <= ticked)
