@@ -169,8 +169,12 @@ class Picture:
             return ("GroupComponent", "PartComponent")
         return ("Antecedent", "Dependent")
 
-    def associated(self, ref: Ref, assoc_class: str = "", result_class: str = "") -> list[Inst] | None:
-        """Instances associated with ``ref``; None if a class name does not exist."""
+    def associated(self, ref: Ref, assoc_class: str = "", result_class: str = "", role: str = "",
+                   result_role: str = "") -> list[Inst] | None:
+        """Instances associated with ``ref``; None if a class name does not exist.
+
+        ``role`` and ``result_role``: which ends of the association ``ref`` and the instances are to be.
+        """
         for name in (assoc_class, result_class):
             if name and schema.find(ref.namespace, name) is None:
                 return None
@@ -181,9 +185,11 @@ class Picture:
                     continue
                 if assoc_class and not schema.descends(ref.namespace, name, assoc_class):
                     continue
+                first, second = (each.lower() for each in self._roles(name))
                 for one, other in pairs():
-                    target = other if one.same(ref) else one if other.same(ref) else None
-                    if target is None:
+                    mine, theirs, target = ((first, second, other) if one.same(ref) else
+                                            (second, first, one) if other.same(ref) else ("", "", None))
+                    if target is None or role.lower() not in ("", mine) or result_role.lower() not in ("", theirs):
                         continue
                     if result_class and not schema.descends(ref.namespace, target.class_name, result_class):
                         continue
@@ -192,15 +198,20 @@ class Picture:
                         found[(target.class_name, target.keys)] = inst
         return list(found.values())
 
-    def references_to(self, ref: Ref) -> list[Inst]:
-        """Association instances in which ``ref`` takes part."""
+    def references_to(self, ref: Ref, result_class: str = "", role: str = "") -> list[Inst] | None:
+        """Association instances in which ``ref`` takes part (as ``role``); None if the class does not exist."""
+        if result_class and schema.find(ref.namespace, result_class) is None:
+            return None
         found = []
         with self.world.lock:
             for name, pairs in self._associations.items():
-                if schema.find(ref.namespace, name) is not None:
-                    first, second = self._roles(name)
-                    found += [make(name, ref.namespace, **{first: one, second: other}) for one, other in pairs()
-                              if one.same(ref) or other.same(ref)]
+                if schema.find(ref.namespace, name) is None or (
+                        result_class and not schema.descends(ref.namespace, name, result_class)):
+                    continue
+                first, second = self._roles(name)
+                found += [make(name, ref.namespace, **{first: one, second: other}) for one, other in pairs()
+                          if (one.same(ref) and role.lower() in ("", first.lower()))
+                          or (other.same(ref) and role.lower() in ("", second.lower()))]
         return found
 
     def _settings_define_state(self) -> Pairs:

@@ -24,6 +24,9 @@ from hvconsole.lab.hyperv.soap import ENUMERATION, TRANSFER, WSMAN, Fault, Reque
 _N = f"{{{ENUMERATION}}}"
 _W = f"{{{WSMAN}}}"
 WQL = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
+QUERIES = frozenset({WQL, "http://schemas.dmtf.org/wbem/cql/1/dsp0202.pdf", ""})
+"""Dialects in which a query may be; the DMTF's is close enough to WQL for the one to pass as the other."""
+SELECTORS = "http://schemas.dmtf.org/wbem/wsman/1/wsman/SelectorFilter"
 ASSOCIATION = "http://schemas.dmtf.org/wbem/wsman/1/cimbinding/associationFilter"
 
 
@@ -159,6 +162,8 @@ class Service:
             return Response(200, soap.identify(request.identify, "Microsoft Corporation",
                                                f"OS: {version} SP: 0.0 Stack: 3.0"))
         try:
+            if request.strange is not None:
+                raise soap.Refused(request.strange)
             if not request.uri:
                 raise soap.Refused(soap.BAD_URI)
             if self._picture.site.extra.get("access_denied"):
@@ -189,6 +194,8 @@ class Service:
         if element is None:
             raise soap.Refused(soap.BAD_BODY)
         mode = (element.findtext(f"{_W}EnumerationMode") or "").strip()
+        if mode not in ("", "EnumerateObject", "EnumerateEPR", "EnumerateObjectAndEPR"):
+            raise soap.Refused(soap.BAD_MODE)
         items = self._render(self._select(request, element), mode)
         optimized = element.find(f"{_W}OptimizeEnumeration") is not None
         if not optimized:
@@ -213,8 +220,13 @@ class Service:
             if schema.find(namespace, class_name) is None:
                 raise soap.Refused(soap.BAD_CLASS if class_name != "*" else soap.BAD_URI)
             return self._picture.instances(namespace, class_name), None
-        if filter_.get("Dialect", "") == ASSOCIATION:
+        dialect = filter_.get("Dialect", "")
+        if dialect == ASSOCIATION:
             return self._by_association(filter_), None
+        if dialect == SELECTORS:
+            return self._by_selectors(namespace, class_name, filter_), None
+        if dialect not in QUERIES:
+            raise soap.Refused(soap.BAD_DIALECT)
         if class_name != "*":
             raise soap.Refused(soap.QUERY_NEEDS_STAR)
         try:
@@ -229,9 +241,9 @@ class Service:
             if ref is None:
                 raise wql.QueryError("bad object path")
             ref = replace(ref, namespace=namespace)
-            if query.references:
-                return self._picture.references_to(ref), None
-            found = self._picture.associated(ref, query.assoc_class, query.result_class)
+            found = (self._picture.references_to(ref, query.result_class, query.role) if query.references else
+                     self._picture.associated(ref, query.assoc_class, query.result_class, query.role,
+                                              query.result_role))
             if found is None:
                 raise soap.Refused(soap.BAD_CLASS)
             return found, None
@@ -250,9 +262,22 @@ class Service:
             items = [item for item in items if where(item, self._picture.server)]
         return items, tuple(columns) if query.columns is not None else None
 
+    def _by_selectors(self, namespace: str, class_name: str, filter_: ET.Element) -> list[Inst]:
+        definition = schema.find(namespace, class_name)
+        if definition is None:
+            raise soap.Refused(soap.BAD_CLASS)
+        wanted = [(item.get("Name", ""), item.text or "") for item in filter_.iter(f"{_W}Selector")]
+        if not wanted or any(definition.property_named(name) is None for name, _ in wanted):
+            raise soap.Refused(soap.BAD_QUERY)
+        return [item for item in self._picture.instances(namespace, class_name)
+                if all(str(item.get(name)).lower() == value.lower() for name, value in wanted)]
+
     def _by_association(self, filter_: ET.Element) -> list[Inst]:
         binding = f"{{{soap.BINDING}}}"
         query = filter_.find(f"{binding}AssociatedInstances")
+        links = query is None
+        if query is None:
+            query = filter_.find(f"{binding}AssociationInstances")
         thing = query.find(f"{binding}Object") if query is not None else None
         if query is None or thing is None:
             raise soap.Refused(soap.BAD_QUERY)
@@ -260,8 +285,11 @@ class Service:
             ref = read_reference(thing)
         except BadParameter as exc:
             raise soap.Refused(soap.BAD_QUERY) from exc
-        found = self._picture.associated(ref, (query.findtext(f"{binding}AssociationClassName") or "").strip(),
-                                         (query.findtext(f"{binding}ResultClassName") or "").strip())
+        role, result_role, assoc_class, result_class = (
+            (query.findtext(f"{binding}{name}") or "").strip()
+            for name in ("Role", "ResultRole", "AssociationClassName", "ResultClassName"))
+        found = (self._picture.references_to(ref, result_class, role) if links
+                 else self._picture.associated(ref, assoc_class, result_class, role, result_role))
         if found is None:
             raise soap.Refused(soap.BAD_CLASS)
         return found
@@ -339,7 +367,7 @@ class Service:
             raise soap.Refused(soap.BAD_CLASS)
         given = {name.lower() for name, _ in request.selectors}
         if not given <= {key.lower() for key in definition.keys}:
-            raise soap.Refused(Fault(0x8033804B, "w:InvalidSelectors", "Unexpected selectors were given."))
+            raise soap.Refused(soap.ODD_SELECTORS)
         if given == {key.lower() for key in definition.keys}:
             found = self._picture.get(Ref(namespace, definition.name, request.selectors))
         else:
@@ -349,7 +377,7 @@ class Service:
                                              for name, value in request.selectors):
                 found = None
             if found is None and self._picture.instances(namespace, definition.name):
-                raise soap.Refused(Fault(0x8033804A, "w:InvalidSelectors", "Too few selectors were given."))
+                raise soap.Refused(soap.TOO_FEW_SELECTORS)
         if found is None:
             raise soap.Refused(soap.NOT_FOUND)
         return found
@@ -387,7 +415,7 @@ class Service:
             raise soap.Refused(soap.BAD_BODY)
         parameters = Parameters(element)
         if not set(parameters.names) <= set(method.inputs):
-            raise soap.Refused(soap.BAD_PARAMETER)
+            raise soap.Refused(soap.BAD_PARAMETER_NAME)
         call = Call(self._picture, inst, parameters, auth, user)
         try:
             output = methods.invoke(method, call)

@@ -41,6 +41,8 @@ class Request:
     selectors: tuple[tuple[str, str], ...] = ()
     max_envelope: int = 500 * 1024
     timeout_s: float = 60.0
+    strange: Fault | None = None
+    """Why a header can't be understood that must be."""
     fragment: str = ""
     """The one property that Get is to answer with (WS-Management's fragment transfer)."""
     body: ET.Element = field(default_factory=lambda: ET.Element("none"))
@@ -84,11 +86,34 @@ def parse(raw: bytes) -> Request:
     size = (header.findtext(f"{{{WSMAN}}}MaxEnvelopeSize") or "").strip()
     if size.isdigit():
         request.max_envelope = int(size)
+    request.strange = _strange(header)
     request.fragment = (header.findtext(f"{{{WSMAN}}}FragmentTransfer") or "").strip()
     duration = _DURATION.fullmatch((header.findtext(f"{{{WSMAN}}}OperationTimeout") or "").strip())
     if duration and any(duration.groups()):
         request.timeout_s = int(duration[1] or 0) * 60 + float(duration[2] or 0)
     return request
+
+
+_UNDERSTOOD = {
+    ADDRESSING: frozenset({"To", "From", "ReplyTo", "FaultTo", "Action", "MessageID", "RelatesTo"}),
+    WSMAN: frozenset({"ResourceURI", "SelectorSet", "MaxEnvelopeSize", "OperationTimeout", "OptionSet", "Locale",
+                      "FragmentTransfer", "RequestTotalItemsCountEstimate", "RequestEPR"}),
+    BINDING: frozenset({"ShowExtensions"}),
+    MICROSOFT: frozenset({"DataLocale", "SessionId", "OperationID", "SequenceId", "ActivityId", "CompressionType"}),
+}
+
+
+def _strange(header: ET.Element) -> Fault | None:
+    """The fault for a header that must be understood and is not; None if every one is."""
+    for one in header:
+        namespace, _, name = one.tag.removeprefix("{").partition("}")
+        if one.get(f"{{{SOAP}}}mustUnderstand") not in ("true", "1"):
+            continue
+        if name in ("Locale", "DataLocale"):
+            return LOCALE_IS_A_HINT
+        if name not in _UNDERSTOOD.get(namespace, ()):
+            return NOT_UNDERSTOOD
+    return None
 
 
 def respond(action: str, relates_to: str, body: str) -> bytes:
@@ -138,9 +163,11 @@ class Fault:
                       f'<f:WSManFault xmlns:f="{FAULT}" Code="{self.code}" Machine={quoteattr(machine)}>'
                       f"<f:Message>{escape(self.text)} </f:Message></f:WSManFault></f:ProviderFault></f:Message>"
                       f"</f:WSManFault>")
-        body = (f"<s:Fault><s:Code><s:Value>{side}</s:Value><s:Subcode><s:Value>{self.subcode}</s:Value></s:Subcode>"
-                f'</s:Code><s:Reason><s:Text xml:lang="en-US">{escape(self.text)} </s:Text></s:Reason>'
-                f"<s:Detail>{detail}</s:Detail></s:Fault>")
+        code = f"<s:Value>{side}</s:Value><s:Subcode><s:Value>{self.subcode}</s:Value></s:Subcode>"
+        if not self.subcode:
+            code = "<s:Value>s:MustUnderstand</s:Value>"
+        body = (f'<s:Fault><s:Code>{code}</s:Code><s:Reason><s:Text xml:lang="en-US">{escape(self.text)} </s:Text>'
+                f"</s:Reason><s:Detail>{detail}</s:Detail></s:Fault>")
         action = f"{ADDRESSING}/fault" if self.subcode.startswith("a:") else f"{WSMAN[:-4]}/fault"
         return respond(action, relates_to, body)
 
@@ -164,16 +191,31 @@ BAD_URI = Fault(0x8033803B, "a:DestinationUnreachable", "The WS-Management servi
 BAD_QUERY = Fault(0x8033801A, "n:CannotProcessFilter", "The WS-Management service cannot process the request because "
                   "the WQL query is invalid.")
 QUERY_NEEDS_STAR = Fault(2150859003, "n:CannotProcessFilter", "The resource URI of a query must end with '*'.")
-BAD_CONTEXT = Fault(0x80338057, "n:InvalidEnumerationContext", "The supplied enumeration context is invalid.")
+BAD_CONTEXT = Fault(0x8033801B, "n:InvalidEnumerationContext", "The WS-Enumeration context in the enumeration is not "
+                    "valid. Start a new enumeration.", sender=False)
+TOO_FEW_SELECTORS = Fault(0x8033805A, "w:InvalidSelectors", "The WS-Management service cannot process the request "
+                          "because the request did not contain all required selectors.")
+ODD_SELECTORS = Fault(0x8033805B, "w:InvalidSelectors", "The WS-Management service cannot process the request because "
+                      "the request contained invalid selectors for the resource.")
+BAD_DIALECT = Fault(0x80338019, "n:FilterDialectRequestedUnavailable", "The filter dialect (the type associated with "
+                    "the filter) was not supported for this resource.")
+BAD_MODE = Fault(0x80338086, "w:UnsupportedFeature", "The WS-Management service does not support the specified "
+                 "enumeration mode.")
+LOCALE_IS_A_HINT = Fault(0x80338087, "w:UnsupportedFeature", "The WS-Management service cannot guarantee that all data "
+                         "is returned in the requested locale.")
+NOT_UNDERSTOOD = Fault(0x80338010, "", "The WS-Management service cannot process a SOAP header in the request that is "
+                       "marked as mustUnderstand by the client.")
 ACCESS_DENIED = Fault(5, "w:AccessDenied", "Access is denied.")
-NO_ACTION = Fault(0x80338031, "a:ActionNotSupported", "The action is not supported by the service.")
+NO_ACTION = Fault(0x80338013, "a:ActionNotSupported", "The action is not supported by the service.")
 NO_METHOD = Fault(0x80041055, "w:InternalError", "The WS-Management service cannot process the request. The WMI "
                   "service returned an 'invalid method' error.")
 READ_ONLY = Fault(0x80041023, "w:InternalError", "The WMI provider does not allow this to be written.")
 BAD_BODY = Fault(0x80338041, "w:SchemaValidationError", "The SOAP packet did not match the schema.")
-BAD_FRAGMENT = Fault(0x80338100, "w:InvalidParameter", "The WS-Management service cannot process the request. The "
+BAD_FRAGMENT = Fault(0x80338059, "w:InvalidParameter", "The WS-Management service cannot process the request. The "
                      "fragment path names no property.")
-BAD_PARAMETER = Fault(0x80338026, "w:InvalidParameter", "The WS-Management service cannot process the request. A "
+BAD_PARAMETER_NAME = Fault(0x80338055, "w:InvalidParameter", "The WS-Management service cannot process the "
+                           "request. A parameter name is invalid.")
+BAD_PARAMETER = Fault(0x8033803A, "w:InvalidParameter", "The WS-Management service cannot process the request. A "
                       "parameter name or value is invalid.")
 TOO_LARGE = Fault(0x80338048, "w:EncodingLimit", "The WS-Management service cannot process the request because the "
                   "response is larger than MaxEnvelopeSize.")
