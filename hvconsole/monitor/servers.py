@@ -93,17 +93,17 @@ class MemoryOfThisRun:
     """Remembers nothing beyond this run: for ``hvconsole watch``, which is told what to watch."""
 
     def __init__(self, defaults: MonitorSettings = DEFAULT) -> None:
-        self._defaults = defaults
+        self.defaults = defaults
         self._own: dict[VmKey, MonitorSettings] = {}
         self._ticked: dict[ServerId, frozenset[ObjectId]] = {}
 
     def monitor_defaults(self) -> MonitorSettings:
         """Settings of VMs that have none of their own."""
-        return self._defaults
+        return self.defaults
 
     def monitor_settings(self, server_id: ServerId, vm_id: ObjectId) -> MonitorSettings:
         """A VM's own settings, or the defaults."""
-        return self._own.get(VmKey(server_id, vm_id), self._defaults)
+        return self._own.get(VmKey(server_id, vm_id), self.defaults)
 
     def set_monitor_settings(self, server_id: ServerId, vm_id: ObjectId, settings: MonitorSettings | None) -> None:
         """Give a VM settings of its own; None = the defaults again."""

@@ -224,6 +224,12 @@ def test_an_address_is_left_only_for_a_new_one() -> None:
     assert addresses.follow(replace(DEFAULT, family="ipv6"), "10.0.0.5", known, ("10.0.0.5",)) == ""
 
 
+def test_an_address_of_the_other_family_is_no_reason_to_stop() -> None:
+    """The cable is pulled, and all that the tools still report is a new IPv6 address."""
+    v4 = replace(DEFAULT, family="ipv4")
+    assert addresses.follow(v4, "10.0.0.5", ("10.0.0.5",), ("fd00::9",)) == "10.0.0.5"
+
+
 # ---- storm and retention ---------------------------------------------------------------------------------------
 
 
@@ -328,6 +334,10 @@ def test_name_and_description_tell_why() -> None:
     assert unsendable(text) is None
     assert "Outage abc" in text
     assert text.index("lost  no reply, no reply") < text.index("ok  1.0 ms, 2.0 ms"), "newest first"
+    long = evidence.describe(outage, DEFAULT, "10.0.0.5", [*rounds[:1] * 50, lost], "station")
+    assert long.count("  ok  ") == evidence.ROUNDS_TOLD - 1
+    east = NOW.astimezone(dt.timezone(dt.timedelta(hours=14)))
+    assert evidence.snapshot_name("Network_Down", east) == "Network_Down 2026-11-23 07:30:15Z"
 
 
 def test_every_hold_has_its_words() -> None:

@@ -243,6 +243,22 @@ def test_keeping_fewer_snapshots_from_now_on_removes_the_others_at_once(stage: S
     stage.until(lambda: [s.id for s in stage.server.vm(ObjectId("web")).snapshots] == ["s3"], "two to be removed")
 
 
+def test_other_defaults_hold_at_once_for_vms_without_settings_of_their_own(stage: Stage) -> None:
+    watcher = stage.start(vm("web", WEB), vm("db", "10.20.4.32"))
+    watched(stage)
+    watched(stage, "db", "10.20.4.32")
+    watcher.configure(key("db"), replace(DEFAULT, interval_s=60.0))
+    stage.memory.defaults = replace(DEFAULT, interval_s=2.0)
+    watcher.defaults_changed()
+    assert stage.engine is not None
+    stage.until(
+        lambda: stage.engine is not None
+        and {p.target.address: p.target.interval_s for p in tuple(stage.engine.pings.values())}
+        == {WEB: 2.0, "10.20.4.32": 60.0},
+        "the new interval",
+    )
+
+
 def test_a_preset_chosen_in_the_middle_counts_from_then_on(stage: Stage) -> None:
     watcher = stage.start(vm("web", WEB))
     watched(stage)
