@@ -15,6 +15,7 @@ from hvconsole.backends.vsphere_places import best_host, best_store, compute_of,
 from hvconsole.backends.vsphere_power import start, vm_state
 from hvconsole.backends.vsphere_records import NS, child_text, number_or
 from hvconsole.backends.vsphere_session import Session
+from hvconsole.backends.vsphere_soap import WHOLE
 from hvconsole.backends.vsphere_tasks import run_task
 from hvconsole.errors import BadReply, InvalidInput, NotSupported
 from hvconsole.model import ObjectId
@@ -74,9 +75,9 @@ def _guest_list(session: Session, host_id: str) -> tuple[list[tuple[str, str, st
     try:
         try:
             wanted = vim.EnvironmentBrowser.ConfigOptionQuerySpec(host=host)
-            body = session.raw(session.stub, browser, "QueryConfigOptionEx", [wanted])
+            body = session.raw(session.stub, browser, "QueryConfigOptionEx", [wanted], WHOLE)
         except NotSupported:  # before 6.0
-            body = session.raw(session.stub, browser, "QueryConfigOption", [None, host])
+            body = session.raw(session.stub, browser, "QueryConfigOption", [None, host], WHOLE)
         root = ET.fromstring(body)
     except FAULTS as fault:
         raise translate(fault) from fault

@@ -11,6 +11,7 @@ from hvconsole.backends.vsphere_api import vim
 from hvconsole.backends.vsphere_devices import read_one
 from hvconsole.backends.vsphere_records import NS, Reader, child_text, moment, number_or, read_child
 from hvconsole.backends.vsphere_session import Session
+from hvconsole.backends.vsphere_soap import WHOLE
 from hvconsole.errors import BadReply
 from hvconsole.model import Metrics, ObjectId, Series, ServerEvent
 
@@ -106,7 +107,7 @@ def events(session: Session, since: dt.datetime | None) -> tuple[ServerEvent, ..
     try:
         session.read(collector.ResetCollector)
         # Event types are many and grow with every version, so they are read as text, not as objects.
-        body = session.read(lambda: session.raw(session.stub, collector, "ReadPrev", [MOST_EVENTS]))
+        body = session.read(lambda: session.raw(session.stub, collector, "ReadPrev", [MOST_EVENTS], WHOLE))
     finally:
         session.read(collector.DestroyCollector)
     try:

@@ -24,6 +24,8 @@ _AWAY = (502, 503, 504)
 POOL_SIZE = 4
 PAGE = CallLimits(total_s=180, stall_s=60, reply_bytes=128 << 20, elements=8_000_000)
 """One page of an inventory. Servers decide themselves how much they put into a page, some everything."""
+WHOLE = CallLimits(total_s=180, stall_s=60, reply_bytes=16 << 20, elements=500_000)
+"""An answer that is parsed at once, so that all of it is in memory as elements."""
 
 
 class Cookie:
