@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from tkinter import filedialog, ttk
 from typing import Any
@@ -17,13 +18,14 @@ from hvconsole.ui.dialogs.names import storage_options
 from hvconsole.ui.dialogs.snapshot import check_name, check_text
 from hvconsole.ui.interfaces import Shell, Subject
 
-SUFFIXES = {"xenserver": ".xva", "vsphere": ".ova", "hyperv": ""}
-"""What each platform exports to; without one it is a folder."""
+SUFFIXES = {"xenserver": ".xva", "vsphere": ".ova"}
+"""What each platform exports to; one without writes and reads folders of the host itself."""
 FILE_TYPES = {
     "xenserver": [("XVA files", "*.xva *.xva.gz"), ("All files", "*")],
     "vsphere": [("OVA and OVF packages", "*.ova *.ovf"), ("All files", "*")],
-    "hyperv": [("Virtual machine configurations", "*.vmcx *.xml *.exp"), ("All files", "*")],
 }
+HOST_FOLDER = "export folder on the host"
+ON_THE_HOST = "A path on the host, such as D:\\Exports, or a share, such as \\\\server\\exports."
 
 
 def file_name(name: str, suffix: str) -> str:
@@ -43,13 +45,20 @@ def check_path(text: str) -> str | None:
     return None
 
 
-class _PathRow:
-    """A path with a Browse button."""
+def check_host_path(text: str) -> str | None:
+    """What is wrong with a path of a Windows host, or None."""
+    found = re.fullmatch(r"([A-Za-z]:\\|\\\\[^\\]+\\)[^\0]+", text.strip())
+    return None if found else ON_THE_HOST
 
-    def __init__(self, dialog: FormDialog, label: str, value: str, browse: Any) -> None:
-        frame = ttk.Frame(dialog.body)
-        frame.columnconfigure(0, weight=1)
-        self.field = dialog.text_field(label, value, check=check_path, width=44)
+
+class _PathRow:
+    """A path of this computer with a Browse button, or one of the host."""
+
+    def __init__(self, dialog: FormDialog, label: str, value: str, browse: Callable[[str], str] | None) -> None:
+        check = check_path if browse is not None else check_host_path
+        self.field = dialog.text_field(label, value, check=check, width=44)
+        if browse is None:
+            return
         row = self.field.widget.grid_info()["row"]
         button = ttk.Button(dialog.body, text="Browse…", command=self._browse)
         button.grid(row=row, column=2, padx=(dialog.theme.px(8), 0))
@@ -75,12 +84,17 @@ class ExportDialog(FormDialog):
             f"Export “{safe_text(subject.vm.name, 60)}”",
             "Until it is complete the file carries another name, so a broken export is never taken for a good one."
             if self._suffix
-            else "A folder of that name is made on the server or share that the path names.",
+            else "The host itself writes: in the folder that you name the VM gets one of its own.",
             verb="Export",
         )
-        folder = Path(str(shell.services.settings.pref("export folder") or Path.home()))
+        settings = shell.services.settings
+        folder = Path(str(settings.pref("export folder") or Path.home()))
         self._suggested = folder / file_name(subject.vm.name, self._suffix)
-        self.path = _PathRow(self, "File" if self._suffix else "Folder", str(self._suggested), self._choose)
+        if self._suffix:
+            self.path = _PathRow(self, "File", str(self._suggested), self._choose)
+        else:
+            self.path = _PathRow(self, "Folder", str(settings.pref(HOST_FOLDER) or ""), None)
+            self.path.field.set_hint(ON_THE_HOST)
         self.compress = self.tick_field("Compress", hint="Smaller, but slower.") if self._suffix else None
         self._asker = Asker(shell.dispatcher)
         self._confirmed = ""
@@ -103,7 +117,7 @@ class ExportDialog(FormDialog):
     def accept(self, name: str) -> bool:
         """A file that is there already is asked about, unless the file window already did."""
         path = Path(self.path.field.get()).expanduser()
-        if str(path) == self._confirmed:
+        if not self._suffix or str(path) == self._confirmed:
             return True
         self.button(self.verb).state(["disabled"])
         # a network drive that hangs must not hang the window
@@ -131,6 +145,10 @@ class ExportDialog(FormDialog):
 
     def arguments(self) -> dict[str, Any]:
         """For ``Operation.run``."""
+        if not self._suffix:
+            folder = self.path.field.get().strip()
+            self.shell.services.settings.set_pref(HOST_FOLDER, folder)
+            return {"to": folder, "compress": False}
         path = Path(self.path.field.get()).expanduser()
         self.shell.services.settings.set_pref("export folder", str(path.parent))
         return {"to": str(path), "compress": self.compress.get() if self.compress is not None else False}
@@ -158,14 +176,20 @@ class ImportDialog(FormDialog):
             verb="Import",
         )
         self._types = FILE_TYPES.get(connection.profile.platform, [("All files", "*")])
-        self.path = _PathRow(self, "File", "", self._choose)
+        self._here = connection.profile.platform in SUFFIXES
+        if self._here:
+            self.path = _PathRow(self, "File", "", self._choose)
+        else:
+            self.path = _PathRow(self, "Folder", "", None)
+            self.path.field.set_hint("On the host or a share: the folder of the exported VM, or the .vmcx file in it.")
         self.name = self.text_field("Name", "", check=lambda text: check_name(text) if text.strip() else None)
         self.name.set_hint("Empty = the name that is in the file.")
         inventory = connection.inventory
         self.storage = self.network = self.host = None
         if inventory is not None:
             options = storage_options(inventory.storages.values(), ("", "The server's default"))
-            self.storage = self.choice_field("Storage", options)
+            if self._here:  # a host that reads its own folders leaves the files where they are
+                self.storage = self.choice_field("Storage", options)
             networks = sorted(((str(n.id), safe_text(n.name, 80)) for n in inventory.networks.values()), key=_text_of)
             if networks:
                 self.network = self.choice_field("Network", [("", "As in the file"), *networks])
@@ -186,7 +210,8 @@ class ImportDialog(FormDialog):
 
     def arguments(self) -> dict[str, Any]:
         """For ``Operation.run``; what was left open is not given."""
-        given: dict[str, Any] = {"from": str(Path(self.path.field.get()).expanduser())}
+        path = self.path.field.get().strip()
+        given: dict[str, Any] = {"from": str(Path(path).expanduser()) if self._here else path}
         if self.name.get().strip():
             given["name"] = self.name.get().strip()
         for key, choice in (("storage", self.storage), ("network", self.network), ("host", self.host)):

@@ -651,3 +651,29 @@ def test_a_cancelled_file_window_leaves_the_path_as_it_is(
     fetch.path._browse()
     assert fetch.path.field.get() == "/srv/web.ova"
     fetch.destroy()
+
+
+def test_a_host_that_writes_itself_is_asked_for_a_path_of_its_own(shell: StageShell, until: Until) -> None:
+    """Hyper-V exports to and imports from its own disks: a folder of this computer means nothing there."""
+    connection = shell.services.connections.all()[0]
+    connection.profile = replace(connection.profile, platform="hyperv")
+    export = ExportDialog(shell, operation(Verb.EXPORT), of_vms(shell, "v1")[0])
+    assert export.path.field.get() == "", "a folder of this computer is no suggestion"
+    assert "Browse…" not in texts(export.top)
+    export.open()
+    until(lambda: bool(export.top.winfo_viewable()))
+    for text, good in (("/root/web", False), ("Exports", False), ("D:\\Exports", True), (r"\\nas\exports", True)):
+        export.path.field.set(text)
+        until(lambda good=good: export.button("Export").instate(["!disabled" if good else "disabled"]))  # type: ignore[misc]
+    assert export.accept("Export"), "nothing is looked for on the disks of this computer"
+    assert export.arguments() == {"to": r"\\nas\exports", "compress": False}
+    export.destroy()
+    again = ExportDialog(shell, operation(Verb.EXPORT), of_vms(shell, "v1")[0])
+    assert again.path.field.get() == r"\\nas\exports"
+    again.destroy()
+    fetch = ImportDialog(shell, operation(Verb.IMPORT), of_server(shell))
+    assert "Browse…" not in texts(fetch.top)
+    assert fetch.storage is None
+    fetch.path.field.set("D:\\Exports\\web")
+    assert fetch.arguments() == {"from": "D:\\Exports\\web"}
+    fetch.destroy()
