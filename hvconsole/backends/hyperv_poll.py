@@ -20,6 +20,7 @@ from hvconsole.backends import hyperv_model as model
 from hvconsole.backends.hyperv_facts import GuestFact, HardwareFact, SettingsFact, StateFact
 from hvconsole.backends.hyperv_model import HostFacts, VmFacts
 from hvconsole.backends.hyperv_read import Reader
+from hvconsole.backends.wire_calls import EVERYTHING
 from hvconsole.backends.wsman_envelope import CIMV2, V2
 from hvconsole.backends.wsman_reply import Record
 from hvconsole.clock import Clock
@@ -174,7 +175,8 @@ class Poller:
             touched, self._touched = self._touched, set()
         self._next_round = 0.0
         try:
-            self._read(everything, touched)
+            with self._reader.client.within(EVERYTHING):
+                self._read(everything, touched)
         except BaseException:
             # What was due is still due, for whoever watches next.
             with self._lock:

@@ -41,7 +41,7 @@ from hvconsole.backends.vsphere_query import (
 from hvconsole.backends.vsphere_records import Page, Record, Update, read_page
 from hvconsole.backends.vsphere_session import Session
 from hvconsole.backends.vsphere_soap import PAGE
-from hvconsole.backends.wire_calls import Call
+from hvconsole.backends.wire_calls import EVERYTHING, Call
 from hvconsole.clock import Clock
 from hvconsole.errors import (
     BadReply,
@@ -214,10 +214,11 @@ class Collector:
         self._collector, self._view = self._session.read(prepare)
         self._version = ""
         fresh: dict[str, Record] = {}
-        for page in self._pages(WAIT_S):
-            merge(fresh, page.updates)
-            if len(fresh) > MOST_OBJECTS:
-                raise BadReply("The server lists more objects than are accepted.")
+        with self._session.wire.call(EVERYTHING, faults=FAULTS):
+            for page in self._pages(WAIT_S):
+                merge(fresh, page.updates)
+                if len(fresh) > MOST_OBJECTS:
+                    raise BadReply("The server lists more objects than are accepted.")
         self._replace_records(fresh)
         if len(self._unread) <= HARDWARE_AT_ONCE:
             self._apply(self._hardware_updates(self._unread))

@@ -51,6 +51,10 @@ READ = CallLimits(total_s=60, stall_s=20, reply_bytes=16 << 20, elements=1_000_0
 INVENTORY = CallLimits(total_s=120, stall_s=30, reply_bytes=96 << 20, elements=6_000_000)
 """Everything of one kind at once: room for 10,000 VMs in XML-RPC, decoded while it comes in."""
 
+EVERYTHING = CallLimits(total_s=900, stall_s=60, reply_bytes=96 << 20, elements=6_000_000)
+"""All of an inventory, kind after kind and page after page: each has its own limits, all of them together this one, so
+that a server that drips is given up some day."""
+
 
 class Call:
     """The call under way in a thread. ``sent`` is true once a byte of a request left."""

@@ -195,6 +195,12 @@ class WsmanClient:
             raise OutcomeUnknown("The request was sent, but its answer can't be read. It may have happened.",
                                  exc.detail or exc.user_text) from exc
 
+    @contextmanager
+    def within(self, limits: CallLimits) -> Iterator[None]:
+        """What is asked in the body by this thread takes no longer than ``limits`` altogether."""
+        with self._call(limits):
+            yield
+
     # ---- how they are sent ---------------------------------------------------------------------------------
 
     def _enumerate(self, uri: str, wql: str, *, with_epr: bool) -> list[Record]:

@@ -13,7 +13,7 @@ from xml.parsers.expat import ExpatError
 
 from hvconsole.backends import collector
 from hvconsole.backends.pace import Pace
-from hvconsole.backends.wire_calls import READ, Call
+from hvconsole.backends.wire_calls import EVERYTHING, READ, Call
 from hvconsole.backends.xen_bulk import BulkReader
 from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_rows import PARSERS
@@ -93,7 +93,7 @@ class Watch:
         try:
             self._token = self._start_token()
             # In one thread: a second one only fights this one for the interpreter.
-            with self._cache.tables.filling():
+            with self._session.transport(EVERYTHING), self._cache.tables.filling():
                 for name, following in zip(CLASSES, [*CLASSES[1:], ""], strict=True):
                     self._cache.tables.replace_class(name, self._read(name, following))
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -12,16 +13,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hvconsole.backends import open_hypervisor
-from hvconsole.backends.base import Secret, TaskContext
+from hvconsole.backends.base import Secret, Target, TaskContext
+from hvconsole.backends.wire_calls import CallLimits
 from hvconsole.backends.xen_cache import Cache
 from hvconsole.backends.xen_rows import PARSERS
 from hvconsole.backends.xen_watch import CLASSES, Watch
 from hvconsole.clock import SystemClock
-from hvconsole.errors import BadReply, HvError, NotSupported, OperationError, PermissionDenied, Refused, TaskCancelled
+from hvconsole.errors import (
+    BadReply,
+    HvError,
+    NotSupported,
+    OperationError,
+    PermissionDenied,
+    Refused,
+    TaskCancelled,
+    Unreachable,
+)
 from hvconsole.lab import Lab
 from hvconsole.model import ObjectId, ServerInfo
 from hvconsole.profiles import parse_url
 from hvconsole.trust import FixedPins, PinStore
+
+from .fake_xapi import PASSWORD, FakeXapi
+from .hostile import HostileServer, Pins, identity
 
 SERVER = ServerInfo(platform="xenserver", product="XCP-ng", version="8.3", address="h", port=443, user="root")
 
@@ -42,6 +56,9 @@ class FakeSession:
 
     def close(self) -> None:
         pass
+
+    def transport(self, limits: CallLimits) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def read(self, name: str, following: str = "") -> Any:
         self.reads.append(name)
@@ -310,3 +327,24 @@ def test_a_server_that_loses_events_every_time_is_not_read_without_end() -> None
     session.batches = [OperationError("Lost.", code="EVENTS_LOST")] * 10_000
     assert watch.watch(0.5) is None
     assert session.reads.count("VM") < 10
+
+
+def test_a_server_that_takes_its_time_for_each_class_is_given_up_some_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    soon = CallLimits(total_s=1.0, stall_s=1.0, reply_bytes=1 << 20, elements=1000)
+    monkeypatch.setattr("hvconsole.backends.xen_watch.EVERYTHING", soon)
+    xapi = FakeXapi()
+    with HostileServer(xapi.serve, identity=identity("slow")) as server:
+
+        def slowly(*_params: Any) -> dict[str, Any]:
+            server.stopping.wait(0.3)
+            return {"r": {"uuid": "u"}}
+
+        xapi.methods |= {f"{name}.get_all_records": slowly for name in CLASSES}
+        xapi.methods |= {"pool.get_all": lambda _session: ["r"], "event.inject": lambda *_params: "token"}
+        target = Target(platform="xenserver", addresses=((server.host, server.port),), user="root")
+        trust = Pins((server.host, server.port, identity("slow").sha256))
+        hv = open_hypervisor(target, Secret(password=PASSWORD), trust, SystemClock())
+        with pytest.raises(Unreachable):
+            hv.watch(30)
+        hv.close()
+    assert len([name for name, _params in xapi.calls if name.endswith("get_all_records")]) < len(CLASSES)
