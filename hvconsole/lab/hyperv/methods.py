@@ -98,7 +98,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method: its in-parameters, its out-parameters in order, and the verb."""
+    """A method: its in-parameters ("*": any), its out-parameters in order, and the verb."""
 
     run: Callable[[Call], Output]
     inputs: tuple[str, ...] = ()
@@ -122,11 +122,18 @@ def as_return_value(exc: errors.WorldError) -> int:
 
 def table() -> dict[str, dict[str, Method]]:
     """Class in lower case → method in lower case → method."""
-    from hvconsole.lab.hyperv import verbs_define, verbs_host, verbs_move, verbs_power, verbs_snapshots
+    from hvconsole.lab.hyperv import (
+        verbs_define,
+        verbs_host,
+        verbs_more,
+        verbs_move,
+        verbs_power,
+        verbs_snapshots,
+    )
 
     merged: dict[str, dict[str, Method]] = {}
-    for part in (verbs_power.METHODS, verbs_snapshots.METHODS, verbs_define.METHODS, verbs_move.METHODS,
-                 verbs_host.METHODS):
+    for part in (verbs_more.METHODS, verbs_power.METHODS, verbs_snapshots.METHODS, verbs_define.METHODS,
+                 verbs_move.METHODS, verbs_host.METHODS):
         for class_name, methods in part.items():
             merged.setdefault(class_name.lower(), {}).update({key.lower(): value for key, value in methods.items()})
     return merged

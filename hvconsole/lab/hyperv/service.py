@@ -414,7 +414,7 @@ class Service:
         if element is not None and element.tag.rpartition("}")[2] != f"{name}_INPUT":
             raise soap.Refused(soap.BAD_BODY)
         parameters = Parameters(element)
-        if not set(parameters.names) <= set(method.inputs):
+        if "*" not in method.inputs and not set(parameters.names) <= set(method.inputs):
             raise soap.Refused(soap.BAD_PARAMETER_NAME)
         call = Call(self._picture, inst, parameters, auth, user)
         try:

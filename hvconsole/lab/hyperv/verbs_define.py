@@ -83,7 +83,7 @@ def _add(call: Call, vm: Vm, settings: Embedded) -> Ref:
         drive = _drive_at(vm, settings.text("Parent"))
         if drive.disk_id is not None:
             raise ReturnValue(INVALID_STATE)
-        drive.disk_id = _disk_at(call, settings.text("HostResource")).id
+        drive.disk_id = file_at(call, settings.text("HostResource")).id
         return naming.settings_ref("Msvm_StorageAllocationSettingData", naming.medium_id(vm, drive))
     if kind == 10 and subtype == devices.NIC:
         address = settings.text("Address") or world.new_mac().replace(":", "")
@@ -156,7 +156,8 @@ def disk_at(call: Call, path: str) -> Disk | None:
                  if naming.disk_path(disk).lower() == path.lower()), None)
 
 
-def _disk_at(call: Call, path: str) -> Disk:
+def file_at(call: Call, path: str) -> Disk:
+    """The disk in a file; refused where there is none."""
     disk = disk_at(call, path)
     if disk is None:
         raise ReturnValue(FILE_MISSING)
@@ -203,7 +204,7 @@ def _modify(call: Call, vm: Vm, settings: Embedded, instance_id: str) -> None:
     elif settings.class_name == "Msvm_StorageAllocationSettingData":
         for drive in vm.drives:
             if naming.medium_id(vm, drive).upper() == instance_id.upper():
-                drive.disk_id = _disk_at(call, settings.text("HostResource")).id
+                drive.disk_id = file_at(call, settings.text("HostResource")).id
     elif settings.class_name == "Msvm_EthernetPortAllocationSettingData":
         for nic in vm.nics:
             if (naming.nic_id(vm, nic) + "\\C").upper() == instance_id.upper():
@@ -292,7 +293,7 @@ def create_disk(call: Call) -> Output:
     def work(task: Task) -> None:
         world.work(task, world.timing.create)
         with world.lock:
-            storage = _volume(call, path)
+            storage = volume_of(call, path)
             disk = lifecycle.new_disk(world, site.id, storage.id, name, size)
             disk.extra.update(path=path, type=settings.number("Type"))
             world.changed(disk)
@@ -300,7 +301,8 @@ def create_disk(call: Call) -> Output:
     return call.job("create disk", work, "", job_type=61, class_name="Msvm_StorageJob")
 
 
-def _volume(call: Call, path: str) -> Storage:
+def volume_of(call: Call, path: str) -> Storage:
+    """The storage that a path is on. Raises ``NotFound``."""
     world = call.picture.world
     for storage in world.of_site(world.storages.values(), call.picture.site.id):
         if str(storage.extra.get("letter", "")).lower() == path[:2].lower():
@@ -311,7 +313,7 @@ def _volume(call: Call, path: str) -> Storage:
 def disk_settings(call: Call) -> Output:
     """GetVirtualHardDiskSettingData."""
     with call.picture.world.lock:
-        disk = _disk_at(call, call.parameters.text("Path"))
+        disk = file_at(call, call.parameters.text("Path"))
         text = make("Msvm_VirtualHardDiskSettingData", InstanceID=naming.guid(disk.id),
                     ElementName=disk.name, Type=4 if disk.snapshot_of else disk.extra.get("type", 3), Format=3,
                     Path=naming.disk_path(disk), ParentPath=disk.extra.get("parent"),
@@ -323,7 +325,7 @@ def disk_settings(call: Call) -> Output:
 def disk_state(call: Call) -> Output:
     """GetVirtualHardDiskState."""
     with call.picture.world.lock:
-        disk = _disk_at(call, call.parameters.text("Path"))
+        disk = file_at(call, call.parameters.text("Path"))
         text = make("Msvm_VirtualHardDiskState", FileSize=disk.used_bytes, InUse=False, Alignment=0,
                     PhysicalSectorSize=4096).cim_xml()
     return {"State": text}
