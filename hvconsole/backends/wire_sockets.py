@@ -64,7 +64,11 @@ class BoundedTlsSocket(ssl.SSLSocket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self._arm()
-        return super().recv_into(*args, **kwargs)
+        try:
+            return super().recv_into(*args, **kwargs)
+        except ssl.SSLEOFError as exc:
+            # the same event as a reset connection, so that nobody needs to know two
+            raise ConnectionResetError(errno.ECONNRESET, "the connection was cut without a goodbye") from exc
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         with memoryview(data) as view, view.cast("B") as octets:

@@ -138,6 +138,18 @@ class TestBadReplies:
                 with pytest.raises(Unreachable):
                     ask(wire_to(server), server)
 
+    @pytest.mark.parametrize("goodbye", [True, False])
+    @pytest.mark.parametrize("tls", [True, False])
+    def test_a_cut_instead_of_an_answer_is_one_of_the_connection(self, goodbye: bool, tls: bool) -> None:
+        def script(sock: socket.socket, server: HostileServer) -> None:
+            server.read_request(sock)
+            if goodbye and tls:
+                sock.unwrap()  # type: ignore[attr-defined]
+
+        with serving(script, identity=identity("one") if tls else None) as server, pytest.raises(Unreachable) as caught:
+            ask(wire_to(server), server)
+        assert isinstance(caught.value.__cause__, ConnectionError)
+
     def test_lost_reply_of_a_write_is_an_unknown_outcome(self) -> None:
         def script(sock: socket.socket, server: HostileServer) -> None:
             server.read_request(sock)
