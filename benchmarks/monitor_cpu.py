@@ -60,7 +60,7 @@ class NoServer:
         self.id = SERVER
         self.name = "benchmark"
         self.connected = True
-        self.addresses: tuple[str, ...] = ()
+        self.endpoints: tuple[tuple[str, int], ...] = ()
         self.asked = 0
         vms = {}
         for number in range(count):

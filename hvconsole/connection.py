@@ -125,6 +125,11 @@ class Connection:
         return hypervisor.capabilities if hypervisor is not None and there else Capability.NONE
 
     @property
+    def endpoints(self) -> tuple[Address, ...]:
+        """Host and port of each configured address."""
+        return self.profile.addresses
+
+    @property
     def addresses(self) -> tuple[str, ...]:
         """Host parts of the configured addresses."""
         return tuple(host for host, _ in self.profile.addresses)

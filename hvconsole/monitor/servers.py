@@ -37,8 +37,8 @@ class Server(Protocol):
         """Whether the inventory is live and verbs can be asked for."""
 
     @property
-    def addresses(self) -> tuple[str, ...]:
-        """Host parts of its addresses."""
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each of its addresses."""
 
     def submit(
         self,

@@ -26,7 +26,8 @@ from hvconsole.monitor.icmp import Ping, PingEngine, PingTarget, Row
 WITNESS_INTERVAL_S = 5.0
 WITNESS_TIMEOUT_S = 1.0
 MAX_WITNESSES = 16
-TCP_PORT = 443
+UNWANTED_S = 600.0
+"""How long a witness is still pinged that is no gateway or hypervisor any more, as far as we can tell."""
 TCP_TIMEOUT_S = 0.7
 SECOND_OPINION_S = 2.0
 """How long the answer to "do the hypervisors answer TCP?" is used for other VMs."""
@@ -67,11 +68,12 @@ def own_gateways() -> tuple[str, ...]:
 class Witness:
     """Somebody else who usually answers. ``icmp.Sink``."""
 
-    __slots__ = ("last_result", "last_start", "ping")
+    __slots__ = ("last_result", "last_start", "ping", "wanted_at")
 
     def __init__(self) -> None:
         self.last_result = frames.UNKNOWN
         self.last_start = 0.0
+        self.wanted_at = 0.0
         self.ping: Ping | None = None
 
     def deliver(self, row: Row) -> None:
@@ -94,23 +96,24 @@ class Station:
         self._lock = threading.Lock()
         self._opinion_lock = threading.Lock()
         self._witnesses: dict[str, Witness] = {}
-        self._hypervisors: tuple[str, ...] = ()
+        self._hypervisors: tuple[tuple[str, int], ...] = ()
         self._opinion: tuple[float, bool] = (float("-inf"), False)
 
     def set_witnesses(
-        self, engine: PingEngine, gateways: Iterable[str], hypervisors: Iterable[str], *, virtual: bool
+        self, engine: PingEngine, gateways: Iterable[str], hypervisors: Iterable[tuple[str, int]], *, virtual: bool
     ) -> None:
-        """Ping these beside the VMs. Addresses of this computer itself prove nothing and are left out, unless the
-        network is a ``virtual`` one, in which they are somebody else's."""
-        others = tuple(dict.fromkeys(a for a in hypervisors if virtual or not _is_ourselves(a)))
-        wanted = tuple(dict.fromkeys((*gateways, *others)))[:MAX_WITNESSES]
+        """Ping these beside the VMs; ``hypervisors`` are addresses with the ports they listen on.
+
+        Addresses of this computer itself prove nothing and are left out, unless the network is a ``virtual`` one, in
+        which they are somebody else's. Those that are missing this time stay for a while: with our own network the
+        default route and the name servers vanish too, and whoever is asked no more could not be missed.
+        """
+        others = tuple(dict.fromkeys(place for place in hypervisors if virtual or not _is_ourselves(place[0])))
+        wanted = tuple(dict.fromkeys((*gateways, *(address for address, _ in others))))[:MAX_WITNESSES]
+        now = self._clock.monotonic()
         with self._lock:
-            self._hypervisors = others[:MAX_WITNESSES]
-            for address in tuple(self._witnesses):
-                if address not in wanted:
-                    ping = self._witnesses.pop(address).ping
-                    if ping is not None:
-                        ping.close()
+            if others:
+                self._hypervisors = others[:MAX_WITNESSES]
             for address in wanted:
                 if address not in self._witnesses:
                     witness = self._witnesses[address] = Witness()
@@ -123,6 +126,16 @@ class Station:
                         witness=True,
                     )
                     witness.ping = engine.open(target, witness)
+                self._witnesses[address].wanted_at = now
+            if self.offline_since is None:
+                self._drop_unwanted(now)
+
+    def _drop_unwanted(self, now: float) -> None:
+        for address, witness in tuple(self._witnesses.items()):
+            if now - witness.wanted_at > UNWANTED_S:
+                del self._witnesses[address]
+                if witness.ping is not None:
+                    witness.ping.close()
 
     def offline(self, start: float, heard: float, *, ask_tcp: bool) -> bool:
         """Whether this computer was offline during a round that began at ``start`` and was lost.
@@ -159,14 +172,14 @@ class Station:
         with self._opinion_lock:
             when, answer = self._opinion
             if self._clock.monotonic() - when > SECOND_OPINION_S:
-                answer = any(_answers_tcp(address) for address in self._hypervisors[:2])
+                answer = any(_answers_tcp(place) for place in self._hypervisors[:2])
                 self._opinion = (self._clock.monotonic(), answer)
             return answer
 
 
-def _answers_tcp(address: str) -> bool:
+def _answers_tcp(place: tuple[str, int]) -> bool:
     try:
-        with socket.create_connection((address, TCP_PORT), TCP_TIMEOUT_S):
+        with socket.create_connection(place, TCP_TIMEOUT_S):
             return True
     except OSError as exc:
         return exc.errno == errno.ECONNREFUSED  # a refusal comes from there, too

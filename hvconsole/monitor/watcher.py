@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 ENGINE_NOTICE = "monitor-engine"
 STATION_NOTICE = "monitor-station"
+WITNESSES_THREAD = "net-witnesses"
+HTTPS_PORT = 443
 WITNESSES_EVERY_S = 60.0
 """How often gateways and hypervisor addresses are looked up again."""
 
@@ -396,25 +398,28 @@ class Watcher:
             self._resume()
         self._helpers = [thread for thread in self._helpers if thread.is_alive()]
         now = self.clock.monotonic()
-        if self._all_monitors() and now - self._witnesses_at >= WITNESSES_EVERY_S:
+        looking = any(thread.name == WITNESSES_THREAD for thread in self._helpers)  # for long, without name servers
+        if self._all_monitors() and now - self._witnesses_at >= WITNESSES_EVERY_S and not looking:
             self._witnesses_at = now
-            self._help("net-witnesses", self._find_witnesses)
+            self._help(WITNESSES_THREAD, self._find_witnesses)
 
     def _find_witnesses(self) -> None:
         """Look up who else usually answers: in a thread of its own, for names may take long."""
         engine = self._engine
         if engine is None or self._stopping:
             return
-        hypervisors: list[str] = []
+        hypervisors: list[tuple[str, int]] = []
         in_lab = engine.lab_network is not None
         for server_id in {monitor.key.server_id for monitor in self._all_monitors()}:
             server = self._servers.get(server_id)
             if server is None:
                 continue
             if not in_lab:
-                hypervisors += _resolved(server.addresses)
+                hypervisors += _resolved(server.endpoints)
             if server.inventory is not None:
-                hypervisors += [h.address for h in server.inventory.hosts.values() if oneoff.is_address(h.address)]
+                port = next((port for _, port in server.endpoints), HTTPS_PORT)  # members listen where their pool does
+                hosts = [host.address for host in server.inventory.hosts.values()]
+                hypervisors += [(address, port) for address in hosts if oneoff.is_address(address)]
         self._station.set_witnesses(engine, () if in_lab else own_gateways(), hypervisors, virtual=in_lab)
 
     # ---- events --------------------------------------------------------------------------------------------
@@ -545,11 +550,11 @@ class Watcher:
         thread.start()
 
 
-def _resolved(names: Iterable[str]) -> list[str]:
+def _resolved(places: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
     found = []
-    for name in names:
+    for name, port in places:
         try:
-            found.append(oneoff.resolve(name))
+            found.append((oneoff.resolve(name), port))
         except HvError as exc:
             log.debug("no witness: %s", exc.user_text)
     return found

@@ -108,7 +108,7 @@ class FakeServer:
         self.id = server_id
         self.name = "Test pool"
         self.connected = True
-        self.addresses: tuple[str, ...] = ("127.0.0.1",)
+        self.endpoints: tuple[tuple[str, int], ...] = (("127.0.0.1", 443),)
         self.waiter = waiter
         self.hypervisor = FakeHypervisor(self)
         self.hub = hub

@@ -7,7 +7,6 @@ import socket
 import pytest
 
 from hvconsole.clock import SystemClock
-from hvconsole.monitor import station as station_module
 from hvconsole.monitor.station import Station
 from tests.monitor.stage import HandEngine
 
@@ -71,9 +70,36 @@ def test_a_hypervisor_that_answers_by_tcp_shows_that_we_are_online(
     monkeypatch.setattr(socket, "create_connection", connect)
     station = Station(SystemClock(), lambda offline: None)
     engine = HandEngine(lambda trouble: None, lambda sinks: None)
-    station.set_witnesses(engine, ["10.0.0.1"], ["10.0.0.2", "127.0.0.1"], virtual=False)
+    station.set_witnesses(engine, ["10.0.0.1"], [("127.0.0.1", 443), ("10.0.0.2", 5985)], virtual=False)
     assert engine.addresses() == {"10.0.0.1", "10.0.0.2"}, "this computer itself proves nothing"
     assert station.offline(100.0, 90.0, ask_tcp=True) is offline
-    assert asked == [("10.0.0.2", station_module.TCP_PORT)]
-    station.set_witnesses(engine, ["10.0.0.1"], [], virtual=False)
-    assert engine.addresses() == {"10.0.0.1"}, "one that left is not pinged any more"
+    # where this server listens, not where most do: a Windows firewall drops everything else
+    assert asked == [("10.0.0.2", 5985)]
+
+
+class Later(SystemClock):
+    """A clock that the test takes forward."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+def test_a_gateway_that_vanishes_with_our_own_network_is_still_missed() -> None:
+    """Pull this computer's cable: its default route goes, and no name is found any more."""
+    clock = Later()
+    station = Station(clock, lambda offline: None)
+    engine = HandEngine(lambda trouble: None, lambda sinks: None)
+    station.set_witnesses(engine, ["10.0.0.1"], [("10.0.0.2", 443)], virtual=False)
+    station.set_witnesses(engine, [], [], virtual=False)
+    assert engine.addresses() == {"10.0.0.1", "10.0.0.2"}
+    station.offline(100.0, 90.0, ask_tcp=False)
+    clock.ahead_s = 86_400.0
+    station.set_witnesses(engine, [], [], virtual=False)
+    assert engine.addresses() == {"10.0.0.1", "10.0.0.2"}
+    # Back in another network.
+    station.set_witnesses(engine, ["192.168.7.1"], [("10.0.0.2", 443)], virtual=False)
+    station.answered(110.0)
+    station.set_witnesses(engine, ["192.168.7.1"], [("10.0.0.2", 443)], virtual=False)
+    assert engine.addresses() == {"192.168.7.1", "10.0.0.2"}
