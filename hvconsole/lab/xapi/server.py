@@ -380,6 +380,7 @@ def serve(world: World, site: Site, identity: Identity) -> XapiSite:
         events,
         host_methods,
         migration,
+        more_methods,
         session_methods,
         storage_methods,
         vm_making,
