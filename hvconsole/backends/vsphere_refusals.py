@@ -165,7 +165,10 @@ def _vm_reason(verb: Verb, legal: frozenset[PowerState], facts: VmFacts) -> str 
 
 
 def _disabled(verb: Verb, facts: VmFacts) -> str | None:
-    if METHODS.get(verb, "-") in facts.disabled:
+    method = METHODS.get(verb, "-")
+    if verb is Verb.DELETE and facts.power is PowerState.SUSPENDED:
+        method = "PowerOffVM_Task"  # which comes first then; as long as it is suspended, it can't be deleted
+    if method in facts.disabled:
         return whynot.busy(facts.busy) if facts.busy else whynot.not_offered(verb)
     return None
 

@@ -149,6 +149,17 @@ class TestStates:
         assert word in shown.refusals[Verb.UNREGISTER]
 
     @pytest.mark.parametrize(
+        ("disabled", "offered"), [({"Destroy_Task"}, True), ({"Destroy_Task", "PowerOffVM_Task"}, False), (set(), True)]
+    )
+    def test_deleting_a_suspended_vm_powers_it_off_first(self, disabled: set[str], offered: bool) -> None:
+        """Servers list Destroy_Task as disabled as long as it is suspended, which says nothing about that."""
+        record = vm(runtime__powerState="suspended", disabledMethod=frozenset(disabled))
+        shown = build_vm(record, tree(), (), DiskIndex(), vcenter=True)
+        assert (Verb.DELETE not in shown.refusals) == offered
+        off = vm(runtime__powerState="poweredOff", disabledMethod=frozenset({"Destroy_Task"}))
+        assert Verb.DELETE in build_vm(off, tree(), (), DiskIndex(), vcenter=True).refusals
+
+    @pytest.mark.parametrize(
         ("status", "version", "tools"),
         [
             ("guestToolsRunning", "guestToolsCurrent", ToolsState.RUNNING),
