@@ -265,8 +265,9 @@ class _Map:
         order = {Health.IDLE: 0, Health.GOOD: 1, Health.BAD: 2}
         for wire in sorted(drawn.wires, key=lambda w: order[w.health]):
             self._wire(wire)
-        for box in drawn.boxes:
-            self._box(box)
+        for number, box in enumerate(drawn.boxes):
+            # Tk reads a tag as an expression ("a||!b"), so an id of the server can't be one.
+            self._box(box, f"box{number}")
         canvas.configure(scrollregion=(0, 0, px(drawn.width), px(drawn.height)))
 
     def _wire(self, wire: Wire) -> None:
@@ -276,10 +277,9 @@ class _Map:
         colour = self._page.theme.color(_WIRES[wire.health])
         self.canvas.create_line(*points, fill=colour, width=px(2), dash=dash, joinstyle="miter")
 
-    def _box(self, box: Box) -> None:
+    def _box(self, box: Box, tag: str) -> None:
         theme, canvas = self._page.theme, self.canvas
         px = theme.px
-        tag = f"vm:{box.vm_id}" if box.vm_id is not None else "plain"
         canvas.create_image(px(box.x), px(box.y), anchor="nw", image=self._picture(box), tags=(tag,))
         middle = px(box.y + box.height / 2)
         icon = theme.icon(_ICONS[box.kind], 18)

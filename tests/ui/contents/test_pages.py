@@ -11,7 +11,18 @@ import pytest
 
 from hvconsole.backends.base import Capability
 from hvconsole.events import ConnectionChanged, InventoryChanged, MonitorChanged
-from hvconsole.model import Disk, Emergency, PoolKind, PowerState, ServerId, Snapshot, Verb, VmKind
+from hvconsole.model import (
+    Disk,
+    Emergency,
+    HostNic,
+    ObjectId,
+    PoolKind,
+    PowerState,
+    ServerId,
+    Snapshot,
+    Verb,
+    VmKind,
+)
 from hvconsole.monitor.status import VmKey
 from hvconsole.profiles import ServerProfile
 from hvconsole.ui.dialogs.server import emergency_text
@@ -26,6 +37,7 @@ from hvconsole.ui.pages.network import NetworkPage
 from hvconsole.ui.pages.performance import PerformancePage
 from hvconsole.ui.pages.snapshots import HERE, SnapshotsPage, nodes
 from tests.ui.contents.conftest import Driver, press_when_open, texts
+from tests.ui.contents.test_network_layout import a_map
 from tests.ui.stage import (
     HOSTILE,
     SERVER,
@@ -374,17 +386,33 @@ def test_a_vm_without_snapshots_offers_to_take_one(
 # ---- Network ------------------------------------------------------------------------------------------------
 
 
+def inside_box(page: Any, vm_id: ObjectId) -> tuple[int, int]:
+    """A point of the canvas in the box of a VM."""
+    box = next(box for box in page._map._drawing.boxes if box.vm_id == vm_id)
+    return page.theme.px(box.x) + 30, page.theme.px(box.y) + 20
+
+
+@pytest.mark.parametrize("evil", ["|", "a||!b", "(", "&&", "!", "all", "[exec rm] $x {", ""])
+def test_an_id_that_tk_could_read_as_an_expression_is_only_an_id(
+    place: Any, shell: StageShell, driver: Driver, until: Until, evil: str
+) -> None:
+    page = place(NetworkPage, HOST_SELECTED)
+    until(lambda: bool(page._map.canvas.winfo_ismapped()) and page._map.has_boxes, "the map")
+    network_map, vms = a_map(([HostNic(name="eth0")], [vm("fine", "fine"), vm(evil, "evil")]))
+    page._map.show(network_map, replace(sample_inventory(), vms=vms), HOST_SELECTED.items[0])
+    driver.click(page._map.canvas, *inside_box(page, oid(evil)))
+    until(lambda: shell.asked[-1:] == [("select", select_vms(evil))])
+
+
 def test_the_map_of_a_host_is_drawn_and_a_click_selects_the_vm(
     place: Any, shell: StageShell, driver: Driver, until: Until
 ) -> None:
     page = place(NetworkPage, HOST_SELECTED)
     canvas = page._map.canvas
-    until(lambda: bool(canvas.find_withtag("vm:v1")), "the map")
-    until(lambda: bool(canvas.winfo_ismapped()))
+    until(lambda: bool(canvas.winfo_ismapped()) and page._map.has_boxes, "the map")
     words = [canvas.itemcget(i, "text") for i in canvas.find_all() if canvas.type(i) == "text"]
     assert {"eth0", "Pool-wide network 0", "web-frontend-01", "PHYSICAL CARDS"} <= set(words)
-    x, y = canvas.coords(canvas.find_withtag("vm:v1")[0])
-    driver.click(canvas, int(x) + 30, int(y) + 20)
+    driver.click(canvas, *inside_box(page, oid("v1")))
     until(lambda: shell.asked[-1:] == [("select", select_vms("v1"))])
 
 
@@ -411,8 +439,7 @@ def test_below_a_vms_cards_its_networks_are_drawn_with_the_vm_marked(
     network = next(box for box in page._map._drawing.boxes if box.kind == "network")
     assert network.y == boxes[oid("v1")].y, "beside it"
     other = next(vm_id for vm_id in boxes if vm_id != oid("v1"))
-    x, y = canvas.coords(canvas.find_withtag(f"vm:{other}")[0])
-    driver.click(canvas, int(x) + 30, int(y) + 20)
+    driver.click(canvas, *inside_box(page, other))
     until(lambda: shell.asked[-1:] == [("select", select_vms(str(other)))])
 
 
