@@ -18,7 +18,7 @@ from hvconsole.backends.hyperv_poll import Sample
 from hvconsole.backends.hyperv_read import IMAGES, MANAGEMENT, Reader
 from hvconsole.backends.wsman_envelope import CIMV2, V2
 from hvconsole.backends.wsman_faults import check_return
-from hvconsole.backends.wsman_reply import Record
+from hvconsole.backends.wsman_reply import Record, integer
 from hvconsole.errors import HvError, NotFound, OperationError, Refused
 from hvconsole.model import (
     Disk,
@@ -116,7 +116,7 @@ class Details:
                 check_return(value)
                 _class, values = wmi_instance.read(output.text(out))
                 text = next(iter(values.get(name, ())), "")
-                found.append(int(text) if text.isdigit() else None)
+                found.append(integer(text))
             except (HvError, ValueError) as exc:
                 log.info("the host doesn't tell about a disk: %s", exc)
                 found.append(None)

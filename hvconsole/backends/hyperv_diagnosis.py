@@ -11,6 +11,7 @@ from hvconsole.backends.advice import HYPERV
 from hvconsole.backends.base import Step
 from hvconsole.backends.hyperv_read import IMAGES, SNAPSHOTS, Reader
 from hvconsole.backends.wsman_envelope import CIMV2
+from hvconsole.backends.wsman_reply import integer
 from hvconsole.clock import Clock
 from hvconsole.errors import HvError, PermissionDenied
 
@@ -55,7 +56,7 @@ def _version_and_clock(reader: Reader, clock: Clock) -> Iterator[Step]:
         yield Step(name="windows", ok=False, text="The host doesn't tell about its Windows.", remedy=CIM_RIGHTS)
         return
     version = rows[0].text("Version")
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    numbers = tuple(number for part in version.split(".")[:2] if (number := integer(part)) is not None)
     if len(numbers) == 2 and numbers < _OLDEST:
         yield Step(name="windows", ok=False, text=f"Windows {version} is too old for what this program asks.",
                    remedy="Use Windows Server 2012 R2 or newer, or Windows 10 or 11.")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hvconsole.backends import wmi_instance, wmi_path, wmi_query
 from hvconsole.backends.wsman_envelope import V2, Epr, wmi_uri
-from hvconsole.backends.wsman_reply import Record
+from hvconsole.backends.wsman_reply import Record, integer
 from hvconsole.errors import BadReply
 from hvconsole.model import ObjectId, PowerState
 
@@ -221,7 +221,7 @@ def settings_fact(record: Record) -> SettingsFact | None:
     subtype = record.text("VirtualSystemSubType").rpartition(":")[2]
     return SettingsFact(guid, vm_guid.upper(), record.text("VirtualSystemType"), record.text("ElementName"),
                         "\n".join(record.texts("Notes")), record.time("CreationTime"),
-                        parent_guid(record.text("Parent")), int(subtype) if subtype.isdigit() else None,
+                        parent_guid(record.text("Parent")), integer(subtype),
                         record.number("UserSnapshotType"), record.flag("IsSaved"))
 
 

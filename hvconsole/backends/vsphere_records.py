@@ -103,11 +103,12 @@ def flag(element: ET.Element) -> bool:
 
 
 def number(element: ET.Element) -> int | None:
-    """An integer, None where it is none."""
+    """An integer, None where it is none, or none of 64 bits: nothing could be calculated or shown with it."""
     try:
-        return int(element.text or "")
+        value = int(element.text or "")
     except ValueError:
         return None
+    return value if abs(value) < 1 << 63 else None
 
 
 def moment(element: ET.Element) -> dt.datetime | None:

@@ -64,17 +64,17 @@ class Record:
 
     def number(self, name: str) -> int | None:
         """An integer property, or None where it is missing or no number."""
-        return _integer(self.text(name))
+        return integer(self.text(name))
 
     def numbers(self, name: str) -> list[int]:
         """All integers of an array property."""
-        return [value for value in map(_integer, self.texts(name)) if value is not None]
+        return [value for value in map(integer, self.texts(name)) if value is not None]
 
     def octets(self, name: str) -> bytes:
         """A property that is an array of bytes: Windows writes it as base64 in one element, others as numbers."""
         texts = self.texts(name)
         if len(texts) != 1:
-            return bytes(value & 0xFF for value in map(_integer, texts) if value is not None)
+            return bytes(value & 0xFF for value in map(integer, texts) if value is not None)
         try:
             return base64.b64decode(texts[0])
         except (binascii.Error, ValueError):
@@ -115,11 +115,14 @@ def _text(item: ET.Element) -> str:
     return item.text or ""
 
 
-def _integer(text: str) -> int | None:
+def integer(text: str) -> int | None:
+    """The number that ``text`` is, None where it is none or none of WMI's."""
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
         return None
+    # uint64 is the largest that WMI has; nothing could be calculated or shown with more
+    return value if abs(value) < 1 << 64 else None
 
 
 def read_time(text: str) -> dt.datetime | None:

@@ -330,7 +330,12 @@ class TestReading:
             page(
                 '<objects><obj type="VirtualMachine">v</obj>'
                 "<propSet><name>config.hardware.numCPU</name><val>many</val></propSet>"
+                f"<propSet><name>config.hardware.memoryMB</name><val>{'9' * 400}</val></propSet>"
                 "<propSet><name>runtime.bootTime</name><val>yesterday</val></propSet></objects>"
             )
         )
-        assert read.updates[0].values == {"config.hardware.numCPU": None, "runtime.bootTime": None}
+        assert read.updates[0].values == {
+            "config.hardware.numCPU": None,
+            "config.hardware.memoryMB": None,
+            "runtime.bootTime": None,
+        }

@@ -206,3 +206,12 @@ class TestFaults:
         assert caught.value.code == str(value)
         wsman_faults.check_return(0)
         wsman_faults.check_return(4096)
+
+
+@pytest.mark.parametrize("text", ["", "²", "1.5", "x", "9" * 400, "9" * 5000, str(1 << 64)])
+def test_what_is_no_number_of_wmi_is_none(text: str) -> None:
+    assert wsman_reply.integer(text) is None
+
+
+def test_the_numbers_of_wmi_are_read() -> None:
+    assert [wsman_reply.integer(text) for text in ("0", "-1", str((1 << 64) - 1))] == [0, -1, (1 << 64) - 1]
