@@ -14,6 +14,7 @@ from hvconsole.jobs import JobId, JobView
 from hvconsole.model import PowerState, Verb
 from hvconsole.monitor.status import MonitorState
 from hvconsole.settings import Filter as SavedFilter
+from hvconsole.ui.dialogs.about import WINDOW_KEYS, operation_keys
 from hvconsole.ui.dispatcher import Dispatcher
 from hvconsole.ui.interfaces import ItemKind, Selection
 from hvconsole.ui.tabs import Tabs
@@ -274,6 +275,13 @@ def test_missing_tools_lead_to_the_hard_variant_in_the_same_dialog(
     until(lambda: jobs_done(stand) == [("power_off", "v6")])
     error = next(entry for entry in stand.dialogs.asked if entry[0] == "error")
     assert error[3] is Verb.POWER_OFF
+
+
+def test_the_help_names_every_key_of_the_menus(stand: Stand) -> None:
+    known = " ".join(left for left, _ in (*WINDOW_KEYS, *operation_keys())).replace(",", " ").split()
+    commands = [c for c in stand.window.catalogue.all() if c.accelerator and not c.name.startswith("tab-")]
+    missing = {c.accelerator for c in commands} - {*known, "Ctrl+,", "Ctrl+Shift+Tab"}
+    assert not missing
 
 
 def test_keys_for_typing_are_left_alone_in_text_fields(stand: Stand) -> None:
