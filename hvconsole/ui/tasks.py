@@ -213,9 +213,10 @@ class TaskPanel:
 
     # ---- what the user does ----------------------------------------------------------------------------------
 
-    def running(self) -> int:
-        """How many jobs are not finished."""
-        return sum(1 for row in self._by_job.values() if row.job is not None and not row.job.state.final)
+    def running(self, verb: str = "") -> int:
+        """How many jobs are not finished; with ``verb`` only those."""
+        jobs = [row.job for row in self._by_job.values() if row.job is not None and not row.job.state.final]
+        return sum(1 for job in jobs if not verb or job.verb == verb)
 
     def focus(self) -> None:
         """Give the list the keyboard."""

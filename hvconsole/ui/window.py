@@ -273,11 +273,11 @@ class MainWindow:
         self.summary.soon()
 
     def _job_changed(self, event: JobChanged) -> None:
-        row = BY_VERB.get(Verb(event.job.verb)) if event.job.verb in set(Verb) else None
-        said = f"{row.doing}: {safe_text(event.job.subject, 60)}" if row is not None else ""
-        if event.job.state.final and said and self.statusbar.text == said:
-            self.status("")  # it is not going on any more
         self.tasks.job_changed(event.job)
+        verb = event.job.verb
+        row = BY_VERB.get(Verb(verb)) if verb in set(Verb) else None
+        if row is not None and self.statusbar.text.startswith(f"{row.doing}: ") and not self.tasks.running(verb):
+            self.status("")  # it is not going on any more
         self.tabs.on_event(event)
 
     def _happened(self, event: Happened) -> None:

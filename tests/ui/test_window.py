@@ -534,7 +534,11 @@ def test_the_status_bar_does_not_say_that_something_goes_on_when_it_is_done(stan
     hub.emit(JobChanged(view(1, JobState.RUNNING, fraction=0.5)))
     until(lambda: stand.window.tasks.running() == 1)
     assert bar.text == "Taking a snapshot: db-primary"
+    hub.emit(JobChanged(view(2, JobState.RUNNING)))
     hub.emit(JobChanged(view(1, JobState.DONE)))
+    until(lambda: stand.window.tasks.running() == 1)
+    assert bar.text == "Taking a snapshot: db-primary", "another one is going on"
+    hub.emit(JobChanged(view(2, JobState.FAILED)))
     until(lambda: bar.text.startswith("Ready"))
 
 

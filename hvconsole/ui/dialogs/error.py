@@ -6,7 +6,7 @@ import tkinter as tk
 from collections.abc import Sequence
 from tkinter import ttk
 
-from hvconsole.errors import HvError
+from hvconsole.errors import HvError, LocalError
 from hvconsole.operation import Operation
 from hvconsole.text import safe_lines, safe_text
 from hvconsole.ui.dialogs.confirm import nouns
@@ -15,8 +15,10 @@ from hvconsole.ui.interfaces import Shell, Subject
 from hvconsole.ui.listing import ListColumn, Listing
 from hvconsole.ui.megawidgets import scrolled_text
 
+SERVERS_WORDS = "The server's own words"
 
-def add_detail(dialog: FormDialog, detail: str, caption: str = "The server's own words") -> tk.Text:
+
+def add_detail(dialog: FormDialog, detail: str, caption: str) -> tk.Text:
     """The words of the server, selectable, below the text of a dialog."""
     dialog.add_wide(ttk.Label(dialog.body, text=caption, style="Small.TLabel"), gap=2)
     shown = safe_lines(detail.strip(), 8000)
@@ -51,7 +53,9 @@ class ErrorDialog(FormDialog):
         if hard is not None and hard.question is not None:
             self.add_text(f"{hard.label}: {hard.question.text}", "TLabel")
         if error.detail.strip() and error.detail.strip() != error.user_text.strip():
-            self.detail = add_detail(self, error.detail)
+            # what this computer says are no server's words
+            caption = "Details" if isinstance(error, LocalError) else SERVERS_WORDS
+            self.detail = add_detail(self, error.detail, caption)
 
 
 class MessageDialog(FormDialog):

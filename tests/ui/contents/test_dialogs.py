@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hvconsole.backends.base import Capability, Secret
-from hvconsole.errors import CertificateError, ToolsMissing
+from hvconsole.errors import CertificateError, HvError, LocalError, ToolsMissing
 from hvconsole.model import Certificate, Disk, Emergency, PowerState, Verb
 from hvconsole.operations import operation
 from hvconsole.trust import validity_warning
@@ -677,3 +677,16 @@ def test_a_host_that_writes_itself_is_asked_for_a_path_of_its_own(shell: StageSh
     fetch.path.field.set("D:\\Exports\\web")
     assert fetch.arguments() == {"from": "D:\\Exports\\web"}
     fetch.destroy()
+
+
+@pytest.mark.parametrize(
+    ("error", "caption"),
+    [
+        (ToolsMissing("No working guest tools.", "VM_LACKS_FEATURE"), "The server's own words"),
+        (LocalError("The file /srv/x.xva can't be read.", "[Errno 2] No such file"), "Details"),
+    ],
+)
+def test_only_a_server_is_quoted_as_one(shell: StageShell, error: HvError, caption: str) -> None:
+    dialog = ErrorDialog(shell, "Import: x.xva", error)
+    assert caption in texts(dialog.top)
+    dialog.destroy()
