@@ -20,7 +20,7 @@ from hvconsole.lab.faults import Effect, FaultRule
 from hvconsole.lab.objects import Power, Site
 from hvconsole.lab.screens import draw
 from hvconsole.lab.sites import Identity, ServerDescription
-from hvconsole.lab.vsphere import http_files, releases
+from hvconsole.lab.vsphere import http_files, releases, wsdl
 from hvconsole.lab.vsphere.faults import SoapFault
 from hvconsole.lab.vsphere.leases import content
 from hvconsole.lab.vsphere.service import Service
@@ -189,6 +189,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = urllib.parse.urlsplit(self.path).path
         if path in ("/sdk/vimServiceVersions.xml", "/sdk/vimServiceVersions.xml/"):
             self._send(200, _versions(self._service).encode(), "text/xml; charset=utf-8")
+        elif path == "/sdk/vimService.wsdl" or (path.rstrip("/") == "/sdk" and self.path.endswith("?wsdl")):
+            self._send(200, wsdl.service(), "text/xml; charset=utf-8")
+        elif path in ("/sdk/vim.wsdl", "/vim.wsdl"):
+            self._send(200, wsdl.interface(str(self._service.site.extra.get("api", "8.0.2.0"))),
+                       "text/xml; charset=utf-8")
         elif path == "/screen":
             self._screen()
         elif path.startswith("/nfc/"):
@@ -224,7 +229,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self._read()
         if body is None:
             return
-        if path.rstrip("/") != "/sdk":
+        if path.rstrip("/") not in ("/sdk", "/sdk/vimService"):
             self._send(404, b"not found", "text/plain")
             return
         spoken = releases.asked(self.headers.get("SOAPAction", ""))
