@@ -19,11 +19,38 @@ GAP = 12
 """Design pixels between cards."""
 MARGIN = 16
 """Design pixels around the contents of a page."""
+NARROW = 520
+"""Design pixels of width below which a page has no room for two cards side by side."""
 
 
 def wrap_to_width(label: ttk.Label) -> None:
     """Break a label's text where the label ends; for one that is packed with ``fill="x"``."""
     label.bind("<Configure>", lambda event: label.configure(wraplength=max(40, event.width)), add=True)
+
+
+def stack_when_narrow(theme: Theme, body: tk.Misc, pairs: Sequence[tuple[ttk.Frame, ttk.Frame]]) -> None:
+    """Put two cards that stand side by side one below the other while ``body`` is too narrow for both.
+
+    They are gridded in even rows; the odd ones are left free for this.
+    """
+    wide = [(left.grid_info(), right.grid_info()) for left, right in pairs]
+    margin = theme.px(MARGIN)
+    stacked: list[bool] = [False]
+
+    def arrange(event: tk.Event[tk.Misc]) -> None:
+        narrow = event.width < theme.px(NARROW)
+        if narrow == stacked[0]:
+            return
+        stacked[0] = narrow
+        for (left, right), (at_left, at_right) in zip(pairs, wide, strict=True):
+            if narrow:
+                left.grid_configure(columnspan=2, padx=margin)
+                right.grid_configure(row=at_right["row"] + 1, column=0, columnspan=2, padx=margin)
+            else:
+                left.grid_configure(columnspan=1, padx=at_left["padx"])
+                right.grid_configure(row=at_right["row"], column=1, columnspan=1, padx=at_right["padx"])
+
+    body.bind("<Configure>", arrange, add=True)
 
 
 class ScrollArea:

@@ -10,7 +10,7 @@ from hvconsole.events import ConnectionState
 from hvconsole.model import Host, HostDetails, HostNic, Inventory, Metrics, PowerState, Storage, Vm, VmKind
 from hvconsole.text import format_bytes, safe_lines, safe_text, shown_name
 from hvconsole.ui.asking import Asker
-from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea
+from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea, stack_when_narrow
 from hvconsole.ui.columns import natural_key
 from hvconsole.ui.interfaces import Selection, Shell, Subject
 from hvconsole.ui.pages.measures import cpu_fraction
@@ -127,18 +127,21 @@ class HostView:
         self.extra.frame.pack(fill="x", pady=(px(6), 0))
         wide = {"columnspan": 2, "sticky": "nsew", "padx": px(MARGIN), "pady": (0, px(GAP))}
         nics = Card(self.theme, body, "Network cards", "ethernet-port")
-        nics.frame.grid(row=1, column=0, **wide)  # type: ignore[arg-type]
+        nics.frame.grid(row=2, column=0, **wide)  # type: ignore[arg-type]
         self.nics = MiniTable(self.theme, nics.body, ("Card", "Network", "Address", "MAC", "State"))
         self.nics.frame.pack(fill="x")
         storages = Card(self.theme, body, "Storage", "database")
-        storages.frame.grid(row=2, column=0, sticky="nsew", padx=left, pady=(0, px(MARGIN)))
+        storages.frame.grid(row=4, column=0, sticky="nsew", padx=left, pady=(0, px(MARGIN)))
         self.storages = MiniTable(self.theme, storages.body, ("Name", "Free", "Used"), numeric=(1,))
         self.storages.frame.pack(fill="x")
         running = Card(self.theme, body, "Running here", "monitor")
-        running.frame.grid(row=2, column=1, sticky="nsew", padx=right, pady=(0, px(MARGIN)))
+        running.frame.grid(row=4, column=1, sticky="nsew", padx=right, pady=(0, px(MARGIN)))
         self.running_title = running.title
         self.running = MiniTable(self.theme, running.body, ("VM", "Memory", "Address"), numeric=(1,))
         self.running.frame.pack(fill="x")
+        stack_when_narrow(
+            self.theme, body, [(about.frame, resources.frame), (storages.frame, running.frame)]
+        )
 
     def show(self, subject: Subject, fresh: bool) -> None:
         """Draw what differs, ask for the rest."""

@@ -23,7 +23,7 @@ from hvconsole.model import (
 )
 from hvconsole.text import format_bytes, format_duration, safe_text, shown_name
 from hvconsole.ui.asking import Asker
-from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea, wrap_to_width
+from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Meter, MiniTable, ScrollArea, stack_when_narrow, wrap_to_width
 from hvconsole.ui.columns import natural_key
 from hvconsole.ui.dialogs.server import WORKS_IN_EMERGENCY, emergency_text
 from hvconsole.ui.header import connection_word
@@ -115,12 +115,12 @@ class ServerView:
         self._emergency.frame.grid_remove()
         self._build_emergency()
         about = Card(self.theme, body, "Server", "boxes")
-        about.frame.grid(row=1, column=0, sticky="nsew", padx=left, pady=(px(14), px(GAP)))
+        about.frame.grid(row=2, column=0, sticky="nsew", padx=left, pady=(px(14), px(GAP)))
         self._title = about.title
         self.facts = Facts(self.theme, about.body)
         self.facts.frame.pack(fill="x")
         resources = Card(self.theme, body, "Resources", "cpu")
-        resources.frame.grid(row=1, column=1, sticky="nsew", padx=right, pady=(px(14), px(GAP)))
+        resources.frame.grid(row=2, column=1, sticky="nsew", padx=right, pady=(px(14), px(GAP)))
         self.memory = Meter(self.theme, resources.body, "Memory of the hosts")
         self.storage = Meter(self.theme, resources.body, "Storage")
         for meter in (self.memory, self.storage):
@@ -128,21 +128,22 @@ class ServerView:
         self.totals = Facts(self.theme, resources.body)
         self.totals.frame.pack(fill="x", pady=(px(6), 0))
         hosts = self._hosts_card = Card(self.theme, body, "Hosts", "server")
-        hosts.frame.grid(row=2, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(GAP)))
+        hosts.frame.grid(row=4, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(GAP)))
         self.hosts = MiniTable(
             self.theme, hosts.body, ("Host", "State", "Running VMs", "Free memory", "Address"), numeric=(2, 3)
         )
         self.hosts.frame.pack(fill="x")
         storages = self._storages_card = Card(self.theme, body, "Storage", "database")
-        storages.frame.grid(row=3, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(GAP)))
+        storages.frame.grid(row=6, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(GAP)))
         self.storages = MiniTable(self.theme, storages.body, ("Name", "Kind", "Free", "Used"), numeric=(2,))
         self.storages.frame.pack(fill="x")
         self._messages = Card(self.theme, body, "Messages of the server", "bell")
         self._messages.frame.grid(
-            row=4, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(MARGIN))
+            row=8, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(MARGIN))
         )
         self.messages = MiniTable(self.theme, self._messages.body, ("When", "What", "About", "Message"))
         self.messages.frame.pack(fill="x")
+        stack_when_narrow(self.theme, body, [(about.frame, resources.frame)])
 
     def _build_emergency(self) -> None:
         px = self.theme.px

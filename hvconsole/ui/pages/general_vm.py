@@ -15,7 +15,18 @@ from hvconsole.model import Disk, Metrics, PowerState, Vm, VmDetails, VmKind
 from hvconsole.monitor.status import Round, VmKey
 from hvconsole.text import format_bytes, safe_lines, safe_text, shown_name
 from hvconsole.ui.asking import Asker
-from hvconsole.ui.cards import GAP, MARGIN, Card, Facts, Figure, Meter, MiniTable, ScrollArea, wrap_to_width
+from hvconsole.ui.cards import (
+    GAP,
+    MARGIN,
+    Card,
+    Facts,
+    Figure,
+    Meter,
+    MiniTable,
+    ScrollArea,
+    stack_when_narrow,
+    wrap_to_width,
+)
 from hvconsole.ui.charts import format_ms, sparkline
 from hvconsole.ui.columns import POWER_WORDS, TOOLS_WORDS
 from hvconsole.ui.interfaces import Selection, Shell, Subject
@@ -122,29 +133,34 @@ class VmView:
         self.extra.frame.pack(fill="x", pady=(px(6), 0))
         self._monitor_card(body, px(MARGIN), below)
         disks = Card(self.theme, body, "Disks", "hard-drive")
-        disks.frame.grid(row=2, column=0, sticky="nsew", padx=left, pady=below)
+        disks.frame.grid(row=4, column=0, sticky="nsew", padx=left, pady=below)
         self.disks = MiniTable(self.theme, disks.body, ("", "Name", "Size", "Storage", ""), numeric=(2,))
         self.disks.frame.pack(fill="x")
         cards = Card(self.theme, body, "Network cards", "ethernet-port")
-        cards.frame.grid(row=2, column=1, sticky="nsew", padx=right, pady=below)
+        cards.frame.grid(row=4, column=1, sticky="nsew", padx=right, pady=below)
+        self._stack(disks, cards)
         self.cards = MiniTable(self.theme, cards.body, ("", "Network", "Address", "State"))
         self.cards.frame.pack(fill="x")
         recent = Card(self.theme, body, "Recent events", "history")
-        recent.frame.grid(row=3, column=0, columnspan=2, sticky="nsew", padx=px(MARGIN), pady=below)
+        recent.frame.grid(row=6, column=0, columnspan=2, sticky="nsew", padx=px(MARGIN), pady=below)
         self.recent = MiniTable(self.theme, recent.body, ("When", "What", "By", "Outcome", "Details"))
         self.recent.frame.pack(fill="x")
         self._more = Card(self.theme, body, "Details", "settings")
-        self._more.frame.grid(row=4, column=0, columnspan=2, sticky="nsew", padx=px(MARGIN), pady=(0, px(MARGIN)))
+        self._more.frame.grid(row=8, column=0, columnspan=2, sticky="nsew", padx=px(MARGIN), pady=(0, px(MARGIN)))
         self.more = tuple(Facts(self.theme, self._more.body) for _side in range(2))
         for column, facts in enumerate(self.more):
             facts.frame.grid(row=0, column=column, sticky="new", padx=(0, px(GAP)))
             self._more.body.columnconfigure(column, weight=1, uniform="half")
         self.theme.follow(self.area.frame, lambda _theme: self._draw_spark())
 
+    def _stack(self, disks: Card, cards: Card) -> None:
+        pairs = [(self._about.frame, self._resources.frame), (disks.frame, cards.frame)]
+        stack_when_narrow(self.theme, self.area.body, pairs)
+
     def _monitor_card(self, body: ttk.Frame, margin: int, below: tuple[int, int]) -> None:
         px = self.theme.px
         card = Card(self.theme, body, "Network monitoring", "activity")
-        card.frame.grid(row=1, column=0, columnspan=2, sticky="nsew", padx=margin, pady=below)
+        card.frame.grid(row=2, column=0, columnspan=2, sticky="nsew", padx=margin, pady=below)
         self._figures = ttk.Frame(card.body, style="CardIn.TFrame")
         self.rtt = Figure(self.theme, self._figures, "Round trip")
         self.average = Figure(self.theme, self._figures, "Average")

@@ -120,6 +120,22 @@ def test_a_vm_shows_facts_details_resources_and_events(place: Any, until: Until)
     assert "plugged in" in texts(view.cards.frame)
 
 
+@pytest.mark.parametrize("selection", ["vm", "host", "server"])
+def test_cards_stand_below_each_other_on_a_narrow_page(
+    root: tk.Tk, place: Any, until: Until, selection: str
+) -> None:
+    chosen = {"vm": select_vms("v1"), "host": HOST_SELECTED, "server": SERVER_SELECTED}[selection]
+    page = place(GeneralPage, chosen)
+    first, second = page._current.facts.frame, page._current.memory.frame
+    until(lambda: 0 < abs(first.winfo_rooty() - second.winfo_rooty()) < 120, "side by side")
+    root.geometry("440x700")
+    until(lambda: second.winfo_rooty() >= first.winfo_rooty() + first.winfo_height(), "one below the other")
+    area = page._current.area
+    until(lambda: first.winfo_rootx() + first.winfo_width() <= area.frame.winfo_rootx() + area.frame.winfo_width())
+    root.geometry("1280x800")
+    until(lambda: second.winfo_rooty() < first.winfo_rooty() + first.winfo_height())
+
+
 def test_a_cd_drive_is_not_called_by_its_device_twice() -> None:
     drive = Disk(id=oid("cd"), device="xvdd", name="xvdd", is_cd=True)
     assert disk_row(drive) == ("xvdd", "CD drive", "", "", "")
