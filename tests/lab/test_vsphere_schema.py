@@ -7,6 +7,7 @@ fields in the schema's order; pyVmomi knows both of every class.
 from __future__ import annotations
 
 import base64
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Any
@@ -194,6 +195,15 @@ class TestLibvirt:
         assert len(one.findall(f"{V}file")) == 1
         lost = search(f"[{store.name}] nowhere", "SearchDatastore_Task")
         assert lost.find(f"{V}error/{V}fault").get(XSI) == "FileNotFound"  # type: ignore[union-attr]
+        shown = one.find(f"{V}file")
+        assert shown is not None
+        assert shown.findtext(f"{V}capacityKb") == str(disk.size_bytes // 1024)
+        path = f"<name>[{store.name}] {disk.id}/{shown.findtext(f'{V}path')}</name>"
+        key = soap.one("QueryVirtualDiskUuid", "VirtualDiskManager", "VirtualDiskManager", path).text or ""
+        assert re.fullmatch("60 00 c2 9. .. .. .. ..-.. .. .. .. .. .. .. ..", key)
+        with pytest.raises(LookupError, match="FileNotFound"):
+            soap.call("QueryVirtualDiskUuid", "VirtualDiskManager", "VirtualDiskManager",
+                      f"<name>[{store.name}] {disk.id}/none.vmdk</name>")
         lost = search("[none]", "SearchDatastore_Task")
         assert lost.find(f"{V}error/{V}fault").get(XSI) == "InvalidDatastore"  # type: ignore[union-attr]
 

@@ -9,7 +9,7 @@ import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hvconsole.lab.objects import Storage, Vm
+from hvconsole.lab.objects import Disk, Storage, Vm
 from hvconsole.lab.vsphere.tree import Tree
 from hvconsole.lab.vsphere.values import Data, Ref, array, long, when
 from hvconsole.lab.vsphere.vm_properties import MIB, disk_file, first_store, guest_id, vm_file, vm_uuid
@@ -20,12 +20,13 @@ _KINDS = {".vmx": "VmConfigFileInfo", ".vmtx": "TemplateConfigFileInfo", ".vmdk"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file: its path inside the datastore, its size and, for a VM's own file, the VM."""
+    """One file: its path inside the datastore, its size and, for a VM's own file, the VM, for a disk's the disk."""
 
     path: str
     size: int
     modified: float
     vm: Vm | None = None
+    disk: Disk | None = None
 
     @property
     def folder(self) -> str:
@@ -53,7 +54,7 @@ def listed(tree: Tree, storage: Storage) -> list[File]:
     for disk in tree.world.disks.values():
         if disk.storage_id == storage.id:
             path = disk_file(tree, disk.id).removeprefix(prefix)
-            found[path] = File(path, disk.used_bytes, tree.world.now())
+            found[path] = File(path, disk.used_bytes, tree.world.now(), disk=disk)
     return list(found.values())
 
 
@@ -107,13 +108,19 @@ def folders(found: list[File], below: str) -> Iterator[str]:
                              if file.path.startswith(prefix) and "/" in file.path.removeprefix(prefix))
 
 
+def _details(file: File) -> dict[str, object]:
+    disk = file.disk
+    return {} if disk is None or disk.is_iso else {"capacityKb": long(disk.size_bytes // 1024)}
+
+
 def result(storage: Storage, folder: str, found: list[File], patterns: list[str],
            kinds: frozenset[str]) -> Data:
     """``HostDatastoreBrowserSearchResults`` of one folder; ``kinds`` empty means every kind of file."""
     inside = [file for file in found if file.folder == folder]
     shown = [Data("FolderFileInfo", path=one.rpartition("/")[2]) for one in folders(found, folder)]
     shown += [Data(_KINDS.get("." + file.name.rpartition(".")[2].lower(), "FileInfo"), path=file.name,
-                   fileSize=long(file.size), modification=when(file.modified), owner="root") for file in inside]
+                   fileSize=long(file.size), modification=when(file.modified), owner="root", **_details(file))
+              for file in inside]
     if kinds and "FileInfo" not in kinds:
         shown = [one for one in shown if one.type in kinds]
     if patterns:

@@ -25,7 +25,8 @@ SINGLETONS = {
     "alarmManager": "AlarmManager", "eventManager": "EventManager", "taskManager": "TaskManager",
     "extensionManager": "ExtensionManager", "customizationSpecManager": "CustomizationSpecManager",
     "customFieldsManager": "CustomFieldsManager",
-    "licenseManager": "LicenseManager", "searchIndex": "SearchIndex", "ovfManager": "OvfManager",
+    "licenseManager": "LicenseManager", "searchIndex": "SearchIndex",
+    "virtualDiskManager": "VirtualDiskManager", "ovfManager": "OvfManager",
 }
 """Fields of ``ServiceContent`` in the order of the schema → class."""
 _VCENTER_ONLY = frozenset({"scheduledTaskManager", "alarmManager", "extensionManager", "customFieldsManager",

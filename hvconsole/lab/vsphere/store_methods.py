@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import TYPE_CHECKING
 
 from hvconsole.lab.objects import Storage
@@ -59,6 +60,22 @@ def _search(*, deep: bool) -> Method:
     return method
 
 
+def _disk_uuid(service: Service, call: Call, session: Session) -> str:
+    """As the first line of a disk's descriptor has it: two groups of eight pairs of digits."""
+    match = _PATH.fullmatch(call.text("name"))
+    with service.world.lock:
+        found = files.find(service.tree, match[1], match[2]) if match else None
+        if found is None:
+            raise SoapFault("InvalidDatastore", f"Invalid datastore path '{call.text('name')}'.",
+                            name=match[1] if match else "")
+        disk = found[1].disk if found[1] is not None else None
+    if disk is None or disk.is_iso:
+        raise SoapFault("FileNotFound", f"File {call.text('name')} was not found", file=call.text("name"))
+    digits = "6000c29" + uuid.uuid5(uuid.NAMESPACE_OID, disk.id).hex[7:]
+    pairs = [digits[at:at + 2] for at in range(0, 32, 2)]
+    return field("returnval", " ".join(pairs[:8]) + "-" + " ".join(pairs[8:]))
+
+
 def _store_changed(service: Service, call: Call, session: Session) -> str:
     service.require(call.this, "Datastore")
     return ""
@@ -111,6 +128,7 @@ def _nothing(service: Service, call: Call, session: Session) -> str:
 STORE_METHODS: dict[str, Method] = {
     "SearchDatastore_Task": _search(deep=False),
     "SearchDatastoreSubFolders_Task": _search(deep=True),
+    "QueryVirtualDiskUuid": _disk_uuid,
     "RefreshDatastore": _store_changed,
     "RefreshDatastoreStorageInfo": _store_changed,
     "QueryConfigTarget": _config_target,
