@@ -28,6 +28,7 @@ from hvconsole.monitor.icmp import IcmpEngine, Sink
 from hvconsole.monitor.watcher import Engine, Watcher
 from hvconsole.profiles import ServerProfile
 from hvconsole.settings import SettingsStore, cache_folder, history_path, pins_path, settings_path
+from hvconsole.signals import until_signalled
 from hvconsole.trust import PinStore
 from hvconsole.ui.interfaces import AppServices
 from hvconsole.ui.window import MainWindow
@@ -107,7 +108,7 @@ class Console:
         """Start history, monitor and connections; returns at once. Called when the window stands."""
         self.history.start()
         self.history.subscribe(self.hub, self._server_name)
-        self.history.prune(dt.timedelta(days=self.settings.current.history_days))
+        self.history.keep(lambda: dt.timedelta(days=self.settings.current.history_days))
         self.watcher.start()
         if self._keeper is not None:
             self._keeper.start()
@@ -222,7 +223,9 @@ def _run(console: Console, chosen: Sequence[ServerProfile]) -> int:
     # the window is drawn first; whatever connects may take its time
     window.root.after_idle(lambda: _start(console, window, chosen))
     try:
-        window.main_loop()
+        # Whoever ends the session of the desktop waits for no answer: no question about running tasks.
+        with until_signalled(lambda: window.dispatcher.post(window.closing.begin)):
+            window.main_loop()
     finally:
         window.destroy()
         _flush(console.settings.flush)

@@ -51,6 +51,9 @@ MEMORY_ROWS = 10_000
 BATCH_ROWS = 500
 RETRY_S = 5.0
 """Pause before a refused write is tried again."""
+PRUNE_EVERY_S = 86_400.0
+LOOK_S = 3600.0
+"""Longest sleep of the thread: after it, old rows are looked for."""
 JOURNAL_LIMIT_S = 15.0
 """How long an outage waits to be written before the snapshot is refused."""
 NOTICE_KEY = "history"
@@ -88,6 +91,8 @@ class History:
         self._db: Database | None = None
         self._owner = uuid.uuid4().hex
         self._owner_lock: FileLock | None = None
+        self._how_long: Callable[[], dt.timedelta] | None = None
+        self._prune_at = 0.0
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
 
@@ -167,6 +172,15 @@ class History:
             target, dropped = self._queued, self._dropped
             done = self._wake.wait_for(lambda: self._settled >= target or self._ended(), limit_s)
             return done and self._settled >= target and self._dropped == dropped
+
+    def keep(self, how_long: Callable[[], dt.timedelta]) -> None:
+        """Delete what is older than ``how_long()`` says: now, and once a day as long as the history runs.
+
+        Does not block; ``how_long`` is called in this thread and later in the history thread.
+        """
+        self._prune_at = self._clock.monotonic() + PRUNE_EVERY_S
+        self.prune(how_long())
+        self._how_long = how_long
 
     def prune(self, keep: dt.timedelta) -> None:
         """Delete rows and closed outages older than ``keep``, some time soon. Does not block."""
@@ -287,13 +301,15 @@ class History:
     def _turn(self) -> bool:
         """Wait for something to write and write it; False when it is time to end."""
         with self._wake:
-            limit = RETRY_S if self._trouble else None
+            limit = RETRY_S if self._trouble else LOOK_S
             self._wake.wait_for(lambda: self._asks or self._stopping or (self._rows and not self._trouble), limit)
             stopping = self._stopping
             asks = list(self._asks)
             self._asks.clear()
             rows = list(itertools.islice(self._rows, BATCH_ROWS))
             dropped = self._dropped
+        if self._how_long is not None and self._clock.monotonic() >= self._prune_at and not stopping:
+            self.keep(self._how_long)
         if not self._ready():
             for ask in asks:
                 self._refuse(ask, self._trouble or LocalError("The history isn't open."))

@@ -279,6 +279,35 @@ def test_old_rows_and_closed_outages_are_pruned(desk):
     assert [o.id for o in journal.open_outages()] == ["outage-2", "outage-3"]
 
 
+def test_a_history_that_runs_for_months_goes_on_forgetting(desk):
+    clock = LaterClock()
+    history = History(desk.path, desk.hub, clock)
+    desk.open.append(history)
+    history.start()
+    history.keep(lambda: dt.timedelta(days=30))
+    history.record(happened("then", when=clock.now()))
+    assert history.flush()
+    assert subjects(history.search()) == ["then"]
+    clock.ahead_s = 31 * 86_400.0
+    history.record(happened("now", when=clock.now()))
+    assert history.flush()
+    history.record(happened("soon after", when=clock.now()))
+    assert history.flush()
+    assert subjects(history.search()) == ["soon after", "now"]
+
+
+class LaterClock(SystemClock):
+    """The time as it will be in ``ahead_s`` seconds."""
+
+    ahead_s = 0.0
+
+    def monotonic(self):
+        return super().monotonic() + self.ahead_s
+
+    def now(self):
+        return super().now() + dt.timedelta(seconds=self.ahead_s)
+
+
 # ---- the journal ----------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent / "hvconsole"
 FILES = sorted(path for path in ROOT.rglob("*.py"))
 
 LAYERS = (
-    {"model", "errors", "clock", "text", "events", "outages", "private_files", "user_files", "file_lock"},
+    {"model", "errors", "clock", "text", "events", "outages", "private_files", "user_files", "file_lock", "signals"},
     {"backends"},
     {"profiles", "trust", "whynot", "operation"},
     {"jobs", "operations", "operation_calls", "connection", "doctor", "credentials", "inventory_cache"}

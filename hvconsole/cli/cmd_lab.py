@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from hvconsole.cli.output import DONE, FAILED, Printer, UsageError
-from hvconsole.cli.signals import until_signalled
+from hvconsole.signals import until_signalled
 
 MOST_VMS = 100_000
 

@@ -19,7 +19,6 @@ from hvconsole.cli.output import DONE, FAILED, Printer, UsageError, complaint, i
 from hvconsole.cli.recorded import recorded
 from hvconsole.cli.secrets import new_password
 from hvconsole.cli.session import Servers, add_server_options, refuse_emergency, resolve
-from hvconsole.cli.signals import until_signalled
 from hvconsole.cli.spec import add_spec_options, build_spec
 from hvconsole.clock import Clock
 from hvconsole.errors import InvalidInput, Refused
@@ -28,6 +27,7 @@ from hvconsole.jobs import Job, JobRunner
 from hvconsole.model import Inventory, PowerState, Snapshot, Verb
 from hvconsole.operation import numbered
 from hvconsole.operations import BY_VERB, OPERATIONS, Argument, ArgumentKind, Operation, Scope, why_not
+from hvconsole.signals import until_signalled
 from hvconsole.text import safe_text
 
 INVENTORY_S = 60.0

@@ -7,6 +7,7 @@ so a restart neither loses nor repeats a snapshot.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -18,7 +19,6 @@ from hvconsole.cli.objects import find_vm
 from hvconsole.cli.output import DONE, OutputError, Printer, UsageError, complaint, utc
 from hvconsole.cli.recorded import recorded
 from hvconsole.cli.session import Servers, add_server_options, resolve
-from hvconsole.cli.signals import until_signalled
 from hvconsole.clock import Clock
 from hvconsole.connection import Connection, Connections
 from hvconsole.errors import EmergencyMode, InvalidInput, Unreachable
@@ -30,6 +30,7 @@ from hvconsole.monitor.servers import MemoryOfThisRun
 from hvconsole.monitor.status import PRESETS, MonitorSettings, MonitorState, MonitorStatus, Round, VmKey, with_preset
 from hvconsole.monitor.watcher import Engine, Watcher
 from hvconsole.profiles import parse_address
+from hvconsole.signals import until_signalled
 from hvconsole.text import format_took, safe_text
 
 FIRST_INVENTORY_S = 90.0
@@ -184,6 +185,7 @@ def _watch(
         return found.name if found is not None else str(server_id)
 
     with recorded(hub, servers.clock, server_name) as history:
+        history.keep(lambda: dt.timedelta(days=servers.settings.current.history_days))
         watcher = Watcher(connections, engine, OutageStore(history), memory, hub, servers.clock)
         lines = _Lines(Printer(), connections, watcher, keys, as_json=as_json)
         watcher.start()

@@ -1,16 +1,19 @@
-"""Ctrl-C, SIGTERM and a closed terminal as an event, so that commands end in order. Main thread."""
+"""Ctrl-C, SIGTERM and a closed terminal as an event, so that commands and the window end in order. Main thread."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def until_signalled() -> Iterator[threading.Event]:
-    """An event that SIGINT, SIGTERM and SIGHUP set; a second one of them has its usual effect. Restored afterwards."""
+def until_signalled(then: Callable[[], object] = lambda: None) -> Iterator[threading.Event]:
+    """An event that SIGINT, SIGTERM and SIGHUP set; a second one of them has its usual effect. Restored afterwards.
+
+    ``then`` is called as well, between any two steps of the main thread: it must only leave a message.
+    """
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -19,6 +22,7 @@ def until_signalled() -> Iterator[threading.Event]:
 
     def handler(number: int, _frame: object) -> None:
         stop.set()
+        then()
         for each, old in before.items():
             signal.signal(each, old)
 

@@ -1,0 +1,37 @@
+"""The desktop session ends, or somebody presses Ctrl-C in the terminal: the window closes in order, unasked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_LIMIT_S = 30
+
+
+@pytest.mark.display
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_window_closes_and_keeps_its_place(own_display: str, tmp_path: Path, number: signal.Signals) -> None:
+    environment = {**os.environ, "DISPLAY": own_display, "HVCONSOLE_HOME": str(tmp_path)}
+    console = subprocess.Popen([sys.executable, "-m", "hvconsole"], env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "^hvconsole$"]
+        window = subprocess.run(
+            search, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=True
+        ).stdout.split()[0]
+        moved = ["xdotool", "windowsize", "--sync", window, "1000", "700"]
+        subprocess.run(moved, env=environment, timeout=_LIMIT_S, check=True)
+        console.send_signal(number)
+        _out, errors = console.communicate(timeout=_LIMIT_S)
+    finally:
+        console.kill()
+        console.wait(_LIMIT_S)
+    assert console.returncode == 0
+    assert errors == ""
+    settings = json.loads(next(tmp_path.rglob("settings.json")).read_text())
+    assert settings["window"]["geometry"].startswith("1000x700")
