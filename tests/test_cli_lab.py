@@ -24,6 +24,20 @@ LIMIT_S = 30
 FAST = ("--interval", "0.5", "--timeout", "0.2")
 
 
+@pytest.fixture(autouse=True)
+def plain_signals():
+    """Commands are started as from a terminal, also when the suite runs under nohup or in the background of a script:
+    both hand ignored signals down."""
+    named = [number for number in (signal.SIGINT, getattr(signal, "SIGHUP", None)) if number is not None]
+    before = {number: signal.getsignal(number) for number in named}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def environment(tmp_path, lab):
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HVCONSOLE", "COV", "PYTEST"))}
