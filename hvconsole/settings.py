@@ -412,6 +412,8 @@ class SettingsStore:
             good = {key: value for key, value in values.items() if key not in bad}
             if "servers" in bad:
                 good["servers"] = _good_servers(values["servers"])
+            if "vms" in bad:
+                good["vms"] = _good_vms(values["vms"])
             return Settings.model_validate(good)
 
     def _keep_aside(self, path: Path, data: bytes, what: str, effect: str) -> str:
@@ -432,6 +434,18 @@ def _good_servers(rows: object) -> list[SavedServer]:
             found.append(SavedServer.model_validate(row))
         except ValidationError as exc:
             log.warning("a saved server can't be understood: %s", exc.error_count())
+    return found
+
+
+def _good_vms(servers: object) -> dict[str, dict[str, SavedVm]]:
+    """What is remembered of VMs, as far as it can be understood: one bad entry must not cost the others their ticks."""
+    found: dict[str, dict[str, SavedVm]] = {}
+    for server_id, vms in servers.items() if isinstance(servers, dict) else ():
+        for vm_id, row in vms.items() if isinstance(vms, dict) else ():
+            try:
+                found.setdefault(server_id, {})[vm_id] = SavedVm.model_validate(row)
+            except ValidationError as exc:
+                log.warning("what is saved of a VM can't be understood: %s", exc.error_count())
     return found
 
 

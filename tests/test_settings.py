@@ -198,6 +198,18 @@ def test_one_bad_value_costs_only_itself(path):
     assert len(list(path.parent.glob("*.bad-*"))) == 1
 
 
+def test_one_bad_tick_does_not_cost_the_others(path):
+    path.parent.mkdir()
+    good = {"ticked": True, "monitor": None}
+    vms = {"s1": {"v1": good, "v2": {"ticked": "perhaps"}, "v3": good}, "s2": {"v1": good}, "s3": 7}
+    path.write_text(json.dumps({"vms": vms}))
+    store = SettingsStore(path)
+    assert "vms" in store.problem
+    assert store.ticked("s1") == {"v1", "v3"}
+    assert store.ticked("s2") == {"v1"}
+    assert store.ticked("s3") == frozenset()
+
+
 def test_monitor_settings_that_do_not_fit_fall_back_one_by_one(path):
     path.parent.mkdir()
     path.write_text(json.dumps({"monitor": {"interval_s": "soon", "keep": 9, "quantum": True, "lost_rounds": 0}}))
