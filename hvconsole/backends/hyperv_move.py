@@ -137,8 +137,8 @@ class MoveVerbs:
         try:
             self._jobs.run(self._reader.service(MANAGEMENT), "DestroySystem", {"AffectedSystem": planned},
                            TaskContext(), "removing the half-imported VM")
-        except HvError:
-            log.exception("a half-imported VM could not be removed")
+        except HvError as exc:
+            log.warning("a half-imported VM could not be removed from the host: %s %s", exc.user_text, exc.detail)
 
     # ---- migration -----------------------------------------------------------------------------------------
 
