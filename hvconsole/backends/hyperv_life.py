@@ -257,8 +257,8 @@ class LifeVerbs:
                            "removing the half-made VM")
             for path in made:
                 self._delete_file(path)
-        except HvError:
-            log.exception("a half-made VM could not be removed")
+        except HvError as exc:
+            log.warning("a half-made VM could not be removed from the host: %s %s", exc.user_text, exc.detail)
 
     # ---- delete --------------------------------------------------------------------------------------------
 
