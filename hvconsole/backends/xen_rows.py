@@ -345,7 +345,7 @@ def _address(part: str) -> tuple[int, str] | None:
         address = ipaddress.ip_address(part.partition("%")[0])
     except ValueError:
         return None
-    if address.is_unspecified or address.is_loopback or address.is_multicast:
+    if address.is_unspecified or address.is_multicast or str(address) in ("127.0.0.1", "::1"):
         return None
     if address.version == 4:
         return 0, str(address)

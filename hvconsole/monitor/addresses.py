@@ -11,9 +11,15 @@ from collections.abc import Iterable
 
 from hvconsole.monitor.status import MonitorSettings
 
+# Localhost would be this computer, which always answers: no outage would ever be seen.
+_NOBODYS = frozenset({"127.0.0.1", "::1", "255.255.255.255"})
+
 
 def usable(addresses: Iterable[str]) -> tuple[str, ...]:
-    """Those that can be pinged from another computer: no link-local, loopback, multicast, unspecified ones."""
+    """Those that can be pinged: no link-local, multicast, broadcast, unspecified ones, and not the guest's localhost.
+
+    The rest of 127.0.0.0/8 stays: no guest reports it but one whose network is simulated on this computer.
+    """
     found = []
     for text in addresses:
         try:
@@ -22,10 +28,9 @@ def usable(addresses: Iterable[str]) -> tuple[str, ...]:
             continue
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        # A loopback address would be this computer's own, which always answers: no outage would ever be seen.
-        if address.is_link_local or address.is_multicast or address.is_unspecified or address.is_loopback:
+        if address.is_link_local or address.is_multicast or address.is_unspecified:
             continue
-        if str(address) != "255.255.255.255":
+        if str(address) not in _NOBODYS:
             found.append(str(address))
     return tuple(dict.fromkeys(found))
 
