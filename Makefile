@@ -29,6 +29,7 @@ $(VENV)/.test-installed: $(VENV)/.installed
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 types: $(VENV)/.test-installed
 	$(BIN)/mypy

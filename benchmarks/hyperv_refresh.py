@@ -69,8 +69,10 @@ def measure(lab: dict[str, str], scheme: str) -> bool:
         begun, cpu, asked = time.monotonic(), time.process_time(), hv.requests
         first = hv.watch(60)
         assert first is not None
-        print(f"{scheme}: first inventory of {len(first.vms)} VMs: {hv.requests - asked} requests, "
-              f"{time.process_time() - cpu:.3f} s CPU, {time.monotonic() - begun:.3f} s")
+        print(
+            f"{scheme}: first inventory of {len(first.vms)} VMs: {hv.requests - asked} requests, "
+            f"{time.process_time() - cpu:.3f} s CPU, {time.monotonic() - begun:.3f} s"
+        )
         print(f"{scheme}: then disks, cards, switches, volumes: {finish(hv)} requests")
         requests, cpus, later = [], [], []
         for _ in range(REFRESHES):
@@ -82,9 +84,11 @@ def measure(lab: dict[str, str], scheme: str) -> bool:
             requests.append(hv.requests - asked)
             cpus.append(time.process_time() - cpu)
             later.append(finish(hv))
-        print(f"{scheme}: full refresh: {max(requests)} requests (bound 6), "
-              f"{sorted(cpus)[len(cpus) // 2]:.3f} s CPU median, {max(cpus):.3f} s worst (bound 0.5); "
-              f"slow parts afterwards: {max(later)} requests")
+        print(
+            f"{scheme}: full refresh: {max(requests)} requests (bound 6), "
+            f"{sorted(cpus)[len(cpus) // 2]:.3f} s CPU median, {max(cpus):.3f} s worst (bound 0.5); "
+            f"slow parts afterwards: {max(later)} requests"
+        )
         seen = change_seen(lab, hv, scheme)
         print(f"{scheme}: state change seen {seen:.3f} s after the action (bound 2)")
         sent = checkpoint_sent(hv)

@@ -283,9 +283,7 @@ class Connection:
     def _runner(self, by: str) -> JobRunner:
         return self._monitor_jobs if by == MONITOR else self._jobs
 
-    def ask(
-        self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None], by: str = "user"
-    ) -> None:
+    def ask(self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None], by: str = "user") -> None:
         """Run a read on a thread of its own; ``done`` is called there with the answer or the error.
 
         The window hands in a ``done`` that posts to its dispatcher.

@@ -150,9 +150,7 @@ def _permission(profile: ServerProfile, hypervisor: Hypervisor) -> Iterator[Step
         return
     assert inventory is not None  # the contract: the first call returns everything
     read_only = hypervisor.info.read_only
-    yield Step(
-        name="permission", ok=True, text=_seen(inventory), remedy=safe_text(read_only) if read_only else ""
-    )
+    yield Step(name="permission", ok=True, text=_seen(inventory), remedy=safe_text(read_only) if read_only else "")
     try:
         yield from hypervisor.diagnose()
     except HvError as exc:

@@ -492,9 +492,7 @@ class OutageStore:
 
             vm = json.dumps([outage.server_id, outage.vm_id])
             key = json.dumps(outage.id)
-            rivals = select(outages.c.owner).where(
-                outages.c.closed.is_(None), outages.c.vm == vm, outages.c.id != key
-            )
+            rivals = select(outages.c.owner).where(outages.c.closed.is_(None), outages.c.vm == vm, outages.c.id != key)
             for (owner,) in connection.execute(rivals):
                 if self._history._owned_by_other(owner):
                     raise LocalError(

@@ -317,7 +317,6 @@ class Emergency:
 T = TypeVar("T")
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """Everything known about one server at one moment. Mappings are never modified after construction."""

@@ -81,7 +81,7 @@ def format_address(host: str, port: int, default: int | None = None) -> str:
 
 
 def parse_address(text: str, port: int) -> Address:
-    """"host", "host:port", "IPv6" or "[IPv6]:port" → (host, port). Raises ``InvalidInput``."""
+    """ "host", "host:port", "IPv6" or "[IPv6]:port" → (host, port). Raises ``InvalidInput``."""
     text = text.strip()
     if "@" in text:
         raise InvalidInput("Enter the address without a user name; the user has a field of its own.")

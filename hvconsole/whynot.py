@@ -66,7 +66,7 @@ def doing(verb: Verb) -> str:
 
 
 def wrong_state(verb: Verb, power: PowerState, legal: Iterable[PowerState]) -> str:
-    """"The VM is shut down; suspending needs it to be running." ``legal`` are the states in which the verb works."""
+    """ "The VM is shut down; suspending needs it to be running." ``legal`` are the states in which the verb works."""
     words = [STATE_WORDS[state] for state in PowerState if state in frozenset(legal)]
     return f"The VM is {STATE_WORDS[power]}; {doing(verb)} needs it to be {' or '.join(words) or 'in another state'}."
 

@@ -1,11 +1,12 @@
 #!/bin/sh
-# ruff, mypy and the whole suite with coverage, on a virtual screen of its own. $1: the folder of the virtual
+# ruff (rules and format), mypy and the whole suite with coverage, on a virtual screen of its own. $1: the folder of the virtual
 # environment's programs; further arguments go to pytest.
 set -eu
 bin=$1
 shift
 
 "$bin/ruff" check .
+"$bin/ruff" format --check --quiet .
 "$bin/mypy"
 
 scratch=$(mktemp -d)

@@ -172,9 +172,7 @@ def test_a_saved_server_without_password_asks_to_sign_in_and_names_what_is_not_w
     wait_until(lambda: console.pending() == (), "every thread to end")
 
 
-def test_what_an_earlier_run_knew_is_read_beside_the_window_and_never_over_a_servers_answer(
-    tmp_path, monkeypatch, lab
-):
+def test_what_an_earlier_run_knew_is_read_beside_the_window_and_never_over_a_servers_answer(tmp_path, monkeypatch, lab):
     monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path))
     (server,) = lab.servers
     monkeypatch.setenv("HVCONSOLE_PASSWORD", server.password)
@@ -228,9 +226,7 @@ class SlowKeyring:
 
 
 @pytest.mark.parametrize("answer", [Secret(password="old"), None, LocalError("It did not answer.")])
-def test_a_keyring_that_answers_late_does_not_disturb_who_has_signed_in_meanwhile(
-    tmp_path, monkeypatch, lab, answer
-):
+def test_a_keyring_that_answers_late_does_not_disturb_who_has_signed_in_meanwhile(tmp_path, monkeypatch, lab, answer):
     monkeypatch.setenv("HVCONSOLE_HOME", str(tmp_path))
     (server,) = lab.servers
     console = Console()

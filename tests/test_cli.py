@@ -572,7 +572,8 @@ def test_a_vm_that_is_there_already_is_left_to_the_server(server, run):
     one = ObjectId("vm-1")
     reasons = {Verb.START: "It runs.", Verb.UNPAUSE: "It isn't paused.", Verb.SUSPEND: "It can't be suspended."}
     server.inventory = replace(
-        server.inventory, vms={**server.inventory.vms, one: replace(server.inventory.vms[one], refusals=reasons)})
+        server.inventory, vms={**server.inventory.vms, one: replace(server.inventory.vms[one], refusals=reasons)}
+    )
     assert run("run", "start", URL, "web1").code == 0
     assert run("run", "suspend", URL, "web1").code == 1
     assert server.calls == [("start", "vm-1")]

@@ -352,8 +352,10 @@ def test_hosts_take_clear_text_when_the_lab_is_told_so(environment):
         place = host["other_urls"][0].rpartition("@")[2]
         secret = base64.b64encode(f"{host['user']}:{host['password']}".encode()).decode()
         connection = http.client.HTTPConnection(place, timeout=LIMIT_S)
-        identify = ('<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><i:Identify xmlns:i="'
-                    'http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>')
+        identify = (
+            '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><i:Identify xmlns:i="'
+            'http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>'
+        )
         connection.request("POST", "/wsman", identify, {"Authorization": f"Basic {secret}"})
         assert b"Microsoft Corporation" in connection.getresponse().read()
         connection.close()

@@ -41,7 +41,7 @@ BELOW_ITS_CALLERS = {("whynot", "backends"), ("model", "events")}
 
 
 def part_of(path: Path) -> str:
-    """"model" for hvconsole/model.py, "ui" for everything in hvconsole/ui/; "" for the package itself."""
+    """ "model" for hvconsole/model.py, "ui" for everything in hvconsole/ui/; "" for the package itself."""
     first = path.relative_to(ROOT).parts[0]
     return "" if first == "__init__.py" else first.removesuffix(".py")
 

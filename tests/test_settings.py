@@ -275,9 +275,12 @@ def test_one_variable_moves_everything(tmp_path, monkeypatch):
     assert config_folder().name == data_folder().name == cache_folder().name == "hvconsole"
 
 
-@given(key=st.text(min_size=1), value=st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=5
-).filter(lambda v: v is not None))
+@given(
+    key=st.text(min_size=1),
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=5
+    ).filter(lambda v: v is not None),
+)
 def test_any_text_and_value_survives_the_round_trip(tmp_path_factory, key, value):
     store = SettingsStore(tmp_path_factory.mktemp("s") / "settings.json")
     store.set_pref(key, value)

@@ -41,9 +41,7 @@ def test_a_block_without_a_reason_has_none_invented(reason: str) -> None:
 
 
 def test_the_reason_of_a_block_is_shown_cut_and_safe() -> None:
-    assert whynot.blocked(" maintenance\n") == (
-        "An administrator has blocked this operation on it: maintenance"
-    )
+    assert whynot.blocked(" maintenance\n") == ("An administrator has blocked this operation on it: maintenance")
     assert "\n" not in whynot.blocked("a\nb")
     assert len(whynot.blocked("x" * 5000)) < 300
 

@@ -68,10 +68,21 @@ from hvconsole.model import (
 
 _RDP_PORT = 2179
 _ALWAYS = (
-    Capability.SUSPEND | Capability.PAUSE | Capability.SNAPSHOT | Capability.SNAPSHOT_MEMORY
-    | Capability.SNAPSHOT_QUIESCE | Capability.SNAPSHOT_SUBTREE | Capability.CREATE | Capability.EXPORT
-    | Capability.IMPORT | Capability.HOST_POWER | Capability.METRICS | Capability.NETWORK_MAP | Capability.SCREENSHOT
-    | Capability.CONSOLE | Capability.CANCEL_TASK
+    Capability.SUSPEND
+    | Capability.PAUSE
+    | Capability.SNAPSHOT
+    | Capability.SNAPSHOT_MEMORY
+    | Capability.SNAPSHOT_QUIESCE
+    | Capability.SNAPSHOT_SUBTREE
+    | Capability.CREATE
+    | Capability.EXPORT
+    | Capability.IMPORT
+    | Capability.HOST_POWER
+    | Capability.METRICS
+    | Capability.NETWORK_MAP
+    | Capability.SCREENSHOT
+    | Capability.CONSOLE
+    | Capability.CANCEL_TASK
 )
 
 
@@ -98,9 +109,15 @@ def open_hyperv(target: Target, secret: Secret, trust: Trust, clock: Clock) -> H
 def _endpoint(target: Target, secret: Secret, host: str, port: int) -> Endpoint:
     options = target.options
     return Endpoint(
-        scheme=options.get("scheme") or "https", host=host.strip("[]"), port=port, auth=options.get("auth") or "ntlm",
-        user=target.user, password=secret.password, cert_pem=options.get("cert_pem", ""),
-        cert_key_pem=options.get("cert_key_pem", ""))
+        scheme=options.get("scheme") or "https",
+        host=host.strip("[]"),
+        port=port,
+        auth=options.get("auth") or "ntlm",
+        user=target.user,
+        password=secret.password,
+        cert_pem=options.get("cert_pem", ""),
+        cert_key_pem=options.get("cert_key_pem", ""),
+    )
 
 
 def _trace(target: Target, clock: Clock, host: str) -> Trace | None:
@@ -120,8 +137,13 @@ def _log_in(client: WsmanClient, target: Target, clock: Clock) -> HypervHost:
         # Asked for now, so that a checkpoint later costs one request and no question before it.
         reader.service(SNAPSHOTS)
     info = ServerInfo(
-        platform="hyperv", product=facts.product or "Hyper-V", version=facts.version or _version(identity),
-        address=client.endpoint.host, port=client.endpoint.port, user=target.user)
+        platform="hyperv",
+        product=facts.product or "Hyper-V",
+        version=facts.version or _version(identity),
+        address=client.endpoint.host,
+        port=client.endpoint.port,
+        user=target.user,
+    )
     names = target.options.get("destinations", "").replace(",", " ").split()
     return HypervHost(client, reader, clock, info, facts, tuple(dict.fromkeys(names)))
 
@@ -143,8 +165,15 @@ def _version(identity: Identity) -> str:
 class HypervHost(Hypervisor):
     """One logged-in Hyper-V host."""
 
-    def __init__(self, client: WsmanClient, reader: Reader, clock: Clock, info: ServerInfo, facts: HostFacts,
-                 destinations: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        client: WsmanClient,
+        reader: Reader,
+        clock: Clock,
+        info: ServerInfo,
+        facts: HostFacts,
+        destinations: tuple[str, ...] = (),
+    ) -> None:
         self._client = client
         self._reader = reader
         self._clock = clock
@@ -156,8 +185,9 @@ class HypervHost(Hypervisor):
         self._snapshots = SnapshotVerbs(reader, self._jobs, self._power, clock, self._known)
         self._host = host_side.HostVerbs(reader, self._jobs)
         self._no_migration = self._move.why_no_migration()
-        self._poller = Poller(reader, clock, info, facts, self._no_migration,
-                              () if self._no_migration else destinations)
+        self._poller = Poller(
+            reader, clock, info, facts, self._no_migration, () if self._no_migration else destinations
+        )
         self._details = Details(reader, self._life, lambda: self._poller.inventory)
         self._host_id = ObjectId(facts.server)
         self._cpus = facts.cpus
@@ -242,9 +272,11 @@ class HypervHost(Hypervisor):
         guid = self._guid(vm_id)
         host = f"[{self._info.address}]" if ":" in self._info.address else self._info.address
         return ConsoleAddress(
-            protocol="rdp", location=f"{host}:{_RDP_PORT}",
+            protocol="rdp",
+            location=f"{host}:{_RDP_PORT}",
             note=f"On Windows: vmconnect.exe {self._info.address} -G {guid}. "
-                 f"With FreeRDP: xfreerdp /v:{host}:{_RDP_PORT} /pcb:{guid} /sec:nla")
+            f"With FreeRDP: xfreerdp /v:{host}:{_RDP_PORT} /pcb:{guid} /sec:nla",
+        )
 
     # ---- power ---------------------------------------------------------------------------------------------
 
@@ -380,4 +412,3 @@ class HypervHost(Hypervisor):
     def _go_down(self, host_id: ObjectId, ctx: TaskContext, *, restart: bool, force: bool) -> None:
         self._this_host(host_id)
         self._host.go_down(ctx, restart=restart, force=force)
-

@@ -42,8 +42,12 @@ _PICTURE = (96, 72)
 """Width and height: every byte of a picture is an XML element of about 30 bytes, and an envelope has 500 KiB."""
 _CHECKPOINTS = {2: "off", 3: "production, else standard", 4: "production only", 5: "standard"}
 _START_ACTIONS = {2: "nothing", 3: "start if it ran", 4: "start"}
-_FACT_NAMES = (("FullyQualifiedDomainName", "Guest name"), ("OSName", "Guest system"), ("OSVersion", "Guest version"),
-               ("IntegrationServicesVersion", "Integration services"))
+_FACT_NAMES = (
+    ("FullyQualifiedDomainName", "Guest name"),
+    ("OSName", "Guest system"),
+    ("OSVersion", "Guest version"),
+    ("IntegrationServicesVersion", "Integration services"),
+)
 
 
 class Details:
@@ -61,12 +65,22 @@ class Details:
 
     def vm(self, guid: str) -> VmDetails:
         """Cards, disks with their sizes, facts."""
-        settings = next((fact for fact in map(facts.settings_fact, self._reader.settings(guid))
-                         if fact is not None and fact.is_realized), None)
+        settings = next(
+            (
+                fact
+                for fact in map(facts.settings_fact, self._reader.settings(guid))
+                if fact is not None and fact.is_realized
+            ),
+            None,
+        )
         if settings is None:
             raise NotFound("The VM doesn't exist on the host any more.")
-        return VmDetails(vm_id=facts.object_id(guid), nics=self._nics(guid), disks=self._disks(guid),
-                         facts=tuple(self._facts(guid, settings)))
+        return VmDetails(
+            vm_id=facts.object_id(guid),
+            nics=self._nics(guid),
+            disks=self._disks(guid),
+            facts=tuple(self._facts(guid, settings)),
+        )
 
     def _nics(self, guid: str) -> tuple[Nic, ...]:
         shown = self._names().get(facts.object_id(guid))
@@ -79,11 +93,17 @@ class Details:
         found = []
         for number, card in enumerate(hardware.cards if hardware is not None else ()):
             network = networks.get(facts.object_id(card.switch))
-            found.append(Nic(
-                id=facts.object_id(card.guid), device=str(number), mac=card.mac,
-                network_id=facts.object_id(card.switch) if card.switch else None,
-                network=network.name if network is not None else "", connected=card.connected,
-                addresses=addresses.get(facts.object_id(card.guid), ())))
+            found.append(
+                Nic(
+                    id=facts.object_id(card.guid),
+                    device=str(number),
+                    mac=card.mac,
+                    network_id=facts.object_id(card.switch) if card.switch else None,
+                    network=network.name if network is not None else "",
+                    connected=card.connected,
+                    addresses=addresses.get(facts.object_id(card.guid), ()),
+                )
+            )
         return tuple(found)
 
     def _disks(self, guid: str) -> tuple[Disk, ...]:
@@ -96,21 +116,36 @@ class Details:
                 continue
             is_cd = kind == DVD_DISK
             size, used = (None, None) if is_cd or not path else self._sizes(path)
-            shared = tuple(dict.fromkeys(
-                names[vm_id].name for vm_id in map(facts.object_id, users.get(path.lower(), ())) if vm_id in names))
+            shared = tuple(
+                dict.fromkeys(
+                    names[vm_id].name for vm_id in map(facts.object_id, users.get(path.lower(), ())) if vm_id in names
+                )
+            )
             storage_id, storage = facts.volume(path)
-            found.append(Disk(
-                id=ObjectId(row.text("InstanceID")), name=path, device=_place(row), is_cd=is_cd, size_bytes=size,
-                used_bytes=used, storage_id=storage_id, storage=storage, read_only=row.number("Access") == 1,
-                shared_with=() if is_cd else shared))
+            found.append(
+                Disk(
+                    id=ObjectId(row.text("InstanceID")),
+                    name=path,
+                    device=_place(row),
+                    is_cd=is_cd,
+                    size_bytes=size,
+                    used_bytes=used,
+                    storage_id=storage_id,
+                    storage=storage,
+                    read_only=row.number("Access") == 1,
+                    shared_with=() if is_cd else shared,
+                )
+            )
         return tuple(found)
 
     def _sizes(self, path: str) -> tuple[int | None, int | None]:
         """(size, size of the file) of a virtual disk; the host opens the file for that."""
         service = self._reader.service(IMAGES)
         found: list[int | None] = []
-        for method, out, name in (("GetVirtualHardDiskSettingData", "SettingData", "maxinternalsize"),
-                                  ("GetVirtualHardDiskState", "State", "filesize")):
+        for method, out, name in (
+            ("GetVirtualHardDiskSettingData", "SettingData", "maxinternalsize"),
+            ("GetVirtualHardDiskState", "State", "filesize"),
+        ):
             try:
                 value, output = self._client.call(service, method, {"Path": path})
                 check_return(value)
@@ -123,22 +158,31 @@ class Details:
         return found[0], found[1]
 
     def _facts(self, guid: str, settings: facts.SettingsFact) -> list[tuple[str, str]]:
-        rows = self._client.query(V2, wmi_query.select(
-            "Msvm_VirtualSystemSettingData", (), f"InstanceID = {wmi_query.instance_id(f'Microsoft:{guid}')}"))
+        rows = self._client.query(
+            V2,
+            wmi_query.select(
+                "Msvm_VirtualSystemSettingData", (), f"InstanceID = {wmi_query.instance_id(f'Microsoft:{guid}')}"
+            ),
+        )
         found: list[tuple[str, str]] = []
         if settings.generation is not None:
             found.append(("Generation", str(settings.generation)))
         if rows:
             row = rows[0]
-            found += [("Configuration version", row.text("Version")), ("Configuration", _configuration(row)),
-                      ("Checkpoints", _CHECKPOINTS.get(row.number("UserSnapshotType") or 0, "")),
-                      ("When the host starts", _START_ACTIONS.get(row.number("AutomaticStartupAction") or 0, "")),
-                      ("Secure boot", {True: "on", False: "off", None: ""}[row.flag("SecureBootEnabled")])]
+            found += [
+                ("Configuration version", row.text("Version")),
+                ("Configuration", _configuration(row)),
+                ("Checkpoints", _CHECKPOINTS.get(row.number("UserSnapshotType") or 0, "")),
+                ("When the host starts", _START_ACTIONS.get(row.number("AutomaticStartupAction") or 0, "")),
+                ("Secure boot", {True: "on", False: "off", None: ""}[row.flag("SecureBootEnabled")]),
+            ]
         for row in self._reader.devices("Msvm_MemorySettingData", guid):
             if row.flag("DynamicMemoryEnabled"):
                 found.append(("Dynamic memory", f"{row.text('Reservation')} to {row.text('Limit')} MiB"))
-        physical = sum(row.text("ResourceSubType").lower() == PHYSICAL_DISK
-                       for row in self._reader.devices("Msvm_ResourceAllocationSettingData", guid))
+        physical = sum(
+            row.text("ResourceSubType").lower() == PHYSICAL_DISK
+            for row in self._reader.devices("Msvm_ResourceAllocationSettingData", guid)
+        )
         if physical:
             found.append(("Physical disks", f"{physical}, passed through; checkpoints and exports leave them out"))
         guest = self._kvp(guid)
@@ -160,8 +204,10 @@ class Details:
         """The VM's screen as PNG. Raises ``Refused`` when the host gives none."""
         width, height = _PICTURE
         value, output = self._client.call(
-            self._reader.service(MANAGEMENT), "GetVirtualSystemThumbnailImage",
-            {"TargetSystem": settings_epr(guid), "WidthPixels": width, "HeightPixels": height})
+            self._reader.service(MANAGEMENT),
+            "GetVirtualSystemThumbnailImage",
+            {"TargetSystem": settings_epr(guid), "WidthPixels": width, "HeightPixels": height},
+        )
         check_return(value)
         pixels = output.octets("ImageData")
         if len(pixels) != width * height * 2:
@@ -183,8 +229,14 @@ class Details:
             if 0 <= index < count:
                 load[index] = None if percent is None else percent / 100
                 memory[index] = None if mib is None else float(mib * (1 << 20))
-        return Metrics(step_s=step, end=end, series=(Series(name="CPU", unit="fraction", values=tuple(load)),
-                                                     Series(name="Memory", unit="bytes", values=tuple(memory))))
+        return Metrics(
+            step_s=step,
+            end=end,
+            series=(
+                Series(name="CPU", unit="fraction", values=tuple(load)),
+                Series(name="Memory", unit="bytes", values=tuple(memory)),
+            ),
+        )
 
     # ---- the host ------------------------------------------------------------------------------------------
 
@@ -194,17 +246,26 @@ class Details:
         nics = tuple(self._host_nics())
         extra: list[tuple[str, str]] = []
         for row in self._reader.optional("Win32_ComputerSystem", CIMV2):
-            extra += [("Manufacturer", row.text("Manufacturer")), ("Model", row.text("Model")),
-                      ("Domain" if row.flag("PartOfDomain") else "Workgroup", row.text("Domain"))]
+            extra += [
+                ("Manufacturer", row.text("Manufacturer")),
+                ("Model", row.text("Model")),
+                ("Domain" if row.flag("PartOfDomain") else "Workgroup", row.text("Domain")),
+            ]
         for row in self._reader.optional("Win32_BIOS", CIMV2):
             extra += [("Serial number", row.text("SerialNumber")), ("BIOS", row.text("SMBIOSBIOSVersion"))]
         for row in self._reader.optional("Win32_OperatingSystem", CIMV2):
             extra += [("Windows", row.text("Caption")), ("Build", row.text("BuildNumber"))]
         for row in self._reader.optional("Msvm_VirtualSystemManagementServiceSettingData", V2):
-            extra += [("Virtual disks", row.text("DefaultVirtualHardDiskPath")),
-                      ("Virtual machines", row.text("DefaultExternalDataRoot"))]
-        return HostDetails(host_id=host_id, nics=nics, facts=tuple((label, text) for label, text in extra if text),
-                           storages=tuple(inventory.storages) if inventory is not None else ())
+            extra += [
+                ("Virtual disks", row.text("DefaultVirtualHardDiskPath")),
+                ("Virtual machines", row.text("DefaultExternalDataRoot")),
+            ]
+        return HostDetails(
+            host_id=host_id,
+            nics=nics,
+            facts=tuple((label, text) for label, text in extra if text),
+            storages=tuple(inventory.storages) if inventory is not None else (),
+        )
 
     def _host_nics(self) -> list[HostNic]:
         setup = {row.number("Index"): row for row in self._reader.optional("Win32_NetworkAdapterConfiguration", CIMV2)}
@@ -217,35 +278,56 @@ class Details:
             speed = row.number("Speed")
             first = next((text for text in addresses if ":" not in text), next(iter(addresses), ""))
             status = row.number("NetConnectionStatus")
-            found.append(HostNic(
-                name=row.text("NetConnectionID") or row.text("Name"), mac=row.text("MACAddress").lower(),
-                network=row.text("Name"), address=first,
-                netmask=next(iter(address.texts("IPSubnet")), "") if address is not None else "",
-                gateway=next(iter(address.texts("DefaultIPGateway")), "") if address is not None else "",
-                management=bool(first), link_up=None if status is None else status == 2,
-                speed_mbps=speed // 1_000_000 if speed is not None and speed < 1 << 50 else None))
+            found.append(
+                HostNic(
+                    name=row.text("NetConnectionID") or row.text("Name"),
+                    mac=row.text("MACAddress").lower(),
+                    network=row.text("Name"),
+                    address=first,
+                    netmask=next(iter(address.texts("IPSubnet")), "") if address is not None else "",
+                    gateway=next(iter(address.texts("DefaultIPGateway")), "") if address is not None else "",
+                    management=bool(first),
+                    link_up=None if status is None else status == 2,
+                    speed_mbps=speed // 1_000_000 if speed is not None and speed < 1 << 50 else None,
+                )
+            )
         return found
 
     def network_map(self, host_id: ObjectId) -> NetworkMap:
         """Physical card → switch → VM card."""
-        external = {row.text("DeviceID"): row
-                    for name in facts.UPLINK_CLASSES for row in self._reader.optional(name, V2)}
+        external = {
+            row.text("DeviceID"): row for name in facts.UPLINK_CLASSES for row in self._reader.optional(name, V2)
+        }
         uplinks: dict[str, list[HostNic]] = {}
         rows = self._client.query(V2, wmi_query.select("Msvm_EthernetPortAllocationSettingData"))
         for row in rows:
             for port in filter(None, map(external.get, facts.uplinks(row))):
                 speed = port.number("Speed")
-                uplinks.setdefault(facts.guid_in(row.text("InstanceID")), []).append(HostNic(
-                    name=port.text("ElementName"), mac=_colons(port.text("PermanentAddress")),
-                    link_up=port.number("EnabledState") == 2,
-                    speed_mbps=speed // 1_000_000 if speed is not None else None))
+                uplinks.setdefault(facts.guid_in(row.text("InstanceID")), []).append(
+                    HostNic(
+                        name=port.text("ElementName"),
+                        mac=_colons(port.text("PermanentAddress")),
+                        link_up=port.number("EnabledState") == 2,
+                        speed_mbps=speed // 1_000_000 if speed is not None else None,
+                    )
+                )
         inventory = self._inventory()
         links = []
         for network in inventory.networks.values() if inventory is not None else ():
-            cards = tuple((vm.id, nic) for vm in (inventory.vms.values() if inventory is not None else ())
-                          for nic in vm.nics if nic.network_id == network.id)
-            links.append(NetworkLink(network_id=network.id, network=network.name,
-                                     host_nics=tuple(uplinks.get(network.id.upper(), ())), vm_nics=cards))
+            cards = tuple(
+                (vm.id, nic)
+                for vm in (inventory.vms.values() if inventory is not None else ())
+                for nic in vm.nics
+                if nic.network_id == network.id
+            )
+            links.append(
+                NetworkLink(
+                    network_id=network.id,
+                    network=network.name,
+                    host_nics=tuple(uplinks.get(network.id.upper(), ())),
+                    vm_nics=cards,
+                )
+            )
         return NetworkMap(host_id=host_id, links=tuple(links))
 
 
@@ -279,5 +361,6 @@ def _png(width: int, height: int, pixels: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(
-        b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b"")
+    )

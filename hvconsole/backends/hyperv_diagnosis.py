@@ -49,8 +49,14 @@ def _version_and_clock(reader: Reader, clock: Clock) -> Iterator[Step]:
     try:
         rows = reader.all_of("Win32_OperatingSystem", CIMV2)
     except HvError as exc:
-        yield Step(name="windows", ok=False, text="The host doesn't tell about its Windows.", remedy=CIM_RIGHTS,
-                   detail=exc.detail, error=exc)
+        yield Step(
+            name="windows",
+            ok=False,
+            text="The host doesn't tell about its Windows.",
+            remedy=CIM_RIGHTS,
+            detail=exc.detail,
+            error=exc,
+        )
         return
     if not rows:
         yield Step(name="windows", ok=False, text="The host doesn't tell about its Windows.", remedy=CIM_RIGHTS)
@@ -58,8 +64,12 @@ def _version_and_clock(reader: Reader, clock: Clock) -> Iterator[Step]:
     version = rows[0].text("Version")
     numbers = tuple(number for part in version.split(".")[:2] if (number := integer(part)) is not None)
     if len(numbers) == 2 and numbers < _OLDEST:
-        yield Step(name="windows", ok=False, text=f"Windows {version} is too old for what this program asks.",
-                   remedy="Use Windows Server 2012 R2 or newer, or Windows 10 or 11.")
+        yield Step(
+            name="windows",
+            ok=False,
+            text=f"Windows {version} is too old for what this program asks.",
+            remedy="Use Windows Server 2012 R2 or newer, or Windows 10 or 11.",
+        )
     else:
         yield Step(name="windows", ok=True, text=f"{rows[0].text('Caption').strip()}, version {version}.")
     theirs = rows[0].time("LocalDateTime")
@@ -70,8 +80,12 @@ def _version_and_clock(reader: Reader, clock: Clock) -> Iterator[Step]:
     if abs(skew) > SKEW_LIMIT_S:
         ahead = "ahead of" if skew > 0 else "behind"
         note = " Kerberos logins fail with such a difference." if abs(skew) > KERBEROS_LIMIT_S else ""
-        yield Step(name="clock", ok=False, remedy=CLOCK,
-                   text=f"The host's clock is {abs(skew):.0f} s {ahead} this computer's.{note}")
+        yield Step(
+            name="clock",
+            ok=False,
+            remedy=CLOCK,
+            text=f"The host's clock is {abs(skew):.0f} s {ahead} this computer's.{note}",
+        )
     else:
         yield Step(name="clock", ok=True, text="The clocks of host and this computer agree.")
 
@@ -81,8 +95,14 @@ def _rights(reader: Reader) -> Iterator[Step]:
         try:
             reader.service(name)
         except PermissionDenied as exc:
-            yield Step(name="rights", ok=False, text=f"The host doesn't let this user work with {what}.",
-                       remedy=RIGHTS, detail=exc.detail, error=exc)
+            yield Step(
+                name="rights",
+                ok=False,
+                text=f"The host doesn't let this user work with {what}.",
+                remedy=RIGHTS,
+                detail=exc.detail,
+                error=exc,
+            )
             return
         except HvError as exc:
             remedy = QUOTA if exc.retryable else CIM_RIGHTS
@@ -94,6 +114,10 @@ def _rights(reader: Reader) -> Iterator[Step]:
 def _management_service(reader: Reader) -> Iterator[Step]:
     for row in reader.optional("Win32_Service", CIMV2):
         if row.text("Name").lower() == "vmms" and row.text("State").lower() != "running" and row.text("State"):
-            yield Step(name="service", ok=False, text="The Virtual Machine Management service doesn't run.",
-                       remedy="On the host: Start-Service vmms")
+            yield Step(
+                name="service",
+                ok=False,
+                text="The Virtual Machine Management service doesn't run.",
+                remedy="On the host: Start-Service vmms",
+            )
             return

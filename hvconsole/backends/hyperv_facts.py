@@ -31,28 +31,52 @@ FOREIGN_CHECKPOINTS = {
 """Kind of checkpoint that programs make for themselves → what it is, in words; of other kinds: a replica's."""
 
 POWER: dict[int, PowerState] = {
-    2: PowerState.RUNNING, 3: PowerState.HALTED,
-    6: PowerState.SUSPENDED, 32769: PowerState.SUSPENDED, 32779: PowerState.SUSPENDED,
-    9: PowerState.PAUSED, 32768: PowerState.PAUSED,
+    2: PowerState.RUNNING,
+    3: PowerState.HALTED,
+    6: PowerState.SUSPENDED,
+    32769: PowerState.SUSPENDED,
+    32779: PowerState.SUSPENDED,
+    9: PowerState.PAUSED,
+    32768: PowerState.PAUSED,
 }
 """EnabledState → power state, for states that last. 32768 and 32769 are version 1's numbers, still in the documents."""
 
 TRANSITION: dict[int, tuple[str, PowerState]] = {
-    4: ("stopping", PowerState.RUNNING), 32774: ("stopping", PowerState.RUNNING),
-    10: ("starting", PowerState.HALTED), 32770: ("starting", PowerState.HALTED), 11: ("resetting", PowerState.RUNNING),
-    32773: ("saving", PowerState.RUNNING), 32780: ("saving", PowerState.RUNNING),
-    32776: ("pausing", PowerState.RUNNING), 32777: ("resuming", PowerState.PAUSED),
+    4: ("stopping", PowerState.RUNNING),
+    32774: ("stopping", PowerState.RUNNING),
+    10: ("starting", PowerState.HALTED),
+    32770: ("starting", PowerState.HALTED),
+    11: ("resetting", PowerState.RUNNING),
+    32773: ("saving", PowerState.RUNNING),
+    32780: ("saving", PowerState.RUNNING),
+    32776: ("pausing", PowerState.RUNNING),
+    32777: ("resuming", PowerState.PAUSED),
 }
 """EnabledState → (what is going on, where it usually comes from)."""
 
-OTHER_STATES = {"quiescing": "pausing", "resuming": "resuming", "saving": "saving", "fastsaving": "saving",
-                "pausing": "pausing", "starting": "starting", "stopping": "stopping"}
+OTHER_STATES = {
+    "quiescing": "pausing",
+    "resuming": "resuming",
+    "saving": "saving",
+    "fastsaving": "saving",
+    "pausing": "pausing",
+    "starting": "starting",
+    "stopping": "stopping",
+}
 """OtherEnabledState (an identifier, not translated) → what is going on."""
 
 DOING: dict[int, str] = {
-    32768: "creating checkpoint", 32769: "applying checkpoint", 32770: "deleting checkpoint",
-    32771: "waiting to start", 32772: "merging disks", 32773: "exporting", 32774: "migrating",
-    32776: "backing up", 32777: "modifying", 32778: "migrating storage", 32779: "migrating storage",
+    32768: "creating checkpoint",
+    32769: "applying checkpoint",
+    32770: "deleting checkpoint",
+    32771: "waiting to start",
+    32772: "merging disks",
+    32773: "exporting",
+    32774: "migrating",
+    32776: "backing up",
+    32777: "modifying",
+    32778: "migrating storage",
+    32779: "migrating storage",
 }
 """Second OperationalStatus → what is going on."""
 CREATING_CHECKPOINT = 32768
@@ -171,8 +195,7 @@ def object_id(guid: str) -> ObjectId:
 
 def vm_epr(guid: str) -> Epr:
     """The reference to a VM: both keys, as the host itself writes it."""
-    return Epr(wmi_uri(V2, "Msvm_ComputerSystem"),
-               (("CreationClassName", "Msvm_ComputerSystem"), ("Name", guid)))
+    return Epr(wmi_uri(V2, "Msvm_ComputerSystem"), (("CreationClassName", "Msvm_ComputerSystem"), ("Name", guid)))
 
 
 def settings_epr(guid: str) -> Epr:
@@ -201,15 +224,26 @@ def state_fact(record: Record) -> StateFact | None:
         return None
     statuses = record.numbers("OperationalStatus")
     doing = tuple(DOING[status] for status in statuses[1:] if status in DOING)
-    return StateFact(guid.upper(), record.text("ElementName"), state, record.text("OtherEnabledState"), doing,
-                     record.number("HealthState"))
+    return StateFact(
+        guid.upper(),
+        record.text("ElementName"),
+        state,
+        record.text("OtherEnabledState"),
+        doing,
+        record.number("HealthState"),
+    )
 
 
 def guest_fact(record: Record) -> GuestFact:
     """The rest of a summary."""
-    return GuestFact(record.text("Notes"), record.number("NumberOfProcessors"), record.number("MemoryUsage"),
-                     record.number("Heartbeat"), record.number("IntegrationServicesVersionState"),
-                     record.text("GuestOperatingSystem"))
+    return GuestFact(
+        record.text("Notes"),
+        record.number("NumberOfProcessors"),
+        record.number("MemoryUsage"),
+        record.number("Heartbeat"),
+        record.number("IntegrationServicesVersionState"),
+        record.text("GuestOperatingSystem"),
+    )
 
 
 def settings_fact(record: Record) -> SettingsFact | None:
@@ -219,10 +253,18 @@ def settings_fact(record: Record) -> SettingsFact | None:
     if not guid or not wmi_query.is_guid(vm_guid):
         return None
     subtype = record.text("VirtualSystemSubType").rpartition(":")[2]
-    return SettingsFact(guid, vm_guid.upper(), record.text("VirtualSystemType"), record.text("ElementName"),
-                        "\n".join(record.texts("Notes")), record.time("CreationTime"),
-                        parent_guid(record.text("Parent")), integer(subtype),
-                        record.number("UserSnapshotType"), record.flag("IsSaved"))
+    return SettingsFact(
+        guid,
+        vm_guid.upper(),
+        record.text("VirtualSystemType"),
+        record.text("ElementName"),
+        "\n".join(record.texts("Notes")),
+        record.time("CreationTime"),
+        parent_guid(record.text("Parent")),
+        integer(subtype),
+        record.number("UserSnapshotType"),
+        record.flag("IsSaved"),
+    )
 
 
 def guest_addresses(record: Record) -> tuple[str, str, tuple[str, ...]] | None:

@@ -38,7 +38,9 @@ def no_role(exc: HvError) -> NotAHypervisor:
     """What a missing namespace or class means at login."""
     return NotAHypervisor(
         "This Windows machine has no Hyper-V, or one older than Windows Server 2012 R2. "
-        "Add the role there with: Install-WindowsFeature Hyper-V -IncludeManagementTools -Restart", exc.detail)
+        "Add the role there with: Install-WindowsFeature Hyper-V -IncludeManagementTools -Restart",
+        exc.detail,
+    )
 
 
 def learn(reader: Reader, address: str) -> HostFacts:
@@ -57,15 +59,22 @@ def learn(reader: Reader, address: str) -> HostFacts:
     server = reader.server_name or address
     facts = HostFacts(server=server, name=server, uuid="", address=address)
     for row in reader.optional("Win32_ComputerSystem"):
-        facts = replace(facts, name=row.text("DNSHostName") or row.text("Name") or server,
-                        cpus=row.number("NumberOfLogicalProcessors"), sockets=row.number("NumberOfProcessors"),
-                        memory_bytes=row.number("TotalPhysicalMemory"))
+        facts = replace(
+            facts,
+            name=row.text("DNSHostName") or row.text("Name") or server,
+            cpus=row.number("NumberOfLogicalProcessors"),
+            sockets=row.number("NumberOfProcessors"),
+            memory_bytes=row.number("TotalPhysicalMemory"),
+        )
     for row in reader.optional("Win32_OperatingSystem"):
         facts = replace(facts, product=row.text("Caption").strip(), version=row.text("Version"))
     processors = reader.optional("Win32_Processor")
     if processors:
-        facts = replace(facts, cpu_model=" ".join(processors[0].text("Name").split()),
-                        cores=sum(row.number("NumberOfCores") or 0 for row in processors) or None)
+        facts = replace(
+            facts,
+            cpu_model=" ".join(processors[0].text("Name").split()),
+            cores=sum(row.number("NumberOfCores") or 0 for row in processors) or None,
+        )
     for row in reader.optional("Win32_ComputerSystemProduct"):
         facts = replace(facts, uuid=row.text("UUID").lower())
     return facts
@@ -107,8 +116,9 @@ class HostVerbs:
     def _running(self) -> list[str]:
         """Names of the VMs that would be hit, as the host has them now."""
         states = filter(None, map(facts.state_fact, self._reader.systems()))
-        return sorted(state.name for state in states
-                      if model.power_of(state, None) in (PowerState.RUNNING, PowerState.PAUSED))
+        return sorted(
+            state.name for state in states if model.power_of(state, None) in (PowerState.RUNNING, PowerState.PAUSED)
+        )
 
     def _wait_until_down(self, booted: str, ctx: TaskContext) -> None:
         """Until the host is silent, or has started anew meanwhile. Raises ``TaskTimeout``."""

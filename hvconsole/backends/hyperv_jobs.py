@@ -42,8 +42,10 @@ _BY_HRESULT: Mapping[int, tuple[type[errors.OperationError], str]] = {
     0x80070070: (errors.NoSpace, "The volume on the host is full."),
     0x80070002: (errors.NotFound, "The host can't find a file that is needed."),
     0x80070003: (errors.NotFound, "The host can't find a folder that is needed."),
-    0x8009030E: (errors.PermissionDenied, "The host may not log in to the other machine for you: that needs Kerberos "
-                                          "with delegation, or CredSSP."),
+    0x8009030E: (
+        errors.PermissionDenied,
+        "The host may not log in to the other machine for you: that needs Kerberos with delegation, or CredSSP.",
+    ),
 }
 
 

@@ -45,8 +45,23 @@ DVD_DISK = "Microsoft:Hyper-V:Virtual CD/DVD Disk"
 SCSI = "Microsoft:Hyper-V:Synthetic SCSI Controller"
 NIC = "Microsoft:Hyper-V:Synthetic Ethernet Port"
 CONNECTION = "Microsoft:Hyper-V:Ethernet Connection"
-FIELDS = frozenset({"name", "description", "vcpus", "memory_bytes", "disk_bytes", "disk_thin", "existing_disk",
-                    "storage_id", "network_id", "host_id", "generation", "iso", "start"})
+FIELDS = frozenset(
+    {
+        "name",
+        "description",
+        "vcpus",
+        "memory_bytes",
+        "disk_bytes",
+        "disk_thin",
+        "existing_disk",
+        "storage_id",
+        "network_id",
+        "host_id",
+        "generation",
+        "iso",
+        "start",
+    }
+)
 
 _DYNAMIC, _FIXED, _VHDX = 3, 2, 3
 _MOST_DISKS = 5_000
@@ -97,14 +112,19 @@ class LifeVerbs:
         """Create a VM as described; it and its new disk are taken away again when a step fails."""
         self._check(spec)
         ctx.progress(0.0, "Creating the VM")
-        settings: dict[str, Value] = {"ElementName": spec.name,
-                                      "VirtualSystemSubType": f"Microsoft:Hyper-V:SubType:{spec.generation or 2}"}
+        settings: dict[str, Value] = {
+            "ElementName": spec.name,
+            "VirtualSystemSubType": f"Microsoft:Hyper-V:SubType:{spec.generation or 2}",
+        }
         if spec.description:
             settings["Notes"] = [spec.description]
         output = self._jobs.run(
-            self._management, "DefineSystem",
-            {"SystemSettings": Instance("Msvm_VirtualSystemSettingData", settings), "ResourceSettings": []}, ctx,
-            "creating the VM")
+            self._management,
+            "DefineSystem",
+            {"SystemSettings": Instance("Msvm_VirtualSystemSettingData", settings), "ResourceSettings": []},
+            ctx,
+            "creating the VM",
+        )
         system = output.reference("ResultingSystem")
         guid = system.keys.get("Name", "").upper() if system is not None else ""
         if not wmi_query.is_guid(guid):
@@ -128,8 +148,11 @@ class LifeVerbs:
                 raise InvalidInput(problem)
         if not spec.name.strip():
             raise InvalidInput("The VM needs a name.")
-        for what, chosen in (("A template", spec.template_id), ("A guest system", spec.guest_os),
-                             ("A kind of network card", spec.nic_type)):
+        for what, chosen in (
+            ("A template", spec.template_id),
+            ("A guest system", spec.guest_os),
+            ("A kind of network card", spec.nic_type),
+        ):
             if chosen:
                 raise InvalidInput(f"{what} can't be chosen on Hyper-V.")
         if spec.generation not in (None, 1, 2):
@@ -146,8 +169,12 @@ class LifeVerbs:
     def _equip(self, guid: str, spec: CreateVm, made: list[str], ctx: TaskContext) -> None:
         if spec.memory_bytes is not None:
             size = spec.memory_bytes // MIB
-            self._modify(guid, "Msvm_MemorySettingData", {"VirtualQuantity": size, "Reservation": size, "Limit": size,
-                                                          "DynamicMemoryEnabled": False}, ctx)
+            self._modify(
+                guid,
+                "Msvm_MemorySettingData",
+                {"VirtualQuantity": size, "Reservation": size, "Limit": size, "DynamicMemoryEnabled": False},
+                ctx,
+            )
         if spec.vcpus is not None:
             self._modify(guid, "Msvm_ProcessorSettingData", {"VirtualQuantity": spec.vcpus}, ctx)
         disk = windows_path(spec.existing_disk, "An existing disk") if spec.existing_disk else ""
@@ -170,19 +197,27 @@ class LifeVerbs:
         if not rows:
             raise Refused("The host doesn't show the new VM's hardware.", class_name)
         instance = Instance(class_name, {"InstanceID": rows[0].text("InstanceID"), **values})
-        self._jobs.run(self._management, "ModifyResourceSettings", {"ResourceSettings": [instance]}, ctx,
-                       "setting up the VM")
+        self._jobs.run(
+            self._management, "ModifyResourceSettings", {"ResourceSettings": [instance]}, ctx, "setting up the VM"
+        )
 
     def _new_disk(self, guid: str, spec: CreateVm, made: list[str], ctx: TaskContext) -> str:
         folder = self._disk_folder(spec.storage_id)
         stem = _NOT_IN_FILES.sub("_", spec.name).strip(" .")[:60] or "disk"
         path = f"{folder}\\{stem}_{guid[:8]}.vhdx"
         kind = _DYNAMIC if spec.disk_thin else _FIXED
-        settings = Instance("Msvm_VirtualHardDiskSettingData", {
-            "Type": kind, "Format": _VHDX, "Path": path, "MaxInternalSize": spec.disk_bytes or 0})
+        settings = Instance(
+            "Msvm_VirtualHardDiskSettingData",
+            {"Type": kind, "Format": _VHDX, "Path": path, "MaxInternalSize": spec.disk_bytes or 0},
+        )
         try:
-            self._jobs.run(self._reader.service(IMAGES), "CreateVirtualHardDisk", {"VirtualDiskSettingData": settings},
-                           ctx, "creating the disk")
+            self._jobs.run(
+                self._reader.service(IMAGES),
+                "CreateVirtualHardDisk",
+                {"VirtualDiskSettingData": settings},
+                ctx,
+                "creating the disk",
+            )
         except OutcomeUnknown:
             # It may be there; the name is the new VM's own, so that nobody else's file can be meant.
             made.append(path)
@@ -209,26 +244,75 @@ class LifeVerbs:
         found = sorted(row.text("InstanceID") for row in rows if row.number("ResourceType") == wanted)
         if found:
             return found[0]
-        return self._add(guid, Instance("Msvm_ResourceAllocationSettingData", {
-            "ResourceType": 6, "ResourceSubType": SCSI, "ElementName": "SCSI Controller"}), ctx)
+        return self._add(
+            guid,
+            Instance(
+                "Msvm_ResourceAllocationSettingData",
+                {"ResourceType": 6, "ResourceSubType": SCSI, "ElementName": "SCSI Controller"},
+            ),
+            ctx,
+        )
 
-    def _drive(self, guid: str, controller: str, slot: int, drive: str, medium: str, path: str,
-               ctx: TaskContext) -> None:
-        added = self._add(guid, Instance("Msvm_ResourceAllocationSettingData", {
-            "ResourceType": 16 if drive == DVD_DRIVE else 17, "ResourceSubType": drive, "AddressOnParent": str(slot),
-            "Parent": self._path("Msvm_ResourceAllocationSettingData", controller)}), ctx)
-        self._add(guid, Instance("Msvm_StorageAllocationSettingData", {
-            "ResourceType": 31, "ResourceSubType": medium, "HostResource": [path],
-            "Parent": self._path("Msvm_ResourceAllocationSettingData", added)}), ctx)
+    def _drive(
+        self, guid: str, controller: str, slot: int, drive: str, medium: str, path: str, ctx: TaskContext
+    ) -> None:
+        added = self._add(
+            guid,
+            Instance(
+                "Msvm_ResourceAllocationSettingData",
+                {
+                    "ResourceType": 16 if drive == DVD_DRIVE else 17,
+                    "ResourceSubType": drive,
+                    "AddressOnParent": str(slot),
+                    "Parent": self._path("Msvm_ResourceAllocationSettingData", controller),
+                },
+            ),
+            ctx,
+        )
+        self._add(
+            guid,
+            Instance(
+                "Msvm_StorageAllocationSettingData",
+                {
+                    "ResourceType": 31,
+                    "ResourceSubType": medium,
+                    "HostResource": [path],
+                    "Parent": self._path("Msvm_ResourceAllocationSettingData", added),
+                },
+            ),
+            ctx,
+        )
 
     def _card(self, guid: str, switch: str, ctx: TaskContext) -> None:
-        card = self._add(guid, Instance("Msvm_SyntheticEthernetPortSettingData", {
-            "ElementName": "Network Adapter", "ResourceType": 10, "ResourceSubType": NIC}), ctx)
-        network = wmi_path.absolute(self._server, V2, "Msvm_VirtualEthernetSwitch",
-                                    {"CreationClassName": "Msvm_VirtualEthernetSwitch", "Name": switch.upper()})
-        self._add(guid, Instance("Msvm_EthernetPortAllocationSettingData", {
-            "ElementName": "Network Adapter", "ResourceType": 33, "ResourceSubType": CONNECTION, "EnabledState": 2,
-            "HostResource": [network], "Parent": self._path("Msvm_SyntheticEthernetPortSettingData", card)}), ctx)
+        card = self._add(
+            guid,
+            Instance(
+                "Msvm_SyntheticEthernetPortSettingData",
+                {"ElementName": "Network Adapter", "ResourceType": 10, "ResourceSubType": NIC},
+            ),
+            ctx,
+        )
+        network = wmi_path.absolute(
+            self._server,
+            V2,
+            "Msvm_VirtualEthernetSwitch",
+            {"CreationClassName": "Msvm_VirtualEthernetSwitch", "Name": switch.upper()},
+        )
+        self._add(
+            guid,
+            Instance(
+                "Msvm_EthernetPortAllocationSettingData",
+                {
+                    "ElementName": "Network Adapter",
+                    "ResourceType": 33,
+                    "ResourceSubType": CONNECTION,
+                    "EnabledState": 2,
+                    "HostResource": [network],
+                    "Parent": self._path("Msvm_SyntheticEthernetPortSettingData", card),
+                },
+            ),
+            ctx,
+        )
 
     def _path(self, class_name: str, instance_id: str) -> str:
         return wmi_path.absolute(self._server, V2, class_name, {"InstanceID": instance_id})
@@ -237,8 +321,12 @@ class LifeVerbs:
         """Add one resource; its InstanceID."""
         before = {row.text("InstanceID") for row in self._reader.devices(instance.class_name, guid)}
         output = self._jobs.run(
-            self._management, "AddResourceSettings",
-            {"AffectedConfiguration": settings_epr(guid), "ResourceSettings": [instance]}, ctx, "setting up the VM")
+            self._management,
+            "AddResourceSettings",
+            {"AffectedConfiguration": settings_epr(guid), "ResourceSettings": [instance]},
+            ctx,
+            "setting up the VM",
+        )
         for reference in output.references("ResultingResourceSettings"):
             found = reference.keys.get("InstanceID", "")
             if found:
@@ -253,8 +341,13 @@ class LifeVerbs:
     def _undo(self, guid: str, made: Iterable[str]) -> None:
         """Take a half-made VM away; what cannot be taken away is only logged, the first error counts."""
         try:
-            self._jobs.run(self._management, "DestroySystem", {"AffectedSystem": vm_epr(guid)}, TaskContext(),
-                           "removing the half-made VM")
+            self._jobs.run(
+                self._management,
+                "DestroySystem",
+                {"AffectedSystem": vm_epr(guid)},
+                TaskContext(),
+                "removing the half-made VM",
+            )
             for path in made:
                 self._delete_file(path)
         except HvError as exc:
@@ -291,8 +384,9 @@ class LifeVerbs:
     def _hard_disks(self, guid: str) -> list[Record]:
         """Virtual hard disks of a VM."""
         rows = self._reader.devices("Msvm_StorageAllocationSettingData", guid)
-        return [row for row in rows
-                if row.text("ResourceSubType").lower() == HARD_DISK.lower() and row.text("HostResource")]
+        return [
+            row for row in rows if row.text("ResourceSubType").lower() == HARD_DISK.lower() and row.text("HostResource")
+        ]
 
     def used_by(self, guid: str) -> dict[str, list[str]]:
         """File in lower case → GUIDs of other VMs and checkpoints that use it."""
@@ -334,7 +428,8 @@ class LifeVerbs:
         """
         try:
             value, output = self._client.call(
-                self._reader.service(IMAGES), "GetVirtualHardDiskSettingData", {"Path": path})
+                self._reader.service(IMAGES), "GetVirtualHardDiskSettingData", {"Path": path}
+            )
             check_return(value)
             _class, values = wmi_instance.read(output.text("SettingData"))
         except NotFound:
@@ -354,8 +449,13 @@ class LifeVerbs:
         known = {fact.guid for fact in checkpoints}
         for root in [fact for fact in checkpoints if fact.parent not in known]:
             ctx.progress(0.2, "Deleting its checkpoints")
-            self._jobs.run(self._reader.service(SNAPSHOTS), "DestroySnapshotTree",
-                           {"SnapshotSettingData": settings_epr(root.guid)}, ctx, "deleting the checkpoints")
+            self._jobs.run(
+                self._reader.service(SNAPSHOTS),
+                "DestroySnapshotTree",
+                {"SnapshotSettingData": settings_epr(root.guid)},
+                ctx,
+                "deleting the checkpoints",
+            )
         if checkpoints:
             ctx.progress(0.4, "Merging disks")
             with self._jobs.waking(ctx) as wake:
@@ -392,6 +492,10 @@ class LifeVerbs:
         values: dict[str, Value] = {"InstanceID": f"Microsoft:{guid}", "ElementName": name}
         if description is not None:
             values["Notes"] = [description]
-        self._jobs.run(self._management, "ModifySystemSettings",
-                       {"SystemSettings": Instance("Msvm_VirtualSystemSettingData", values)}, ctx, "renaming the VM")
-
+        self._jobs.run(
+            self._management,
+            "ModifySystemSettings",
+            {"SystemSettings": Instance("Msvm_VirtualSystemSettingData", values)},
+            ctx,
+            "renaming the VM",
+        )

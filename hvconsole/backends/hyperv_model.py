@@ -195,8 +195,9 @@ def _checkpoints_off(facts: VmFacts) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def _refusals(power: PowerState, tools: ToolsState, operations: tuple[str, ...], checkpoints_off: bool,
-              no_migration: str) -> Refusals:
+def _refusals(
+    power: PowerState, tools: ToolsState, operations: tuple[str, ...], checkpoints_off: bool, no_migration: str
+) -> Refusals:
     """Shared by all VMs in the same situation."""
     found: dict[Verb, str] = {}
     if operations:
@@ -224,23 +225,38 @@ def _nics(facts: VmFacts, running: bool) -> tuple[Nic, ...]:
     if running and not addresses and len(cards) == 1:
         addresses = {cards[0].guid: facts.told}
     found = [
-        Nic(id=object_id(card.guid), device=str(number), mac=card.mac,
-            network_id=object_id(card.switch) if card.switch else None, connected=card.connected,
-            addresses=_sorted(addresses.pop(card.guid, ())))
+        Nic(
+            id=object_id(card.guid),
+            device=str(number),
+            mac=card.mac,
+            network_id=object_id(card.switch) if card.switch else None,
+            connected=card.connected,
+            addresses=_sorted(addresses.pop(card.guid, ())),
+        )
         for number, card in enumerate(cards)
     ]
     # Cards whose hardware was not read yet, or that only the guest knows.
-    found += [Nic(id=object_id(guid), device=str(len(found) + number), addresses=_sorted(rest))
-              for number, (guid, rest) in enumerate(addresses.items())]
+    found += [
+        Nic(id=object_id(guid), device=str(len(found) + number), addresses=_sorted(rest))
+        for number, (guid, rest) in enumerate(addresses.items())
+    ]
     return tuple(found)
 
 
 def _disks(hardware: HardwareFact, shared: Mapping[str, tuple[str, ...]]) -> tuple[Disk, ...]:
     volumes = [volume(disk.path) for disk in hardware.disks]
-    return tuple(Disk(id=ObjectId(disk.instance_id), name=disk.path, is_cd=disk.is_cd, read_only=disk.is_cd,
-                      shared_with=() if disk.is_cd else shared.get(disk.path.lower(), ()),
-                      storage_id=storage_id, storage=storage)
-                 for disk, (storage_id, storage) in zip(hardware.disks, volumes, strict=True))
+    return tuple(
+        Disk(
+            id=ObjectId(disk.instance_id),
+            name=disk.path,
+            is_cd=disk.is_cd,
+            read_only=disk.is_cd,
+            shared_with=() if disk.is_cd else shared.get(disk.path.lower(), ()),
+            storage_id=storage_id,
+            storage=storage,
+        )
+        for disk, (storage_id, storage) in zip(hardware.disks, volumes, strict=True)
+    )
 
 
 def shared_files(hardware: Mapping[str, HardwareFact]) -> dict[str, tuple[str, ...]]:
@@ -333,28 +349,47 @@ def build_destination(name: str) -> Host:
 def build_host(facts: HostFacts) -> Host:
     """The ``Host``; its id is the computer's name."""
     return Host(
-        id=ObjectId(facts.server), uuid=facts.uuid, name=facts.name, address=facts.address, live=True,
-        product=facts.product, version=facts.version, cpu_model=facts.cpu_model, cpus=facts.cpus, cores=facts.cores,
-        sockets=facts.sockets, memory_bytes=facts.memory_bytes, memory_free_bytes=facts.memory_free_bytes,
-        started=facts.started)
+        id=ObjectId(facts.server),
+        uuid=facts.uuid,
+        name=facts.name,
+        address=facts.address,
+        live=True,
+        product=facts.product,
+        version=facts.version,
+        cpu_model=facts.cpu_model,
+        cpus=facts.cpus,
+        cores=facts.cores,
+        sockets=facts.sockets,
+        memory_bytes=facts.memory_bytes,
+        memory_free_bytes=facts.memory_free_bytes,
+        started=facts.started,
+    )
 
 
 def build_networks(switches: Mapping[str, tuple[str, str]], host_id: ObjectId) -> dict[ObjectId, Network]:
     """GUID → (name, kind) as ``Network`` objects."""
     return {
-        object_id(guid): Network(id=object_id(guid), uuid=guid.lower(), name=name, description=kind,
-                                 host_ids=(host_id,))
+        object_id(guid): Network(
+            id=object_id(guid), uuid=guid.lower(), name=name, description=kind, host_ids=(host_id,)
+        )
         for guid, (name, kind) in switches.items()
     }
 
 
-def build_storages(volumes: Mapping[str, tuple[str, str, int | None, int | None]], host_id: ObjectId
-                   ) -> dict[ObjectId, Storage]:
+def build_storages(
+    volumes: Mapping[str, tuple[str, str, int | None, int | None]], host_id: ObjectId
+) -> dict[ObjectId, Storage]:
     """Drive letter → (label, file system, size, free) as ``Storage`` objects."""
     found: dict[ObjectId, Storage] = {}
     for letter, (label, system, size, free) in volumes.items():
         used = size - free if size is not None and free is not None else None
         found[ObjectId(letter)] = Storage(
-            id=ObjectId(letter), uuid=letter, name=f"{letter} {label}".strip(), kind=system, size_bytes=size,
-            used_bytes=used, host_ids=(host_id,))
+            id=ObjectId(letter),
+            uuid=letter,
+            name=f"{letter} {label}".strip(),
+            kind=system,
+            size_bytes=size,
+            used_bytes=used,
+            host_ids=(host_id,),
+        )
     return found

@@ -33,8 +33,10 @@ _CRASH_CONSISTENT_STATE = 0
 _MIGRATE_VM, _MIGRATE_VM_AND_STORAGE = 32768, 32771
 DELEGATING = frozenset({"kerberos", "credssp"})
 """Logins with which the host may go on to another machine in the user's name."""
-_DOUBLE_HOP = ("This login can't be passed on to another machine: log in with CredSSP, or with Kerberos where the "
-               "host is trusted for delegation.")
+_DOUBLE_HOP = (
+    "This login can't be passed on to another machine: log in with CredSSP, or with Kerberos where the "
+    "host is trusted for delegation."
+)
 
 
 class MoveVerbs:
@@ -50,16 +52,23 @@ class MoveVerbs:
     def export(self, guid: str, folder: str, ctx: TaskContext) -> None:
         """Export into a sub-folder of ``folder`` on the host, with checkpoints and disks."""
         target = windows_path(folder, "The folder to export to")
-        values: dict[str, Value] = {"CopySnapshotConfiguration": _ALL_SNAPSHOTS, "CopyVmRuntimeInformation": True,
-                                    "CopyVmStorage": True, "CreateVmExportSubdirectory": True}
+        values: dict[str, Value] = {
+            "CopySnapshotConfiguration": _ALL_SNAPSHOTS,
+            "CopyVmRuntimeInformation": True,
+            "CopyVmStorage": True,
+            "CreateVmExportSubdirectory": True,
+        }
         if self._reader.knows_kinds:
             values["CaptureLiveState"] = _CRASH_CONSISTENT_STATE
         settings = Instance("Msvm_VirtualSystemExportSettingData", values)
         try:
             self._jobs.run(
-                self._reader.service(MANAGEMENT), "ExportSystemDefinition",
-                {"ComputerSystem": vm_epr(guid), "ExportDirectory": target, "ExportSettingData": settings}, ctx,
-                "exporting the VM")
+                self._reader.service(MANAGEMENT),
+                "ExportSystemDefinition",
+                {"ComputerSystem": vm_epr(guid), "ExportDirectory": target, "ExportSettingData": settings},
+                ctx,
+                "exporting the VM",
+            )
         except PermissionDenied as exc:
             if target.startswith("\\\\") and self._auth not in DELEGATING:
                 raise PermissionDenied(_DOUBLE_HOP, exc.detail, code=exc.code) from exc
@@ -78,9 +87,16 @@ class MoveVerbs:
         definition = self._definition(windows_path(path, "What to import"))
         folder = definition.rpartition("\\")[0].rpartition("\\")[0]
         output = self._jobs.run(
-            self._reader.service(MANAGEMENT), "ImportSystemDefinition",
-            {"SystemDefinitionFile": definition, "SnapshotFolder": f"{folder}\\Snapshots",
-             "GenerateNewSystemIdentifier": True}, ctx, "reading the exported VM")
+            self._reader.service(MANAGEMENT),
+            "ImportSystemDefinition",
+            {
+                "SystemDefinitionFile": definition,
+                "SnapshotFolder": f"{folder}\\Snapshots",
+                "GenerateNewSystemIdentifier": True,
+            },
+            ctx,
+            "reading the exported VM",
+        )
         planned = output.reference("ImportedSystem")
         guid = planned.keys.get("Name", "").upper() if planned is not None else ""
         if planned is None or not wmi_query.is_guid(guid):
@@ -96,47 +112,77 @@ class MoveVerbs:
             return path
         folder = Epr(wmi_uri(CIMV2, "Win32_Directory"), (("Name", f"{path}\\Virtual Machines".lower()),))
         try:
-            files = self._client.associated(folder, assoc_class="CIM_DirectoryContainsFile",
-                                            result_class="CIM_DataFile")
+            files = self._client.associated(
+                folder, assoc_class="CIM_DirectoryContainsFile", result_class="CIM_DataFile"
+            )
         except OperationError as exc:
             log.info("the host doesn't list the folder: %s", exc.detail)
             files = []
         found = [record.text("Name") for record in files if record.text("Name").lower().endswith((".vmcx", ".xml"))]
         if len(found) != 1:
-            raise InvalidInput("That folder on the host doesn't hold one exported VM; give the path of its .vmcx file, "
-                               "which is in “Virtual Machines”.", "\n".join(found[:20]))
+            raise InvalidInput(
+                "That folder on the host doesn't hold one exported VM; give the path of its .vmcx file, "
+                "which is in “Virtual Machines”.",
+                "\n".join(found[:20]),
+            )
         return found[0]
 
     def _realize(self, planned: Epr, guid: str, name: str, network_id: str | None, ctx: TaskContext) -> ObjectId:
         management = self._reader.service(MANAGEMENT)
         if name:
-            self._jobs.run(management, "ModifySystemSettings", {"SystemSettings": Instance(
-                "Msvm_VirtualSystemSettingData", {"InstanceID": f"Microsoft:{guid}", "ElementName": name})}, ctx,
-                "naming the VM")
+            self._jobs.run(
+                management,
+                "ModifySystemSettings",
+                {
+                    "SystemSettings": Instance(
+                        "Msvm_VirtualSystemSettingData", {"InstanceID": f"Microsoft:{guid}", "ElementName": name}
+                    )
+                },
+                ctx,
+                "naming the VM",
+            )
         if network_id:
             self._connect(guid, network_id, ctx)
         self._jobs.run(management, "ValidatePlannedSystem", {"PlannedSystem": planned}, ctx, "checking the VM")
-        output = self._jobs.run(management, "RealizePlannedSystem", {"PlannedSystem": planned}, ctx,
-                                "importing the VM")
+        output = self._jobs.run(management, "RealizePlannedSystem", {"PlannedSystem": planned}, ctx, "importing the VM")
         system = output.reference("ResultingSystem")
         result = system.keys.get("Name", "").upper() if system is not None else guid
         return object_id(result if wmi_query.is_guid(result) else guid)
 
     def _connect(self, guid: str, network_id: str, ctx: TaskContext) -> None:
         wmi_query.guid(network_id)
-        switch = wmi_path.absolute(self._server, V2, "Msvm_VirtualEthernetSwitch",
-                                   {"CreationClassName": "Msvm_VirtualEthernetSwitch", "Name": network_id.upper()})
+        switch = wmi_path.absolute(
+            self._server,
+            V2,
+            "Msvm_VirtualEthernetSwitch",
+            {"CreationClassName": "Msvm_VirtualEthernetSwitch", "Name": network_id.upper()},
+        )
         rows = self._reader.devices("Msvm_EthernetPortAllocationSettingData", guid)
-        cards = [Instance("Msvm_EthernetPortAllocationSettingData", {
-            "InstanceID": row.text("InstanceID"), "HostResource": [switch], "EnabledState": 2}) for row in rows]
+        cards = [
+            Instance(
+                "Msvm_EthernetPortAllocationSettingData",
+                {"InstanceID": row.text("InstanceID"), "HostResource": [switch], "EnabledState": 2},
+            )
+            for row in rows
+        ]
         if cards:
-            self._jobs.run(self._reader.service(MANAGEMENT), "ModifyResourceSettings", {"ResourceSettings": cards},
-                           ctx, "connecting the VM")
+            self._jobs.run(
+                self._reader.service(MANAGEMENT),
+                "ModifyResourceSettings",
+                {"ResourceSettings": cards},
+                ctx,
+                "connecting the VM",
+            )
 
     def _drop(self, planned: Epr) -> None:
         try:
-            self._jobs.run(self._reader.service(MANAGEMENT), "DestroySystem", {"AffectedSystem": planned},
-                           TaskContext(), "removing the half-imported VM")
+            self._jobs.run(
+                self._reader.service(MANAGEMENT),
+                "DestroySystem",
+                {"AffectedSystem": planned},
+                TaskContext(),
+                "removing the half-imported VM",
+            )
         except HvError as exc:
             log.warning("a half-imported VM could not be removed from the host: %s %s", exc.user_text, exc.detail)
 
@@ -148,8 +194,10 @@ class MoveVerbs:
         if not rows:
             return "This host doesn't tell whether it can migrate VMs."
         if rows[0].flag("EnableVirtualSystemMigration") is not True:
-            return ("Live migration is switched off on this host. Switch it on there with: Enable-VMMigration; "
-                    "Set-VMHost -VirtualMachineMigrationAuthenticationType Kerberos")
+            return (
+                "Live migration is switched off on this host. Switch it on there with: Enable-VMMigration; "
+                "Set-VMHost -VirtualMachineMigrationAuthenticationType Kerberos"
+            )
         if self._auth not in DELEGATING:
             return _DOUBLE_HOP
         return ""
@@ -166,6 +214,9 @@ class MoveVerbs:
             raise InvalidInput(problem or "Name the host to move to.")
         settings = Instance("Msvm_VirtualSystemMigrationSettingData", {"MigrationType": _MIGRATE_VM_AND_STORAGE})
         parameters: dict[str, Parameter] = {
-            "ComputerSystem": vm_epr(guid), "DestinationHost": destination, "MigrationSettingData": settings}
+            "ComputerSystem": vm_epr(guid),
+            "DestinationHost": destination,
+            "MigrationSettingData": settings,
+        }
         service = self._reader.service(MIGRATION)
         self._jobs.run(service, "MigrateVirtualSystemToHost", parameters, ctx, "migrating the VM")

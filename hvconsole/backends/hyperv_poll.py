@@ -68,8 +68,15 @@ class Poller:
     ``no_migration``: why VMs cannot leave, or nothing; ``destinations``: names of hosts that they can be moved to.
     """
 
-    def __init__(self, reader: Reader, clock: Clock, server: ServerInfo, host: HostFacts, no_migration: str,
-                 destinations: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        clock: Clock,
+        server: ServerInfo,
+        host: HostFacts,
+        no_migration: str,
+        destinations: tuple[str, ...] = (),
+    ) -> None:
         self._reader = reader
         self._clock = clock
         self._server = server
@@ -264,8 +271,11 @@ class Poller:
         if pieces <= 1:
             return self._reader.summaries()
         size = -(-len(guids) // pieces)
-        return [record for start in range(0, len(guids), size)
-                for record in self._reader.summaries(guids[start : start + size])]
+        return [
+            record
+            for start in range(0, len(guids), size)
+            for record in self._reader.summaries(guids[start : start + size])
+        ]
 
     def _completed(self, summaries: list[Record]) -> list[Record]:
         """The summaries, and plain states of the VMs that they leave out or say too little about."""
@@ -399,12 +409,18 @@ class Poller:
         kinds = facts.switch_kinds(rows)
         self._switches = {
             record.text("Name").upper(): (record.text("ElementName"), kinds.get(record.text("Name").upper(), "Private"))
-            for record in self._reader.optional("Msvm_VirtualEthernetSwitch", V2) if record.text("Name")
+            for record in self._reader.optional("Msvm_VirtualEthernetSwitch", V2)
+            if record.text("Name")
         }
         self._volumes = {
-            record.text("DeviceID"): (record.text("VolumeName"), record.text("FileSystem"), record.number("Size"),
-                                      record.number("FreeSpace"))
-            for record in self._reader.optional("Win32_LogicalDisk", CIMV2) if record.number("DriveType") == 3
+            record.text("DeviceID"): (
+                record.text("VolumeName"),
+                record.text("FileSystem"),
+                record.number("Size"),
+                record.number("FreeSpace"),
+            )
+            for record in self._reader.optional("Win32_LogicalDisk", CIMV2)
+            if record.number("DriveType") == 3
         }
         for record in self._reader.optional("Win32_OperatingSystem", CIMV2):
             free = record.number("FreePhysicalMemory")
@@ -429,8 +445,9 @@ class Poller:
                 shared.setdefault(guid, []).append((path, others))
         for guid, state in self._states.items():
             old = self._built.get(guid)
-            wanted = self._facts(guid, state, old[0] if old is not None else None, now,
-                                 tuple(sorted(shared.get(guid, ()))))
+            wanted = self._facts(
+                guid, state, old[0] if old is not None else None, now, tuple(sorted(shared.get(guid, ())))
+            )
             if old is not None and old[0] == wanted:
                 built[guid] = old
             else:
@@ -450,13 +467,25 @@ class Poller:
             changed |= networks is not before.networks or storages is not before.storages
         if not changed and not force:
             return None
-        inventory = Inventory(server=self._server, taken=now, hosts={host.id: host, **self._destinations}, vms=vms,
-                              networks=networks, storages=storages)
+        inventory = Inventory(
+            server=self._server,
+            taken=now,
+            hosts={host.id: host, **self._destinations},
+            vms=vms,
+            networks=networks,
+            storages=storages,
+        )
         self.inventory = inventory
         return inventory
 
-    def _facts(self, guid: str, state: StateFact, old: VmFacts | None, now: dt.datetime,
-               shared: tuple[tuple[str, tuple[str, ...]], ...]) -> VmFacts:
+    def _facts(
+        self,
+        guid: str,
+        state: StateFact,
+        old: VmFacts | None,
+        now: dt.datetime,
+        shared: tuple[tuple[str, tuple[str, ...]], ...],
+    ) -> VmFacts:
         power = model.power_of(state, old.power if old is not None else None)
         running = power in (PowerState.RUNNING, PowerState.PAUSED)
         uptime = self._uptimes.get(guid) if running else None
@@ -465,12 +494,20 @@ class Poller:
             # Memory in use changes with every answer; it only stands in for a size that is not known.
             guest = replace(guest, memory_mb=None)
         return VmFacts(
-            state=state, power=power, guest=guest, settings=self._settings.get(guid),
-            checkpoints=self._checkpoints.get(guid, ()), hardware=hardware,
-            addresses=self._addresses.get(guid, ()), told=self._told.get(guid, ()),
+            state=state,
+            power=power,
+            guest=guest,
+            settings=self._settings.get(guid),
+            checkpoints=self._checkpoints.get(guid, ()),
+            hardware=hardware,
+            addresses=self._addresses.get(guid, ()),
+            told=self._told.get(guid, ()),
             started=model.started_at(uptime, now, old.started if old is not None else None),
-            booting=model.is_booting(uptime), host_id=self._host_id, no_migration=self._no_migration,
-            shared=shared)
+            booting=model.is_booting(uptime),
+            host_id=self._host_id,
+            no_migration=self._no_migration,
+            shared=shared,
+        )
 
 
 def _same(old: _T | None, new: _T) -> _T:

@@ -38,13 +38,33 @@ GUEST_REBOOT_S = 180.0
 """How long a guest may take until it has visibly begun to restart."""
 _POLL_S, _LONGEST_POLL_S = 0.15, 2.0
 
-_REQUESTED = {Verb.START: 2, Verb.RESUME: 2, Verb.UNPAUSE: 2, Verb.POWER_OFF: 3, Verb.SUSPEND: 6, Verb.PAUSE: 9,
-              Verb.RESET: 11}
-_RESULT = {Verb.START: PowerState.RUNNING, Verb.RESUME: PowerState.RUNNING, Verb.UNPAUSE: PowerState.RUNNING,
-           Verb.POWER_OFF: PowerState.HALTED, Verb.SHUTDOWN: PowerState.HALTED, Verb.SUSPEND: PowerState.SUSPENDED,
-           Verb.PAUSE: PowerState.PAUSED}
-_DOING = {Verb.START: "starting", Verb.RESUME: "resuming", Verb.UNPAUSE: "resuming", Verb.POWER_OFF: "turning off",
-          Verb.SUSPEND: "saving", Verb.PAUSE: "pausing", Verb.RESET: "resetting"}
+_REQUESTED = {
+    Verb.START: 2,
+    Verb.RESUME: 2,
+    Verb.UNPAUSE: 2,
+    Verb.POWER_OFF: 3,
+    Verb.SUSPEND: 6,
+    Verb.PAUSE: 9,
+    Verb.RESET: 11,
+}
+_RESULT = {
+    Verb.START: PowerState.RUNNING,
+    Verb.RESUME: PowerState.RUNNING,
+    Verb.UNPAUSE: PowerState.RUNNING,
+    Verb.POWER_OFF: PowerState.HALTED,
+    Verb.SHUTDOWN: PowerState.HALTED,
+    Verb.SUSPEND: PowerState.SUSPENDED,
+    Verb.PAUSE: PowerState.PAUSED,
+}
+_DOING = {
+    Verb.START: "starting",
+    Verb.RESUME: "resuming",
+    Verb.UNPAUSE: "resuming",
+    Verb.POWER_OFF: "turning off",
+    Verb.SUSPEND: "saving",
+    Verb.PAUSE: "pausing",
+    Verb.RESET: "resetting",
+}
 _SHUTDOWN = "Msvm_ShutdownComponent"
 _LOCKED = 32781
 
@@ -78,8 +98,14 @@ class PowerVerbs:
         doing = f"{_DOING[verb]} the VM"
         refused = BadPowerState("refused", code=str(INVALID_STATE))
         try:
-            self._jobs.run(vm_epr(guid), "RequestStateChange", {"RequestedState": _REQUESTED[verb]}, ctx, doing,
-                           special={INVALID_STATE: refused})
+            self._jobs.run(
+                vm_epr(guid),
+                "RequestStateChange",
+                {"RequestedState": _REQUESTED[verb]},
+                ctx,
+                doing,
+                special={INVALID_STATE: refused},
+            )
         except BadPowerState as exc:
             # "Invalid state" is also what the host says when the VM is already there, or on its way.
             power, changing = self.state(guid)
@@ -157,14 +183,23 @@ class PowerVerbs:
             raise missing
         try:
             value, _output = self._client.invoke(
-                component.epr, method, {"Force": False, "Reason": "Planned through hvconsole"}, ctx)
+                component.epr, method, {"Force": False, "Reason": "Planned through hvconsole"}, ctx
+            )
         except (FaultError, NotFound) as exc:
             # While a guest boots, or on a host older than the method, the call itself fails.
             raise ToolsMissing(whynot.not_offered(verb), exc.detail, code=exc.code) from exc
-        locked = Busy("Somebody is logged in to the guest and it is locked; it can't be shut down without force.",
-                      code=str(_LOCKED))
-        refused = {INVALID_STATE: ToolsMissing(whynot.not_offered(verb), code=str(INVALID_STATE)), 32770: missing,
-                   32780: missing, 32777: missing, 1: missing, _LOCKED: locked}
+        locked = Busy(
+            "Somebody is logged in to the guest and it is locked; it can't be shut down without force.",
+            code=str(_LOCKED),
+        )
+        refused = {
+            INVALID_STATE: ToolsMissing(whynot.not_offered(verb), code=str(INVALID_STATE)),
+            32770: missing,
+            32780: missing,
+            32777: missing,
+            1: missing,
+            _LOCKED: locked,
+        }
         check_return(value, special=refused)
 
     def _wait(self, guid: str, reached: Callable[[Record], bool], limit_s: float, ctx: TaskContext) -> bool:

@@ -22,17 +22,44 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_SYSTEM = ("Name", "ElementName", "EnabledState", "OtherEnabledState", "HealthState", "OperationalStatus",
-           "OnTimeInMilliseconds")
-_SETTINGS = ("InstanceID", "ElementName", "VirtualSystemIdentifier", "VirtualSystemType", "Parent", "CreationTime",
-             "Notes")
+_SYSTEM = (
+    "Name",
+    "ElementName",
+    "EnabledState",
+    "OtherEnabledState",
+    "HealthState",
+    "OperationalStatus",
+    "OnTimeInMilliseconds",
+)
+_SETTINGS = (
+    "InstanceID",
+    "ElementName",
+    "VirtualSystemIdentifier",
+    "VirtualSystemType",
+    "Parent",
+    "CreationTime",
+    "Notes",
+)
 _SETTINGS_NEWER = (*_SETTINGS, "VirtualSystemSubType", "UserSnapshotType", "IsSaved")
 _SETTINGS_2012R2 = (*_SETTINGS, "VirtualSystemSubType")
-_HARDWARE = ("InstanceID", "ElementName", "ResourceType", "ResourceSubType", "VirtualQuantity", "Address", "Parent",
-             "HostResource")
-_HARDWARE_CLASSES = ("Msvm_ProcessorSettingData", "Msvm_MemorySettingData", "Msvm_SyntheticEthernetPortSettingData",
-                     "Msvm_EmulatedEthernetPortSettingData", "Msvm_EthernetPortAllocationSettingData",
-                     "Msvm_StorageAllocationSettingData")
+_HARDWARE = (
+    "InstanceID",
+    "ElementName",
+    "ResourceType",
+    "ResourceSubType",
+    "VirtualQuantity",
+    "Address",
+    "Parent",
+    "HostResource",
+)
+_HARDWARE_CLASSES = (
+    "Msvm_ProcessorSettingData",
+    "Msvm_MemorySettingData",
+    "Msvm_SyntheticEthernetPortSettingData",
+    "Msvm_EmulatedEthernetPortSettingData",
+    "Msvm_EthernetPortAllocationSettingData",
+    "Msvm_StorageAllocationSettingData",
+)
 _SUMMARY = (0, 1, 4, 100, 101, 103, 104, 105, 106, 109, 110, 121)
 _SUMMARY_NEWER = (*_SUMMARY, 132)
 MANAGEMENT = "Msvm_VirtualSystemManagementService"
@@ -77,11 +104,17 @@ class Reader:
             raise PermissionDenied(
                 "The host shows no virtual machines to this user. It needs to be a member of Hyper-V Administrators, "
                 "and a local account other than the built-in Administrator needs remote token filtering switched off.",
-                f"no instance of {class_name}")
+                f"no instance of {class_name}",
+            )
         record = found[0]
         self.server_name = self.server_name or record.text("SystemName")
-        epr = record.epr or Epr(wmi_uri(V2, class_name), tuple(
-            (key, record.text(key)) for key in ("SystemCreationClassName", "SystemName", "CreationClassName", "Name")))
+        epr = record.epr or Epr(
+            wmi_uri(V2, class_name),
+            tuple(
+                (key, record.text(key))
+                for key in ("SystemCreationClassName", "SystemName", "CreationClassName", "Name")
+            ),
+        )
         self._services[class_name] = epr
         return epr
 
@@ -89,11 +122,14 @@ class Reader:
 
     def systems(self) -> list[Record]:
         """States of all VMs (and the host's own row) as Msvm_ComputerSystem; cheap for many VMs."""
-        return self._first("systems", (
-            lambda: self._client.query(V2, wmi_query.select("Msvm_ComputerSystem", _SYSTEM)),
-            lambda: self._client.query(V2, wmi_query.select("Msvm_ComputerSystem")),
-            lambda: self._client.instances(V2, "Msvm_ComputerSystem"),
-        ))
+        return self._first(
+            "systems",
+            (
+                lambda: self._client.query(V2, wmi_query.select("Msvm_ComputerSystem", _SYSTEM)),
+                lambda: self._client.query(V2, wmi_query.select("Msvm_ComputerSystem")),
+                lambda: self._client.instances(V2, "Msvm_ComputerSystem"),
+            ),
+        )
 
     def summaries(self, guids: Iterable[str] = ()) -> list[Record]:
         """Summaries of these VMs (none: of all) in one request. Raises ``FaultError`` (too large) for too many."""
@@ -102,12 +138,14 @@ class Reader:
 
         def ask(codes: tuple[int, ...]) -> list[Record]:
             value, output = self._client.call(
-                service, "GetSummaryInformation", {"SettingData": refs, "RequestedInformation": codes})
+                service, "GetSummaryInformation", {"SettingData": refs, "RequestedInformation": codes}
+            )
             check_return(value)
             return list(output.records("SummaryInformation"))
 
-        return self._first("summaries", (lambda: ask(_SUMMARY_NEWER), lambda: ask(_SUMMARY)),
-                           also=(InvalidInput, NotSupported))
+        return self._first(
+            "summaries", (lambda: ask(_SUMMARY_NEWER), lambda: ask(_SUMMARY)), also=(InvalidInput, NotSupported)
+        )
 
     def settings(self, vm_guid: str = "") -> list[Record]:
         """Settings and checkpoints of all VMs, or of one."""
@@ -116,28 +154,37 @@ class Reader:
         def ask(columns: tuple[str, ...]) -> list[Record]:
             return self._client.query(V2, wmi_query.select("Msvm_VirtualSystemSettingData", columns, where))
 
-        return self._first("settings", (
-            lambda: ask(_SETTINGS_NEWER), lambda: ask(_SETTINGS_2012R2), lambda: ask(_SETTINGS), lambda: ask(())))
+        return self._first(
+            "settings",
+            (lambda: ask(_SETTINGS_NEWER), lambda: ask(_SETTINGS_2012R2), lambda: ask(_SETTINGS), lambda: ask(())),
+        )
 
     def guest_networks(self) -> list[Record]:
         """What guests say about their cards; empty where the host does not know that class."""
         name = "Msvm_GuestNetworkAdapterConfiguration"
-        return self._first("guest networks", (
-            lambda: self._client.query(V2, wmi_query.select(name, ("InstanceID", "IPAddresses"))),
-            lambda: self._client.query(V2, wmi_query.select(name)),
-            list,
-        ))
+        return self._first(
+            "guest networks",
+            (
+                lambda: self._client.query(V2, wmi_query.select(name, ("InstanceID", "IPAddresses"))),
+                lambda: self._client.query(V2, wmi_query.select(name)),
+                list,
+            ),
+        )
 
     def told(self, guids: Sequence[str]) -> list[Record]:
         """What the guests of these VMs say about themselves; empty where the host does not know that class."""
         name = "Msvm_KvpExchangeComponent"
         where = " OR ".join(f"SystemName = {wmi_query.guid(guid)}" for guid in guids)
-        return self._first("told", (
-            lambda: self._client.query(
-                V2, wmi_query.select(name, ("SystemName", "GuestIntrinsicExchangeItems"), where)),
-            lambda: self._client.query(V2, wmi_query.select(name, (), where)),
-            list,
-        ))
+        return self._first(
+            "told",
+            (
+                lambda: self._client.query(
+                    V2, wmi_query.select(name, ("SystemName", "GuestIntrinsicExchangeItems"), where)
+                ),
+                lambda: self._client.query(V2, wmi_query.select(name, (), where)),
+                list,
+            ),
+        )
 
     def hardware(self, guids: Sequence[str] = ()) -> list[Record]:
         """Processors, memory, cards with their connections, and media of these VMs (none: of all)."""
@@ -161,19 +208,18 @@ class Reader:
 
     def devices(self, class_name: str, vm_guid: str) -> list[Record]:
         """Full rows of one class of settings of one VM."""
-        return self._client.query(
-            V2, wmi_query.select(class_name, (), wmi_query.belongs_to("InstanceID", vm_guid)))
+        return self._client.query(V2, wmi_query.select(class_name, (), wmi_query.belongs_to("InstanceID", vm_guid)))
 
     def component(self, class_name: str, vm_guid: str) -> Record | None:
         """An integration component of a VM; None while the VM does not run."""
         found = self._client.query(
-            V2, wmi_query.select(class_name, (), f"SystemName = {wmi_query.guid(vm_guid)}"), with_epr=True)
+            V2, wmi_query.select(class_name, (), f"SystemName = {wmi_query.guid(vm_guid)}"), with_epr=True
+        )
         return found[0] if found else None
 
     def system(self, vm_guid: str) -> Record:
         """One VM's row of Msvm_ComputerSystem. Raises ``NotFound``."""
-        found = self._client.query(
-            V2, wmi_query.select("Msvm_ComputerSystem", (), f"Name = {wmi_query.guid(vm_guid)}"))
+        found = self._client.query(V2, wmi_query.select("Msvm_ComputerSystem", (), f"Name = {wmi_query.guid(vm_guid)}"))
         if not found:
             raise NotFound("The VM doesn't exist on the host any more.")
         return found[0]

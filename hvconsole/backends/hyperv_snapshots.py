@@ -48,8 +48,9 @@ _LOST_TRIES, _LOST_PAUSE_S = 120, 1.0
 class SnapshotVerbs:
     """Checkpoint verbs of one host. ``known`` gives the VM as last seen, without asking the host."""
 
-    def __init__(self, reader: Reader, jobs: Jobs, power: PowerVerbs, clock: Clock,
-                 known: Callable[[str], Vm | None]) -> None:
+    def __init__(
+        self, reader: Reader, jobs: Jobs, power: PowerVerbs, clock: Clock, known: Callable[[str], Vm | None]
+    ) -> None:
         self._reader = reader
         self._client = reader.client
         self._jobs = jobs
@@ -57,8 +58,9 @@ class SnapshotVerbs:
         self._clock = clock
         self._known = known
 
-    def take(self, guid: str, name: str, description: str, ctx: TaskContext, *, memory: bool, quiesce: bool
-             ) -> Snapshot:
+    def take(
+        self, guid: str, name: str, description: str, ctx: TaskContext, *, memory: bool, quiesce: bool
+    ) -> Snapshot:
         """A checkpoint of that name. ``memory``: a standard one, ``quiesce``: a production one, else the VM's own kind.
 
         Sent once. If it was taken but could not be named, ``Refused`` says so.
@@ -79,8 +81,14 @@ class SnapshotVerbs:
     @contextmanager
     def _kind(self, guid: str, wanted: int, ctx: TaskContext) -> Iterator[None]:
         """Let the VM have another kind of checkpoint for the moment: Hyper-V knows no other way to ask for one."""
-        now = next((fact.snapshot_type for fact in map(facts.settings_fact, self._reader.settings(guid))
-                    if fact is not None and fact.is_realized), None)
+        now = next(
+            (
+                fact.snapshot_type
+                for fact in map(facts.settings_fact, self._reader.settings(guid))
+                if fact is not None and fact.is_realized
+            ),
+            None,
+        )
         if now is None and wanted == facts.PRODUCTION_ONLY:
             raise NotSupported("This version of Windows takes no quiesced checkpoints.")
         if now is None or now in (wanted, facts.CHECKPOINTS_OFF):
@@ -96,24 +104,39 @@ class SnapshotVerbs:
                 log.error("the kind of checkpoints of a VM could not be set back: %s", exc.detail or exc.user_text)
 
     def _set_kind(self, guid: str, kind: int, ctx: TaskContext) -> None:
-        settings = Instance("Msvm_VirtualSystemSettingData", {
-            "InstanceID": f"Microsoft:{guid}", "UserSnapshotType": kind})
-        self._jobs.run(self._reader.service(MANAGEMENT), "ModifySystemSettings", {"SystemSettings": settings}, ctx,
-                       "choosing the kind of checkpoint")
+        settings = Instance(
+            "Msvm_VirtualSystemSettingData", {"InstanceID": f"Microsoft:{guid}", "UserSnapshotType": kind}
+        )
+        self._jobs.run(
+            self._reader.service(MANAGEMENT),
+            "ModifySystemSettings",
+            {"SystemSettings": settings},
+            ctx,
+            "choosing the kind of checkpoint",
+        )
 
     def _take(self, guid: str, name: str, description: str, ctx: TaskContext, before: Vm | None) -> Snapshot:
         try:
             value, output = self._client.invoke(
-                self._reader.service(SNAPSHOTS), "CreateSnapshot",
-                {"AffectedSystem": vm_epr(guid), "SnapshotSettings": "", "SnapshotType": _FULL}, ctx)
+                self._reader.service(SNAPSHOTS),
+                "CreateSnapshot",
+                {"AffectedSystem": vm_epr(guid), "SnapshotSettings": "", "SnapshotType": _FULL},
+                ctx,
+            )
         except OutcomeUnknown:
             self._name_lost(guid, name, description, before)
             raise
-        check_return(value, special={
-            32775: Busy("The host takes no checkpoint of the VM now: something else is going on with it, or "
-                        "checkpoints are switched off for it.", code="32775"),
-            32777: ToolsMissing(whynot.tools_missing(Verb.SNAPSHOT_QUIESCE, model.SERVICES), code="32777"),
-        })
+        check_return(
+            value,
+            special={
+                32775: Busy(
+                    "The host takes no checkpoint of the VM now: something else is going on with it, or "
+                    "checkpoints are switched off for it.",
+                    code="32775",
+                ),
+                32777: ToolsMissing(whynot.tools_missing(Verb.SNAPSHOT_QUIESCE, model.SERVICES), code="32777"),
+            },
+        )
         job = output.reference("Job") if value == JOB_STARTED else None
         if job is not None:
             self._jobs.wait(job, ctx, "taking a checkpoint")
@@ -139,8 +162,9 @@ class SnapshotVerbs:
         job_id = job.keys.get("InstanceID", "") if job is not None else ""
         if job is not None and wmi_query.is_guid(job_id):
             path = wmi_path.relative(job.class_name, {"InstanceID": job_id})
-            query = wmi_query.associators(path, assoc_class="Msvm_AffectedJobElement",
-                                          result_class="Msvm_VirtualSystemSettingData")
+            query = wmi_query.associators(
+                path, assoc_class="Msvm_AffectedJobElement", result_class="Msvm_VirtualSystemSettingData"
+            )
             try:
                 for record in self._client.query(V2, query):
                     fact = facts.settings_fact(record)
@@ -184,14 +208,20 @@ class SnapshotVerbs:
         with self._jobs.waking(TaskContext()) as wake:
             for attempt in range(1, _NAME_TRIES + 1):
                 try:
-                    self._jobs.run(self._reader.service(MANAGEMENT), "ModifySystemSettings",
-                                   {"SystemSettings": settings}, TaskContext(), "naming the checkpoint")
+                    self._jobs.run(
+                        self._reader.service(MANAGEMENT),
+                        "ModifySystemSettings",
+                        {"SystemSettings": settings},
+                        TaskContext(),
+                        "naming the checkpoint",
+                    )
                     return
                 except (BadPowerState, Busy) as exc:
                     # The management service is busy for a moment after a checkpoint; it did nothing.
                     if attempt == _NAME_TRIES:
-                        raise Refused("The checkpoint was taken, but the host doesn't let it be named.",
-                                      exc.detail) from exc
+                        raise Refused(
+                            "The checkpoint was taken, but the host doesn't let it be named.", exc.detail
+                        ) from exc
                 self._jobs.pause(wake, _NAME_PAUSE_S)
 
     def _checkpoints(self, guid: str) -> list[SettingsFact]:
@@ -219,8 +249,11 @@ class SnapshotVerbs:
         if found is None:
             raise NotFound("That checkpoint doesn't exist on the host any more.")
         if found.foreign:
-            raise Refused(f"{found.foreign}: the program that made it looks after it, so it isn't touched here.",
-                          found.kind, code="foreign-checkpoint")
+            raise Refused(
+                f"{found.foreign}: the program that made it looks after it, so it isn't touched here.",
+                found.kind,
+                code="foreign-checkpoint",
+            )
 
     def revert(self, guid: str, checkpoint: str, ctx: TaskContext) -> None:
         """Apply a checkpoint; a VM that runs is turned off first, because the host refuses otherwise."""
@@ -228,16 +261,22 @@ class SnapshotVerbs:
         power, _changing = self._power.state(guid)
         if power in (PowerState.RUNNING, PowerState.PAUSED):
             self._power.request(guid, Verb.POWER_OFF, ctx)
-        self._jobs.run(self._reader.service(SNAPSHOTS), "ApplySnapshot", {"Snapshot": settings_epr(checkpoint)}, ctx,
-                       "applying the checkpoint")
+        self._jobs.run(
+            self._reader.service(SNAPSHOTS),
+            "ApplySnapshot",
+            {"Snapshot": settings_epr(checkpoint)},
+            ctx,
+            "applying the checkpoint",
+        )
 
     def delete(self, guid: str, checkpoint: str, ctx: TaskContext, *, children: bool) -> None:
         """Delete a checkpoint, or it and everything below it. The host may go on merging disks afterwards."""
         self._belongs(guid, checkpoint)
         service, target = self._reader.service(SNAPSHOTS), settings_epr(checkpoint)
         if children:
-            self._jobs.run(service, "DestroySnapshotTree", {"SnapshotSettingData": target}, ctx,
-                           "deleting the checkpoints")
+            self._jobs.run(
+                service, "DestroySnapshotTree", {"SnapshotSettingData": target}, ctx, "deleting the checkpoints"
+            )
         else:
             self._jobs.run(service, "DestroySnapshot", {"AffectedSnapshot": target}, ctx, "deleting the checkpoint")
 

@@ -83,9 +83,7 @@ def _metrics(answer: Any, wanted: Mapping[int, tuple[str, str, str, str, float]]
                 continue
             name, unit = row[3].split("|")
             # negative: the server has no sample for that moment; larger than a long: no number of a server
-            values = tuple(
-                _scaled(value, unit, row[4]) if 0 <= value < 1 << 63 else None for value in one.value or ()
-            )
+            values = tuple(_scaled(value, unit, row[4]) if 0 <= value < 1 << 63 else None for value in one.value or ())
             series.append(Series(name=name, unit=unit, values=values))
     order = [row[3].partition("|")[0] for row in _WANTED]
     series.sort(key=lambda one: order.index(one.name))

@@ -17,40 +17,84 @@ Value = str | int | bool | Sequence[str] | Sequence[int]
 
 TYPES: Mapping[str, Mapping[str, str]] = {
     "Msvm_VirtualSystemSettingData": {
-        "InstanceID": "string", "ElementName": "string", "Notes": "string[]", "VirtualSystemSubType": "string",
-        "ConfigurationDataRoot": "string", "UserSnapshotType": "uint16",
+        "InstanceID": "string",
+        "ElementName": "string",
+        "Notes": "string[]",
+        "VirtualSystemSubType": "string",
+        "ConfigurationDataRoot": "string",
+        "UserSnapshotType": "uint16",
     },
-    "Msvm_MemorySettingData": {"InstanceID": "string", "VirtualQuantity": "uint64", "Reservation": "uint64",
-                               "Limit": "uint64", "DynamicMemoryEnabled": "boolean"},
+    "Msvm_MemorySettingData": {
+        "InstanceID": "string",
+        "VirtualQuantity": "uint64",
+        "Reservation": "uint64",
+        "Limit": "uint64",
+        "DynamicMemoryEnabled": "boolean",
+    },
     "Msvm_ProcessorSettingData": {"InstanceID": "string", "VirtualQuantity": "uint64"},
     "Msvm_ResourceAllocationSettingData": {
-        "InstanceID": "string", "ElementName": "string", "ResourceType": "uint16", "ResourceSubType": "string",
-        "Parent": "string", "AddressOnParent": "string", "VirtualQuantity": "uint64",
+        "InstanceID": "string",
+        "ElementName": "string",
+        "ResourceType": "uint16",
+        "ResourceSubType": "string",
+        "Parent": "string",
+        "AddressOnParent": "string",
+        "VirtualQuantity": "uint64",
     },
     "Msvm_StorageAllocationSettingData": {
-        "InstanceID": "string", "ElementName": "string", "ResourceType": "uint16", "ResourceSubType": "string",
-        "Parent": "string", "HostResource": "string[]", "Access": "uint16",
+        "InstanceID": "string",
+        "ElementName": "string",
+        "ResourceType": "uint16",
+        "ResourceSubType": "string",
+        "Parent": "string",
+        "HostResource": "string[]",
+        "Access": "uint16",
     },
     "Msvm_SyntheticEthernetPortSettingData": {
-        "InstanceID": "string", "ElementName": "string", "ResourceType": "uint16", "ResourceSubType": "string",
-        "VirtualSystemIdentifiers": "string[]", "StaticMacAddress": "boolean", "Address": "string",
+        "InstanceID": "string",
+        "ElementName": "string",
+        "ResourceType": "uint16",
+        "ResourceSubType": "string",
+        "VirtualSystemIdentifiers": "string[]",
+        "StaticMacAddress": "boolean",
+        "Address": "string",
     },
     "Msvm_EthernetPortAllocationSettingData": {
-        "InstanceID": "string", "ElementName": "string", "ResourceType": "uint16", "ResourceSubType": "string",
-        "Parent": "string", "HostResource": "string[]", "EnabledState": "uint16",
+        "InstanceID": "string",
+        "ElementName": "string",
+        "ResourceType": "uint16",
+        "ResourceSubType": "string",
+        "Parent": "string",
+        "HostResource": "string[]",
+        "EnabledState": "uint16",
     },
     "Msvm_VirtualHardDiskSettingData": {
-        "Type": "uint16", "Format": "uint16", "Path": "string", "MaxInternalSize": "uint64", "ParentPath": "string",
-        "BlockSize": "uint32", "LogicalSectorSize": "uint32", "PhysicalSectorSize": "uint32",
+        "Type": "uint16",
+        "Format": "uint16",
+        "Path": "string",
+        "MaxInternalSize": "uint64",
+        "ParentPath": "string",
+        "BlockSize": "uint32",
+        "LogicalSectorSize": "uint32",
+        "PhysicalSectorSize": "uint32",
     },
     "Msvm_VirtualSystemExportSettingData": {
-        "InstanceID": "string", "CopySnapshotConfiguration": "uint8", "CopyVmRuntimeInformation": "boolean",
-        "CopyVmStorage": "boolean", "CreateVmExportSubdirectory": "boolean", "CaptureLiveState": "uint8",
+        "InstanceID": "string",
+        "CopySnapshotConfiguration": "uint8",
+        "CopyVmRuntimeInformation": "boolean",
+        "CopyVmStorage": "boolean",
+        "CreateVmExportSubdirectory": "boolean",
+        "CaptureLiveState": "uint8",
     },
-    "Msvm_VirtualSystemSnapshotSettingData": {"ConsistencyLevel": "uint8", "IgnoreNonSnapshottableDisks": "boolean",
-                                              "GuestBackupType": "uint8"},
+    "Msvm_VirtualSystemSnapshotSettingData": {
+        "ConsistencyLevel": "uint8",
+        "IgnoreNonSnapshottableDisks": "boolean",
+        "GuestBackupType": "uint8",
+    },
     "Msvm_VirtualSystemMigrationSettingData": {
-        "InstanceID": "string", "MigrationType": "uint16", "DestinationIPAddressList": "string[]",
+        "InstanceID": "string",
+        "MigrationType": "uint16",
+        "DestinationIPAddressList": "string[]",
         "RetainVhdCopiesOnSource": "boolean",
     },
 }
@@ -82,8 +126,9 @@ def _property(name: str, cim_type: str, value: Value) -> str:
         assert isinstance(value, Sequence)
         assert not isinstance(value, str)
         items = "".join(f"<VALUE>{_scalar(item)}</VALUE>" for item in value)
-        return (f'<PROPERTY.ARRAY NAME="{name}" TYPE="{cim_type[:-2]}"><VALUE.ARRAY>{items}</VALUE.ARRAY>'
-                "</PROPERTY.ARRAY>")
+        return (
+            f'<PROPERTY.ARRAY NAME="{name}" TYPE="{cim_type[:-2]}"><VALUE.ARRAY>{items}</VALUE.ARRAY></PROPERTY.ARRAY>'
+        )
     assert isinstance(value, str | int)
     return f'<PROPERTY NAME="{name}" TYPE="{cim_type}"><VALUE>{_scalar(value)}</VALUE></PROPERTY>'
 

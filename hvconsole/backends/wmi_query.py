@@ -10,8 +10,10 @@ import re
 from hvconsole.errors import InvalidInput
 
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_INSTANCE_ID = re.compile(r"Microsoft:[A-Za-z]*\\?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-                          r"(?:\\[A-Za-z0-9{}.:-]{1,80}){0,8}")
+_INSTANCE_ID = re.compile(
+    r"Microsoft:[A-Za-z]*\\?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+    r"(?:\\[A-Za-z0-9{}.:-]{1,80}){0,8}"
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,80}")
 
 

@@ -192,8 +192,9 @@ class WsmanClient:
         try:
             return wsman_reply.read_output(body, method)
         except BadReply as exc:
-            raise OutcomeUnknown("The request was sent, but its answer can't be read. It may have happened.",
-                                 exc.detail or exc.user_text) from exc
+            raise OutcomeUnknown(
+                "The request was sent, but its answer can't be read. It may have happened.", exc.detail or exc.user_text
+            ) from exc
 
     @contextmanager
     def within(self, limits: CallLimits) -> Iterator[None]:
@@ -228,7 +229,8 @@ class WsmanClient:
                     if pages >= MAX_PAGES or size > MAX_LIST_BYTES or empty > MAX_EMPTY_PAGES:
                         raise BadReply("The host sends a list without end.")
                     body, length = self._read_sized(
-                        envelope.pull_request(uri, context) if pages else request, doing, READING, repeat=pages == 0)
+                        envelope.pull_request(uri, context) if pages else request, doing, READING, repeat=pages == 0
+                    )
                     page = wsman_reply.read_page(body)
                     records.extend(page.records)
                     context = page.context
@@ -280,8 +282,10 @@ class WsmanClient:
             return wsman_reply.read_body(reply.body, message_id, limits.elements), len(reply.body)
         except HvError as exc:
             if write:
-                raise OutcomeUnknown("The request was sent, but its answer can't be read. It may have happened.",
-                                     exc.detail or exc.user_text) from exc
+                raise OutcomeUnknown(
+                    "The request was sent, but its answer can't be read. It may have happened.",
+                    exc.detail or exc.user_text,
+                ) from exc
             if isinstance(exc, BadReply) and reply.status not in (200, 400, 500):
                 raise http_error(reply.status, self.endpoint) from exc
             raise
@@ -300,8 +304,10 @@ class WsmanClient:
                     raise login_error(exc, self.endpoint) from exc
                 if write and transport.sealed:
                     # Over http, a 401 carries no seal: anybody on the way can say it after the host has done its work.
-                    raise OutcomeUnknown("The request was sent, but the host's answer isn't a trustworthy one. "
-                                         "It may have happened.", f"HTTP 401, {self.endpoint.auth}") from exc
+                    raise OutcomeUnknown(
+                        "The request was sent, but the host's answer isn't a trustworthy one. It may have happened.",
+                        f"HTTP 401, {self.endpoint.auth}",
+                    ) from exc
             except (Unreachable, BadReply):
                 if write or not kept or not repeat or self.closed:
                     raise
@@ -339,4 +345,3 @@ class WsmanClient:
                 if mapped is exc:
                     raise
                 raise mapped from exc
-

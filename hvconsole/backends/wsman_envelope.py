@@ -74,8 +74,10 @@ class Request:
 
 def identify() -> bytes:
     """The question who is there; has no header and no message id."""
-    return (f'<s:Envelope xmlns:s="{SOAP}" xmlns:wsmid="{IDENTITY}"><s:Header/>'
-            "<s:Body><wsmid:Identify/></s:Body></s:Envelope>").encode()
+    return (
+        f'<s:Envelope xmlns:s="{SOAP}" xmlns:wsmid="{IDENTITY}"><s:Header/>'
+        "<s:Body><wsmid:Identify/></s:Body></s:Envelope>"
+    ).encode()
 
 
 def write(request: Request, endpoint: str) -> tuple[str, bytes]:
@@ -106,26 +108,31 @@ def enumerate_request(uri: str, wql: str = "", *, with_epr: bool = False, timeou
     """Begin an enumeration of a class, or of a query (then ``uri`` ends in "*")."""
     mode = "<w:EnumerationMode>EnumerateObjectAndEPR</w:EnumerationMode>" if with_epr else ""
     query = f'<w:Filter Dialect="{WQL}">{wmi_xml.text(wql)}</w:Filter>' if wql else ""
-    body = (f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>{MAX_ELEMENTS}</w:MaxElements>"
-            f"{mode}{query}</n:Enumerate>")
+    body = (
+        f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>{MAX_ELEMENTS}</w:MaxElements>{mode}{query}</n:Enumerate>"
+    )
     return Request(action=f"{ENUMERATION}/Enumerate", uri=uri, body=body, timeout_s=timeout_s)
 
 
 def associated_request(uri: str, epr: Epr, assoc_class: str, result_class: str, *, timeout_s: int = 15) -> Request:
     """Begin an enumeration of what is associated with an instance, without any query text (DSP0227)."""
-    body = (f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>{MAX_ELEMENTS}</w:MaxElements>"
-            f'<w:Filter Dialect="{ASSOCIATION}"><b:AssociatedInstances xmlns:b="{BINDING}">'
-            f"<b:Object>{_value(epr)}</b:Object>"
-            f"<b:AssociationClassName>{wmi_xml.text(assoc_class)}</b:AssociationClassName>"
-            f"<b:ResultClassName>{wmi_xml.text(result_class)}</b:ResultClassName>"
-            f"</b:AssociatedInstances></w:Filter></n:Enumerate>")
+    body = (
+        f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>{MAX_ELEMENTS}</w:MaxElements>"
+        f'<w:Filter Dialect="{ASSOCIATION}"><b:AssociatedInstances xmlns:b="{BINDING}">'
+        f"<b:Object>{_value(epr)}</b:Object>"
+        f"<b:AssociationClassName>{wmi_xml.text(assoc_class)}</b:AssociationClassName>"
+        f"<b:ResultClassName>{wmi_xml.text(result_class)}</b:ResultClassName>"
+        f"</b:AssociatedInstances></w:Filter></n:Enumerate>"
+    )
     return Request(action=f"{ENUMERATION}/Enumerate", uri=uri, body=body, timeout_s=timeout_s)
 
 
 def pull_request(uri: str, context: str, *, max_elements: int = MAX_ELEMENTS, timeout_s: int = 15) -> Request:
     """The next page of an enumeration; ``uri`` must be that of the Enumerate."""
-    body = (f"<n:Pull><n:EnumerationContext>{wmi_xml.text(context)}</n:EnumerationContext>"
-            f"<n:MaxElements>{max_elements}</n:MaxElements></n:Pull>")
+    body = (
+        f"<n:Pull><n:EnumerationContext>{wmi_xml.text(context)}</n:EnumerationContext>"
+        f"<n:MaxElements>{max_elements}</n:MaxElements></n:Pull>"
+    )
     return Request(action=f"{ENUMERATION}/Pull", uri=uri, body=body, timeout_s=timeout_s)
 
 
@@ -162,9 +169,11 @@ def _parameters(parameters: Mapping[str, Parameter]) -> str:
 
 def _value(value: Parameter) -> str:
     if isinstance(value, Epr):
-        return (f"<a:Address>{ANONYMOUS}</a:Address><a:ReferenceParameters>"
-                f"<w:ResourceURI>{wmi_xml.text(value.uri)}</w:ResourceURI>"
-                f"<w:SelectorSet>{_selectors(value.selectors)}</w:SelectorSet></a:ReferenceParameters>")
+        return (
+            f"<a:Address>{ANONYMOUS}</a:Address><a:ReferenceParameters>"
+            f"<w:ResourceURI>{wmi_xml.text(value.uri)}</w:ResourceURI>"
+            f"<w:SelectorSet>{_selectors(value.selectors)}</w:SelectorSet></a:ReferenceParameters>"
+        )
     if isinstance(value, Instance):
         return wmi_xml.text(value.cim_xml())
     if isinstance(value, bool):

@@ -27,8 +27,9 @@ WMI_INVALID_CLASS = 0x80041010
 WMI_INVALID_QUERY = 0x80041017
 WMI_INVALID_NAMESPACE = 0x8004100E
 WMI_QUOTA = 0x8004106C
-_MISSING = frozenset({BAD_FILTER, BAD_URI, WMI_INVALID_CLASS, WMI_INVALID_NAMESPACE, WMI_INVALID_QUERY, 2150859003,
-                      0x803381BB})
+_MISSING = frozenset(
+    {BAD_FILTER, BAD_URI, WMI_INVALID_CLASS, WMI_INVALID_NAMESPACE, WMI_INVALID_QUERY, 2150859003, 0x803381BB}
+)
 _GONE = frozenset({NOT_FOUND, WMI_NOT_FOUND, 0x80338030})
 _DENIED = frozenset({ACCESS_DENIED, 0x80070005, WMI_ACCESS_DENIED, 0x80338104})
 _QUOTA = frozenset({QUOTA_OPERATIONS, QUOTA_USER, WMI_QUOTA, 0x803381A4, 0x803381A7})
@@ -142,7 +143,9 @@ def translate(fault: Fault, doing: str) -> errors.HvError:
     if fault.denied:
         return errors.PermissionDenied(
             "This user may not do that on the host: Hyper-V Administrators and Remote Management Users may.",
-            fault.text, code=shown)
+            fault.text,
+            code=shown,
+        )
     if fault.gone:
         return errors.NotFound("The object doesn't exist on the host any more.", fault.text, code=shown)
     if fault.quota:

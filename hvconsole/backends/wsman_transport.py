@@ -63,11 +63,13 @@ class Endpoint:
         if self.scheme not in ("https", "http"):
             raise InvalidInput("The scheme must be https or http.", self.scheme[:40])
         if self.auth not in AUTH_METHODS:
-            raise InvalidInput("The login method must be ntlm, kerberos, credssp, certificate or basic.",
-                               self.auth[:40])
+            raise InvalidInput(
+                "The login method must be ntlm, kerberos, credssp, certificate or basic.", self.auth[:40]
+            )
         if self.scheme == "http" and self.auth not in SEALING:
-            raise InvalidInput("Over http, only NTLM, Kerberos and CredSSP can seal what is sent; "
-                               "this login method needs https.")
+            raise InvalidInput(
+                "Over http, only NTLM, Kerberos and CredSSP can seal what is sent; this login method needs https."
+            )
         if self.auth == "certificate" and not (self.cert_pem and self.cert_key_pem):
             raise InvalidInput("A login with a client certificate needs its file and its key file.")
 
@@ -276,8 +278,9 @@ class SealedTransport(Transport):  # type: ignore[misc, unused-ignore]  # pywinr
                 opened: bytes = self.encryption.parse_encrypted_response(response)
             except Exception as exc:
                 # Not a refused login, whatever the library calls it: the message may have been carried out.
-                raise BadReply("The host's sealed answer can't be opened; it may have been changed on its way.",
-                               type(exc).__name__) from exc
+                raise BadReply(
+                    "The host's sealed answer can't be opened; it may have been changed on its way.", type(exc).__name__
+                ) from exc
             return opened
         if content:
             raise BadReply("The host answered a sealed message in clear text; that isn't accepted.")
@@ -327,8 +330,11 @@ def http_error(status: int, endpoint: Endpoint) -> HvError:
     if status == 404:
         return NotAHypervisor("Something else than Windows Remote Management answers on that port.", "HTTP 404")
     if status == 500:
-        return NotAHypervisor("The host refused the message without a word. Its WinRM service may not accept this "
-                              "login method, or unsealed messages.", "HTTP 500 without content")
+        return NotAHypervisor(
+            "The host refused the message without a word. Its WinRM service may not accept this "
+            "login method, or unsealed messages.",
+            "HTTP 500 without content",
+        )
     if status in (502, 503, 504):
         return Unreachable("Windows Remote Management on the host isn't ready.", f"HTTP {status}")
     return BadReply("The host's answer isn't one of Windows Remote Management.", f"HTTP {status}")

@@ -21,9 +21,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--xapi-db", metavar="FILE", type=Path, help="serve the database dump of a real XenServer pool")
     made.add_argument("--vms", metavar="N", type=int, help="a pool of N VMs instead of the usual estate")
     made.add_argument("--quick", action="store_true", help="let nothing take time (starting, snapshots, migrating …)")
-    made.add_argument("--allow-unencrypted", action="store_true",
-                      help="Hyper-V hosts take Basic logins and clear text over http, as Windows does after "
-                           "AllowUnencrypted=true (libvirt, virt-who)")
+    made.add_argument(
+        "--allow-unencrypted",
+        action="store_true",
+        help="Hyper-V hosts take Basic logins and clear text over http, as Windows does after "
+        "AllowUnencrypted=true (libvirt, virt-who)",
+    )
     made.add_argument("-v", "--verbose", action="store_true", help="log to stderr what is done")
     return made
 

@@ -169,9 +169,7 @@ _RESULTS: Mapping[Any, PowerState] = {
 }  # fmt: skip
 
 
-def _each(
-    one: Chosen, values: dict[str, Any], given: argparse.Namespace
-) -> Iterator[tuple[Chosen, dict[str, Any]]]:
+def _each(one: Chosen, values: dict[str, Any], given: argparse.Namespace) -> Iterator[tuple[Chosen, dict[str, Any]]]:
     """One piece of work, or one for each of several VMs that are to be created."""
     spec = values.get("spec")
     if not isinstance(spec, CreateVm) or given.count == 1:
@@ -285,9 +283,7 @@ def _hard_variant(operation: Operation, hypervisor: Hypervisor, inventory: Inven
     return operation.hard
 
 
-def _report(
-    printer: Printer, operation: Operation, one: Chosen, job: Job, hard: Verb | None, *, as_json: bool
-) -> int:
+def _report(printer: Printer, operation: Operation, one: Chosen, job: Job, hard: Verb | None, *, as_json: bool) -> int:
     view = job.view
     result = job.result.id if isinstance(job.result, Snapshot) else job.result
     if as_json:

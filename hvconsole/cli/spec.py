@@ -39,7 +39,7 @@ def add_spec_options(made: argparse.ArgumentParser) -> None:
 
 
 def size(text: str) -> int:
-    """"20G", "512MiB", "1048576" → bytes. Raises ``ArgumentTypeError``."""
+    """ "20G", "512MiB", "1048576" → bytes. Raises ``ArgumentTypeError``."""
     match = _SIZE.fullmatch(text.strip())
     if match is None or int(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"“{text[:40]}” isn't a size like 512M or 20G")

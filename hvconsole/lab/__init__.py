@@ -27,8 +27,14 @@ class Lab:
     ``world`` None builds the default estate of ``kinds``; ``identity`` None makes a certificate.
     """
 
-    def __init__(self, world: World | None = None, *, kinds: tuple[str, ...] = DEFAULT_KINDS,
-                 timing: Timing | None = None, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        kinds: tuple[str, ...] = DEFAULT_KINDS,
+        timing: Timing | None = None,
+        identity: Identity | None = None,
+    ) -> None:
         if world is None:
             world = World(timing=timing)
             build(world, kinds)

@@ -47,8 +47,11 @@ def cannot_leave(world: World, host: Host) -> dict[str, errors.WorldError]:
     with world.lock:
         for vm in world.vms_on(host.id):
             if _best_target(world, vm, host) is None:
-                reasons = [power.host_refusal(world, vm, other) for other in world.hosts.values()
-                           if other.site_id == host.site_id and other.id != host.id]
+                reasons = [
+                    power.host_refusal(world, vm, other)
+                    for other in world.hosts.values()
+                    if other.site_id == host.site_id and other.id != host.id
+                ]
                 first = next((reason for reason in reasons if reason is not None), None)
                 found[vm.id] = first or errors.NoHost(vm.id, {})
     return found
@@ -56,9 +59,11 @@ def cannot_leave(world: World, host: Host) -> dict[str, errors.WorldError]:
 
 def _best_target(world: World, vm: Vm, source: Host) -> Host | None:
     with world.lock:
-        fitting = [host for host in world.hosts.values()
-                   if host.site_id == source.site_id and host.id != source.id
-                   and power.host_refusal(world, vm, host) is None]
+        fitting = [
+            host
+            for host in world.hosts.values()
+            if host.site_id == source.site_id and host.id != source.id and power.host_refusal(world, vm, host) is None
+        ]
         return max(fitting, key=lambda host: power.memory_free(world, host), default=None)
 
 

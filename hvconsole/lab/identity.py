@@ -27,18 +27,27 @@ def make_identity(common_name: str = "hvconsole lab") -> Identity:
     alternatives: list[x509.GeneralName] = [x509.DNSName("localhost")]
     alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in (*LOOPBACKS, "::1")]
     certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=365))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=365))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256()))
+        .sign(key, hashes.SHA256())
+    )
     certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
-    key_pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                serialization.NoEncryption())
-    return Identity(certificate_pem=certificate_pem, key_pem=key_pem,
-                    sha256=certificate.fingerprint(hashes.SHA256()).hex(),
-                    context=_context(certificate_pem, key_pem))
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return Identity(
+        certificate_pem=certificate_pem,
+        key_pem=key_pem,
+        sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+        context=_context(certificate_pem, key_pem),
+    )
 
 
 def _context(certificate_pem: bytes, key_pem: bytes) -> ssl.SSLContext:

@@ -14,17 +14,36 @@ _OF_ONE_ONLY = frozenset({"refs", "loose_addresses"})
 """Keys of ``extra`` that are the identity of one VM."""
 
 
-def create(world: World, site_id: str, name: str, *, description: str = "", vcpus: int = 1,
-           memory_bytes: int = GIB, disk_bytes: int = 0, storage_id: str | None = None,
-           network_ids: tuple[str, ...] = (), home_host_id: str | None = None, guest: Guest | None = None,
-           task: Task | None = None) -> str:
+def create(
+    world: World,
+    site_id: str,
+    name: str,
+    *,
+    description: str = "",
+    vcpus: int = 1,
+    memory_bytes: int = GIB,
+    disk_bytes: int = 0,
+    storage_id: str | None = None,
+    network_ids: tuple[str, ...] = (),
+    home_host_id: str | None = None,
+    guest: Guest | None = None,
+    task: Task | None = None,
+) -> str:
     """Make a halted VM (with one disk if ``disk_bytes``) and return its id."""
     job = task or world.new_task(site_id, "create", recorded=False)
     world.work(job, world.timing.create)
     with world.lock:
-        vm = Vm(id=world.new_vm_id(site_id), site_id=site_id, name=name, description=description, vcpus=vcpus,
-                memory_bytes=memory_bytes, home_host_id=home_host_id, created=world.now(),
-                guest=guest or Guest(tools=False))
+        vm = Vm(
+            id=world.new_vm_id(site_id),
+            site_id=site_id,
+            name=name,
+            description=description,
+            vcpus=vcpus,
+            memory_bytes=memory_bytes,
+            home_host_id=home_host_id,
+            created=world.now(),
+            guest=guest or Guest(tools=False),
+        )
         if disk_bytes:
             disk = new_disk(world, site_id, storage_id, f"{name} disk 0", disk_bytes)
             vm.drives.append(Drive(id=world.new_id(), device="0", disk_id=disk.id, bootable=True))
@@ -34,8 +53,9 @@ def create(world: World, site_id: str, name: str, *, description: str = "", vcpu
         return vm.id
 
 
-def new_disk(world: World, site_id: str, storage_id: str | None, name: str, size_bytes: int,
-             *, description: str = "") -> Disk:
+def new_disk(
+    world: World, site_id: str, storage_id: str | None, name: str, size_bytes: int, *, description: str = ""
+) -> Disk:
     """Make an empty thin disk. The lock is held by the caller."""
     storage = world.storages.get(storage_id or world.sites[site_id].default_storage_id or "")
     if storage is None:
@@ -43,15 +63,29 @@ def new_disk(world: World, site_id: str, storage_id: str | None, name: str, size
     free = storage.size_bytes - storage.used_bytes
     if storage.size_bytes and size_bytes > free:
         raise errors.NoSpace(storage.id, size_bytes, max(0, free))
-    disk = Disk(id=world.new_id(), site_id=site_id, storage_id=storage.id, name=name, description=description,
-                size_bytes=size_bytes, used_bytes=min(size_bytes, 1 << 20))
+    disk = Disk(
+        id=world.new_id(),
+        site_id=site_id,
+        storage_id=storage.id,
+        name=name,
+        description=description,
+        size_bytes=size_bytes,
+        used_bytes=min(size_bytes, 1 << 20),
+    )
     world.add(disk)
     snapshots.use_space(world, storage.id, disk.used_bytes)
     return disk
 
 
-def clone(world: World, source_id: str, name: str, *, full: bool = False, storage_id: str | None = None,
-          task: Task | None = None) -> str:
+def clone(
+    world: World,
+    source_id: str,
+    name: str,
+    *,
+    full: bool = False,
+    storage_id: str | None = None,
+    task: Task | None = None,
+) -> str:
     """Copy a VM, template or snapshot into a new halted VM with new identity; returns its id.
 
     ``full``: disks of its own on ``storage_id`` (or where the source's are) instead of copy-on-write.
@@ -75,15 +109,24 @@ def clone(world: World, source_id: str, name: str, *, full: bool = False, storag
 def _copied(world: World, source: Vm | Snapshot, name: str, *, full: bool, storage_id: str | None) -> Vm:
     storage = world.find("storage", storage_id) if storage_id else None
     copy = Vm(
-        id=world.new_vm_id(source.site_id), site_id=source.site_id, name=name, description=source.description,
-        home_host_id=source.home_host_id if isinstance(source, Vm) else None, created=world.now(),
+        id=world.new_vm_id(source.site_id),
+        site_id=source.site_id,
+        name=name,
+        description=source.description,
+        home_host_id=source.home_host_id if isinstance(source, Vm) else None,
+        created=world.now(),
         folder_id=source.folder_id if isinstance(source, Vm) else None,
         resource_pool_id=source.resource_pool_id if isinstance(source, Vm) else None,
-        is_template=isinstance(source, Vm) and source.is_template, tags=list(source.tags),
-        guest=replace(source.guest, tools_running=False), vcpus=source.vcpus, memory_bytes=source.memory_bytes,
+        is_template=isinstance(source, Vm) and source.is_template,
+        tags=list(source.tags),
+        guest=replace(source.guest, tools_running=False),
+        vcpus=source.vcpus,
+        memory_bytes=source.memory_bytes,
         drives=[snapshots.frozen_drive(world, drive, full=full, storage=storage) for drive in source.drives],
-        nics=[Nic(id=world.new_id(), device=nic.device, mac=world.new_mac(), network_id=nic.network_id)
-              for nic in source.nics],
+        nics=[
+            Nic(id=world.new_id(), device=nic.device, mac=world.new_mac(), network_id=nic.network_id)
+            for nic in source.nics
+        ],
     )
     if isinstance(source, Vm):
         copy.extra = {key: value for key, value in source.extra.items() if key not in _OF_ONE_ONLY}
@@ -96,8 +139,9 @@ def _copied(world: World, source: Vm | Snapshot, name: str, *, full: bool, stora
     return copy
 
 
-def delete(world: World, vm_id: str, *, with_disks: bool = True, with_snapshots: bool = True,
-           task: Task | None = None) -> None:
+def delete(
+    world: World, vm_id: str, *, with_disks: bool = True, with_snapshots: bool = True, task: Task | None = None
+) -> None:
     """Delete a halted or suspended VM. What is not deleted with it stays as an orphan."""
     with power.begun(world, vm_id, "delete", task) as (vm, job):
         if vm.is_default_template:

@@ -63,7 +63,7 @@ def echo_reply(destination: Address, request: bytes) -> bytes | None:
     if len(request) < _HEADER.size:
         return None
     kind, code, _, identifier, sequence = _HEADER.unpack_from(request)
-    payload = request[_HEADER.size:]
+    payload = request[_HEADER.size :]
     if destination.version == 4:
         if kind != ECHO_REQUEST or code != 0 or checksum(request) != 0:
             return None

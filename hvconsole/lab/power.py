@@ -41,8 +41,22 @@ LEGAL: dict[str, tuple[Power, ...]] = {
 
 TOGETHER = (frozenset({"clone", "copy", "export"}), frozenset({"snapshot", "snapshot_memory"}))
 """Verbs that may overlap with their like."""
-NEVER_ON_TEMPLATES = frozenset({"start", "shutdown", "power_off", "reboot", "reset", "suspend", "resume", "pause",
-                                "unpause", "snapshot", "snapshot_memory", "migrate"})
+NEVER_ON_TEMPLATES = frozenset(
+    {
+        "start",
+        "shutdown",
+        "power_off",
+        "reboot",
+        "reset",
+        "suspend",
+        "resume",
+        "pause",
+        "unpause",
+        "snapshot",
+        "snapshot_memory",
+        "migrate",
+    }
+)
 FORCEFUL = frozenset({"power_off", "reset"})
 """Verbs that cancel what is under way."""
 
@@ -113,8 +127,11 @@ def possible_hosts(world: World, vm_id: str) -> list[Host]:
     """Hosts on which the VM could be started now."""
     with world.lock:
         vm = world.vm(vm_id)
-        return [host for host in world.hosts.values()
-                if host.site_id == vm.site_id and host_refusal(world, vm, host) is None]
+        return [
+            host
+            for host in world.hosts.values()
+            if host.site_id == vm.site_id and host_refusal(world, vm, host) is None
+        ]
 
 
 def _choose_host(world: World, vm: Vm, host_id: str | None) -> Host:
@@ -137,11 +154,13 @@ def _choose_host(world: World, vm: Vm, host_id: str | None) -> Host:
     if not fitting:
         raise errors.NoHost(vm.id, reasons)
     return next((host for host in fitting if host.id == vm.home_host_id), None) or max(
-        fitting, key=lambda host: memory_free(world, host))
+        fitting, key=lambda host: memory_free(world, host)
+    )
 
 
-def start(world: World, vm_id: str, *, host_id: str | None = None, paused: bool = False,
-          task: Task | None = None) -> None:
+def start(
+    world: World, vm_id: str, *, host_id: str | None = None, paused: bool = False, task: Task | None = None
+) -> None:
     """Power on. The guest is up ``timing.boot`` later."""
     with begun(world, vm_id, "start", task) as (vm, job):
         with world.lock:
@@ -247,8 +266,9 @@ def suspend(world: World, vm_id: str, *, task: Task | None = None) -> None:
             world.changed(vm)
 
 
-def resume(world: World, vm_id: str, *, host_id: str | None = None, paused: bool = False,
-           task: Task | None = None) -> None:
+def resume(
+    world: World, vm_id: str, *, host_id: str | None = None, paused: bool = False, task: Task | None = None
+) -> None:
     """Go on from the saved memory; tools are there at once."""
     with begun(world, vm_id, "resume", task) as (vm, job):
         with world.lock:

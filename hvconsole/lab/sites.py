@@ -59,9 +59,17 @@ class ServerDescription:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"platform": self.platform, "name": self.name, "url": self.url, "user": self.user,
-                "password": self.password, "sha256": self.sha256, "fingerprint": self.sha256,
-                "members": list(self.members), "other_urls": list(self.other_urls)}
+        return {
+            "platform": self.platform,
+            "name": self.name,
+            "url": self.url,
+            "user": self.user,
+            "password": self.password,
+            "sha256": self.sha256,
+            "fingerprint": self.sha256,
+            "members": list(self.members),
+            "other_urls": list(self.other_urls),
+        }
 
 
 class SiteServer(Protocol):

@@ -10,8 +10,17 @@ from hvconsole.lab.tasks import Task
 from hvconsole.lab.world import World
 
 
-def take(world: World, vm_id: str, name: str, *, description: str = "", memory: bool = False, quiesce: bool = False,
-         ignore_disks: tuple[str, ...] = (), task: Task | None = None) -> str:
+def take(
+    world: World,
+    vm_id: str,
+    name: str,
+    *,
+    description: str = "",
+    memory: bool = False,
+    quiesce: bool = False,
+    ignore_disks: tuple[str, ...] = (),
+    task: Task | None = None,
+) -> str:
     """Take a snapshot and return its id. ``ignore_disks``: disk ids that are left out."""
     verb = "snapshot_memory" if memory else "snapshot"
     timing = world.timing
@@ -57,29 +66,47 @@ def _need_space(world: World, vm: Vm, *, memory: bool) -> None:
             raise errors.NoSpace(storage.id, needed + (1 << 20), max(0, free))
 
 
-def _record(world: World, vm: Vm, name: str, description: str, *, memory: bool, quiesce: bool,
-            ignore: tuple[str, ...]) -> Snapshot:
+def _record(
+    world: World, vm: Vm, name: str, description: str, *, memory: bool, quiesce: bool, ignore: tuple[str, ...]
+) -> Snapshot:
     return Snapshot(
-        id=world.new_id(), site_id=vm.site_id, vm_id=vm.id, name=name, description=description, created=world.now(),
-        parent_id=vm.current_snapshot_id, with_memory=memory, quiesced=quiesce, power=vm.power, vcpus=vm.vcpus,
-        memory_bytes=vm.memory_bytes, tags=list(vm.tags),
+        id=world.new_id(),
+        site_id=vm.site_id,
+        vm_id=vm.id,
+        name=name,
+        description=description,
+        created=world.now(),
+        parent_id=vm.current_snapshot_id,
+        with_memory=memory,
+        quiesced=quiesce,
+        power=vm.power,
+        vcpus=vm.vcpus,
+        memory_bytes=vm.memory_bytes,
+        tags=list(vm.tags),
         drives=[frozen_drive(world, drive) for drive in vm.drives if drive.disk_id not in ignore],
         nics=[replace(nic, id=world.new_id(), addresses=list(nic.addresses), extra={}) for nic in vm.nics],
         guest=replace(vm.guest),
     )
 
 
-def frozen_drive(world: World, drive: Drive, *, name: str = "", full: bool = False,
-                 storage: Storage | None = None) -> Drive:
+def frozen_drive(
+    world: World, drive: Drive, *, name: str = "", full: bool = False, storage: Storage | None = None
+) -> Drive:
     """A copy of a drive on a copy of its disk (CD images are shared); ``full``: a disk of its own."""
     source = world.disks.get(drive.disk_id or "")
     if source is None or source.is_iso:
         return replace(drive, id=world.new_id(), extra={})
     used = source.used_bytes if full else min(source.used_bytes, 8 << 20)
     disk = Disk(
-        id=world.new_id(), site_id=source.site_id, storage_id=storage.id if storage else source.storage_id,
-        name=name or source.name, description=source.description, size_bytes=source.size_bytes, used_bytes=used,
-        snapshot_of=None if full else source.id, taken=0.0 if full else world.now(),
+        id=world.new_id(),
+        site_id=source.site_id,
+        storage_id=storage.id if storage else source.storage_id,
+        name=name or source.name,
+        description=source.description,
+        size_bytes=source.size_bytes,
+        used_bytes=used,
+        snapshot_of=None if full else source.id,
+        taken=0.0 if full else world.now(),
     )
     world.add(disk)
     use_space(world, disk.storage_id, used)
@@ -111,8 +138,16 @@ def revert(world: World, snapshot_id: str, *, task: Task | None = None) -> str:
                 drop_disk(world, drive.disk_id, unless_used_by_others_than=vm.id)
             vm.drives = [_thawed_drive(world, drive) for drive in snapshot.drives]
             plugged = {nic.device: nic.plugged for nic in vm.nics}
-            vm.nics = [replace(nic, id=world.new_id(), addresses=list(nic.addresses), extra={},
-                               plugged=plugged.get(nic.device, True)) for nic in snapshot.nics]
+            vm.nics = [
+                replace(
+                    nic,
+                    id=world.new_id(),
+                    addresses=list(nic.addresses),
+                    extra={},
+                    plugged=plugged.get(nic.device, True),
+                )
+                for nic in snapshot.nics
+            ]
             vm.vcpus, vm.memory_bytes, vm.guest = snapshot.vcpus, snapshot.memory_bytes, replace(snapshot.guest)
             vm.guest.tools_running = False
             vm.host_id = None
@@ -147,12 +182,12 @@ def drop_disk(world: World, disk_id: str | None, *, unless_used_by_others_than: 
 def disk_users(world: World, disk_id: str, *, but: str = "") -> list[str]:
     """Ids of VMs and snapshots that use a disk, without ``but``. The lock is held by the caller."""
     owners: list[Vm | Snapshot] = [*world.vms.values(), *world.snapshots.values()]
-    return [owner.id for owner in owners
-            if owner.id != but and any(drive.disk_id == disk_id for drive in owner.drives)]
+    return [owner.id for owner in owners if owner.id != but and any(drive.disk_id == disk_id for drive in owner.drives)]
 
 
-def delete(world: World, snapshot_id: str, *, with_disks: bool = True, with_children: bool = False,
-           task: Task | None = None) -> None:
+def delete(
+    world: World, snapshot_id: str, *, with_disks: bool = True, with_children: bool = False, task: Task | None = None
+) -> None:
     """Delete a snapshot; its children move up to its parent (or go too)."""
     with world.lock:
         snapshot = world.snapshot(snapshot_id)
@@ -195,5 +230,3 @@ def forget(world: World, snapshot: Snapshot, *, with_disks: bool) -> None:
     if with_disks:
         for drive in snapshot.drives:
             drop_disk(world, drive.disk_id)
-
-

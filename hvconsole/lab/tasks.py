@@ -84,6 +84,23 @@ class Timing:
     @classmethod
     def demo(cls) -> Timing:
         """What looks real to somebody who watches."""
-        return cls(start=1.5, boot=4.0, shutdown=4.0, power_off=0.6, suspend=3.0, resume=2.5, snapshot=2.5,
-                   snapshot_memory=4.0, stun=0.4, revert=2.5, delete=1.5, clone=3.0, copy=6.0, create=2.5,
-                   migrate=5.0, host_reboot=15.0, latency=0.0008, login_refused=1.0)
+        return cls(
+            start=1.5,
+            boot=4.0,
+            shutdown=4.0,
+            power_off=0.6,
+            suspend=3.0,
+            resume=2.5,
+            snapshot=2.5,
+            snapshot_memory=4.0,
+            stun=0.4,
+            revert=2.5,
+            delete=1.5,
+            clone=3.0,
+            copy=6.0,
+            create=2.5,
+            migrate=5.0,
+            host_reboot=15.0,
+            latency=0.0008,
+            login_refused=1.0,
+        )

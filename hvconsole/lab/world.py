@@ -86,8 +86,14 @@ class World:
         self.station_online = True
         """False: the virtual network as a whole is silent, as if this computer had lost its own link."""
         self._tables: dict[str, dict[str, Any]] = {
-            "site": self.sites, "group": self.groups, "host": self.hosts, "network": self.networks,
-            "storage": self.storages, "disk": self.disks, "vm": self.vms, "snapshot": self.snapshots,
+            "site": self.sites,
+            "group": self.groups,
+            "host": self.hosts,
+            "network": self.networks,
+            "storage": self.storages,
+            "disk": self.disks,
+            "vm": self.vms,
+            "snapshot": self.snapshots,
         }
         self._random = random.Random(seed)
         self._fresh = random.Random()
@@ -139,7 +145,7 @@ class World:
         """A new MAC address of the kind that hypervisors make up."""
         source = self._random if self._repeatable else self._fresh
         digits = f"{source.getrandbits(40):010x}"
-        return "fa:" + ":".join(digits[i:i + 2] for i in range(0, 10, 2))
+        return "fa:" + ":".join(digits[i : i + 2] for i in range(0, 10, 2))
 
     def new_lease(self) -> str:
         """An IPv4 address for a guest that has none, as from DHCP."""
@@ -298,11 +304,27 @@ class World:
 
     # ---- tasks -------------------------------------------------------------------------------------------
 
-    def new_task(self, site_id: str, name: str, target_id: str = "", *, recorded: bool = True,
-                 description: str = "", cancellable: bool = True) -> Task:
+    def new_task(
+        self,
+        site_id: str,
+        name: str,
+        target_id: str = "",
+        *,
+        recorded: bool = True,
+        description: str = "",
+        cancellable: bool = True,
+    ) -> Task:
         """A pending task; the caller sees to it that ``finish`` is called (``spawn`` does that itself)."""
-        task = Task(id=self.new_id(), site_id=site_id, name=name, description=description, target_id=target_id,
-                    created=self.now(), recorded=recorded, cancellable=cancellable)
+        task = Task(
+            id=self.new_id(),
+            site_id=site_id,
+            name=name,
+            description=description,
+            target_id=target_id,
+            created=self.now(),
+            recorded=recorded,
+            cancellable=cancellable,
+        )
         if recorded:
             with self.lock:
                 self._drop_old_tasks()
@@ -312,7 +334,7 @@ class World:
 
     def _drop_old_tasks(self) -> None:
         final = [task for task in self.tasks.values() if task.status is not TaskStatus.PENDING]
-        for task in final[:max(0, len(final) - _FINAL_TASKS_KEPT)]:
+        for task in final[: max(0, len(final) - _FINAL_TASKS_KEPT)]:
             self.forget_task(task)
 
     def forget_task(self, task: Task) -> None:
@@ -321,8 +343,9 @@ class World:
             if self.tasks.pop(task.id, None) is not None:
                 self._commit("del", task)
 
-    def spawn(self, site_id: str, name: str, work: Callable[[Task], Any], target_id: str = "",
-              task: Task | None = None) -> Task:
+    def spawn(
+        self, site_id: str, name: str, work: Callable[[Task], Any], target_id: str = "", task: Task | None = None
+    ) -> Task:
         """Run ``work(task)`` in a thread of its own and finish the task with what it returns or raises."""
         job = task or self.new_task(site_id, name, target_id)
 

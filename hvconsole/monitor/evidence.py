@@ -19,9 +19,7 @@ def snapshot_name(prefix: str, now: dt.datetime) -> str:
     return f"{prefix} {now.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def describe(
-    outage: Outage, settings: MonitorSettings, address: str, rounds: Iterable[Round], station: str
-) -> str:
+def describe(outage: Outage, settings: MonitorSettings, address: str, rounds: Iterable[Round], station: str) -> str:
     """The description: the mark on its first line, then the evidence. Only characters that can be sent."""
     held = ", ".join(str(hold) for hold in sorted(settings.holds)) or "nothing"
     lines = [

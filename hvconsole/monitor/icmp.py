@@ -306,7 +306,7 @@ def _write(process: subprocess.Popen[bytes], commands: queue.SimpleQueue[bytes |
                 break
             view = memoryview(data)
             while view:
-                view = view[stream.write(view) or 0:]
+                view = view[stream.write(view) or 0 :]
     except OSError:
         pass  # the child has gone: the reading thread sees it and starts another one
     finally:

@@ -454,7 +454,7 @@ def _pump_results(results: queue.SimpleQueue[bytes | None], descriptor: int) -> 
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view):]
+        view = view[os.write(descriptor, view) :]
 
 
 def main(arguments: list[str]) -> int:

@@ -57,9 +57,7 @@ def icmp_sentence(kind: int, code: int, *, v6: bool) -> str:
     return ""
 
 
-def check(
-    address: str, settings: MonitorSettings, clock: Clock, lab_network: tuple[str, int] | None = None
-) -> Round:
+def check(address: str, settings: MonitorSettings, clock: Clock, lab_network: tuple[str, int] | None = None) -> Round:
     """One round now, apart from the engine: with icmplib, or through the lab's virtual network.
 
     Blocks for at most pings × (gap + timeout). Raises ``LocalError`` where ICMP may not be sent, ``Unreachable`` if

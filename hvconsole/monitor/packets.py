@@ -50,8 +50,9 @@ class EchoBuilder:
 
     def v4(self, sequence: int, slot: int, round_no: int, which: int) -> bytes:
         """An ICMPv4 echo request with its checksum."""
-        total = (self._constant + sequence + (slot >> 16) + (slot & 0xFFFF)
-                 + (round_no >> 16) + (round_no & 0xFFFF) + which)
+        total = (
+            self._constant + sequence + (slot >> 16) + (slot & 0xFFFF) + (round_no >> 16) + (round_no & 0xFFFF) + which
+        )
         header = HEADER.pack(ECHO_REQUEST, 0, fold(total), self.identifier, sequence)
         return header + self.prefix + TOKEN.pack(slot, round_no, which)
 
@@ -78,7 +79,7 @@ def inner_v4(data: bytes, offset: int) -> tuple[bytes, int, int] | None:
     if data[offset + 9] != 1 or len(data) < start + HEADER_BYTES:
         return None
     kind, _, _, identifier, sequence = HEADER.unpack_from(data, start)
-    return (data[offset + 16:offset + 20], identifier, sequence) if kind == ECHO_REQUEST else None
+    return (data[offset + 16 : offset + 20], identifier, sequence) if kind == ECHO_REQUEST else None
 
 
 def inner_v6(data: bytes, offset: int) -> tuple[bytes, int, int] | None:
@@ -87,4 +88,4 @@ def inner_v6(data: bytes, offset: int) -> tuple[bytes, int, int] | None:
     if len(data) < start + HEADER_BYTES or data[offset] >> 4 != 6 or data[offset + 6] != 58:
         return None
     kind, _, _, identifier, sequence = HEADER.unpack_from(data, start)
-    return (data[offset + 24:offset + 40], identifier, sequence) if kind == ECHO_REQUEST_V6 else None
+    return (data[offset + 24 : offset + 40], identifier, sequence) if kind == ECHO_REQUEST_V6 else None

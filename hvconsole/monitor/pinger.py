@@ -144,7 +144,7 @@ class Pinger:
         if len(self._ring) < ROUNDS_KEPT * _KEPT.size:
             self._ring += packed
         else:
-            self._ring[self._next:self._next + _KEPT.size] = packed
+            self._ring[self._next : self._next + _KEPT.size] = packed
             self._next = (self._next + _KEPT.size) % len(self._ring)
         self.rounds_total += 1
         self.last_start = start

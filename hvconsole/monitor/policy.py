@@ -78,9 +78,7 @@ class PolicyState:
         return self.state in (MonitorState.DOWN, MonitorState.RECOVERING)
 
 
-def attend(
-    settings: MonitorSettings, state: PolicyState, now: float, context: Context
-) -> tuple[PolicyState, Decision]:
+def attend(settings: MonitorSettings, state: PolicyState, now: float, context: Context) -> tuple[PolicyState, Decision]:
     """The circumstances changed, without a round: pause a VM that does not run, let it learn when it runs again."""
     stopped = not context.running and Hold.NOT_RUNNING in settings.holds
     if stopped and state.state is not MonitorState.PAUSED:
@@ -117,9 +115,7 @@ def _answered(
     return replace(state, state=MonitorState.RECOVERING, since=since, lost=0, good=good), NOTHING
 
 
-def _lost(
-    settings: MonitorSettings, state: PolicyState, now: float, context: Context
-) -> tuple[PolicyState, Decision]:
+def _lost(settings: MonitorSettings, state: PolicyState, now: float, context: Context) -> tuple[PolicyState, Decision]:
     active = settings.holds | UNSWITCHABLE
     if Hold.STATION_OFFLINE in context.holds and Hold.STATION_OFFLINE in active:
         # Silence of everything says nothing about this VM: as if the round had never been.

@@ -51,9 +51,7 @@ class Server(Protocol):
     ) -> Job:
         """Queue an operation as a visible job."""
 
-    def ask(
-        self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None], by: str = "user"
-    ) -> None:
+    def ask(self, work: Callable[[Hypervisor], T], done: Callable[[T | HvError], None], by: str = "user") -> None:
         """Run a read on a worker thread; ``done`` is called there. ``by`` "monitor": beside those for the window."""
 
 

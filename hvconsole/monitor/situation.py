@@ -21,8 +21,25 @@ STILL_ANSWERS_S = 30.0
 # "merg", "consolid", "coalesc": removing a snapshot stuns a VM as taking one does.
 _SNAPSHOT_WORDS = ("snapshot", "checkpoint", "revert", "merg", "consolid", "coalesc")
 _MIGRATION_WORDS = ("migrat", "vmotion", "relocat", "evacuat")
-_POWER_WORDS = ("reboot", "reset", "restart", "shutdown", "shut down", "shutting", "start", "poweron", "poweroff",
-                "power on", "power off", "stop", "suspend", "resum", "pause", "standby", "power_state")
+_POWER_WORDS = (
+    "reboot",
+    "reset",
+    "restart",
+    "shutdown",
+    "shut down",
+    "shutting",
+    "start",
+    "poweron",
+    "poweroff",
+    "power on",
+    "power off",
+    "stop",
+    "suspend",
+    "resum",
+    "pause",
+    "standby",
+    "power_state",
+)
 
 NEVER = float("-inf")
 

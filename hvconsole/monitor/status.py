@@ -215,7 +215,9 @@ def preset_of(settings: MonitorSettings) -> str | None:
     """The preset whose judgement (rounds and holds) the settings have, or None."""
     for name, preset in PRESETS.items():
         if (settings.lost_rounds, settings.recover_rounds, settings.holds) == (
-            preset.lost_rounds, preset.recover_rounds, preset.holds,
+            preset.lost_rounds,
+            preset.recover_rounds,
+            preset.holds,
         ):
             return name
     return None
@@ -224,9 +226,7 @@ def preset_of(settings: MonitorSettings) -> str | None:
 def with_preset(settings: MonitorSettings, name: str) -> MonitorSettings:
     """``settings`` with the judgement of a preset; address, times and snapshot options stay."""
     preset = PRESETS[name]
-    return replace(
-        settings, lost_rounds=preset.lost_rounds, recover_rounds=preset.recover_rounds, holds=preset.holds
-    )
+    return replace(settings, lost_rounds=preset.lost_rounds, recover_rounds=preset.recover_rounds, holds=preset.holds)
 
 
 @dataclass(frozen=True, slots=True)

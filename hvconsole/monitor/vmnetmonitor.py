@@ -236,9 +236,7 @@ class VMNetMonitor(threading.Thread):
         if Hold.STORM in settings.holds and not self._around.take_from_budget(self.key, settings):
             return Hold.STORM
         outage = replace(self._outage_of(sample), state=CaptureState.INTENT, detail="")
-        text = evidence.describe(
-            outage, settings, self.pinger.address, self.pinger.rounds(), self._around.station_name
-        )
+        text = evidence.describe(outage, settings, self.pinger.address, self.pinger.rounds(), self._around.station_name)
         try:
             self._around.capture(outage, text, settings)
         except LocalError as exc:

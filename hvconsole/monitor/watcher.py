@@ -51,14 +51,28 @@ WITNESSES_EVERY_S = 60.0
 _POWER_VERBS = frozenset(
     str(verb)
     for verb in (
-        Verb.START, Verb.START_ON, Verb.SHUTDOWN, Verb.POWER_OFF, Verb.REBOOT, Verb.RESET, Verb.SUSPEND, Verb.STANDBY,
-        Verb.RESUME, Verb.PAUSE, Verb.UNPAUSE,
+        Verb.START,
+        Verb.START_ON,
+        Verb.SHUTDOWN,
+        Verb.POWER_OFF,
+        Verb.REBOOT,
+        Verb.RESET,
+        Verb.SUSPEND,
+        Verb.STANDBY,
+        Verb.RESUME,
+        Verb.PAUSE,
+        Verb.UNPAUSE,
     )
 )
 _DISTURBING_VERBS = frozenset(
     str(verb)
     for verb in (
-        Verb.SNAPSHOT, Verb.SNAPSHOT_MEMORY, Verb.SNAPSHOT_QUIESCE, Verb.REVERT, Verb.DELETE_SNAPSHOT, Verb.MIGRATE,
+        Verb.SNAPSHOT,
+        Verb.SNAPSHOT_MEMORY,
+        Verb.SNAPSHOT_QUIESCE,
+        Verb.REVERT,
+        Verb.DELETE_SNAPSHOT,
+        Verb.MIGRATE,
     )
 )
 

@@ -75,9 +75,7 @@ class Extending:
             box = tree.bbox(row, "#0")
             if box:
                 x, y = int(box[0]) + int(box[3]) * 2, int(box[1]) + int(box[3]) - 2
-                tree.event_generate(
-                    "<Button-3>", x=x, y=y, rootx=tree.winfo_rootx() + x, rooty=tree.winfo_rooty() + y
-                )
+                tree.event_generate("<Button-3>", x=x, y=y, rootx=tree.winfo_rootx() + x, rooty=tree.winfo_rooty() + y)
         return "break"  # or Tk opens the first menu of the window
 
     def _begin(self, _event: object) -> str | None:

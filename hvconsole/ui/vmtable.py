@@ -402,4 +402,3 @@ def _hiding(bar: ttk.Scrollbar) -> Callable[[float, float], None]:
             bar.grid()
 
     return scrolled
-

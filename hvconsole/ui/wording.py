@@ -56,12 +56,12 @@ def operation_words(name: str, limit: int = 40) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """"1 VM", "3 VMs"; ``many`` for irregular plurals."""
+    """ "1 VM", "3 VMs"; ``many`` for irregular plurals."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def percent(fraction: float | None) -> str:
-    """"37 %"; one decimal below ten per cent unless it is zero."""
+    """ "37 %"; one decimal below ten per cent unless it is zero."""
     if fraction is None:
         return "—"
     value = fraction * 100
@@ -69,7 +69,7 @@ def percent(fraction: float | None) -> str:
 
 
 def listed(names: list[str], limit: int = 6) -> str:
-    """"a, b and c"; "a, b, c and 12 more" for long lists."""
+    """ "a, b and c"; "a, b, c and 12 more" for long lists."""
     if len(names) > limit:
         return ", ".join(names[:limit]) + f" and {len(names) - limit} more"
     if len(names) < 2:

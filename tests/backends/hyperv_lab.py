@@ -58,22 +58,40 @@ class HypervLab:
     def trust(self) -> Accept:
         return Accept(self.identity.sha256)
 
-    def endpoint(self, scheme: str = "https", *, auth: str = "ntlm", password: str | None = None,
-                 user: str = "Administrator", server: HypervServer | None = None) -> Endpoint:
+    def endpoint(
+        self,
+        scheme: str = "https",
+        *,
+        auth: str = "ntlm",
+        password: str | None = None,
+        user: str = "Administrator",
+        server: HypervServer | None = None,
+    ) -> Endpoint:
         host = server or self.server
-        return Endpoint(scheme=scheme, host="127.0.0.1", port=host.port(scheme), auth=auth, user=user,
-                        password=host.site.password if password is None else password)
+        return Endpoint(
+            scheme=scheme,
+            host="127.0.0.1",
+            port=host.port(scheme),
+            auth=auth,
+            user=user,
+            password=host.site.password if password is None else password,
+        )
 
     def client(self, scheme: str = "https", **options: str) -> WsmanClient:
         client = WsmanClient(self.endpoint(scheme, **options), self.trust, SystemClock())  # type: ignore[arg-type]
         self.opened.append(client)
         return client
 
-    def log_in(self, scheme: str = "https", *, server: HypervServer | None = None, password: str | None = None,
-               **options: str) -> HypervHost:
+    def log_in(
+        self, scheme: str = "https", *, server: HypervServer | None = None, password: str | None = None, **options: str
+    ) -> HypervHost:
         host = server or self.server
-        target = Target(platform="hyperv", addresses=(("127.0.0.1", host.port(scheme)),), user="Administrator",
-                        options={"scheme": scheme, **options})
+        target = Target(
+            platform="hyperv",
+            addresses=(("127.0.0.1", host.port(scheme)),),
+            user="Administrator",
+            options={"scheme": scheme, **options},
+        )
         secret = Secret(password=host.site.password if password is None else password)
         hypervisor = open_hyperv(target, secret, self.trust, SystemClock())
         self.opened.append(hypervisor)

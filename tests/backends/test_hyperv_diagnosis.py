@@ -66,8 +66,9 @@ class TestDiagnosis:
 
     def test_quota(self, hosts: HypervLab) -> None:
         hv = hosts.log_in()
-        hosts.world.faults.add(FaultRule(method="Enumerate", effect=Effect.FAULT, code="0x803381A6", skip=1,
-                                         max_count=1))
+        hosts.world.faults.add(
+            FaultRule(method="Enumerate", effect=Effect.FAULT, code="0x803381A6", skip=1, max_count=1)
+        )
         found = {step.name: step for step in hv.diagnose()}
         assert not found["rights"].ok
         assert "MaxConcurrentOperationsPerUser" in found["rights"].remedy
@@ -93,17 +94,28 @@ class TestTrace:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert "CreateSnapshot_INPUT" in text
         assert "GetSummaryInformation_OUTPUT" in text
-        for word in (hosts.server.site.password, "127.0.0.1", "Administrator", hosts.server.host.serial,
-                     "Windows User", "00454-40000", "HV-ZRH-1", "hv-zrh-1"):
+        for word in (
+            hosts.server.site.password,
+            "127.0.0.1",
+            "Administrator",
+            hosts.server.host.serial,
+            "Windows User",
+            "00454-40000",
+            "HV-ZRH-1",
+            "hv-zrh-1",
+        ):
             assert word not in text
         assert re.search(r"<!-- \S+ answer HTTP 200 -->", text)
 
-    @pytest.mark.parametrize("body", [
-        "<x><p:SystemName>WIN-7Q2</p:SystemName><p:Parent>\\\\win-7q2\\root\\virtualization\\v2:X</p:Parent></x>",
-        "<x><w:Selector Name=\"SystemName\">WIN-7Q2</w:Selector></x>",
-        "<f:WSManFault Code=\"5\" Machine=\"win-7q2\"/>",
-        "<HostResource>\\\\WIN-7Q2\\root\\virtualization\\v2:Msvm_VirtualEthernetSwitch</HostResource>",
-    ])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "<x><p:SystemName>WIN-7Q2</p:SystemName><p:Parent>\\\\win-7q2\\root\\virtualization\\v2:X</p:Parent></x>",
+            '<x><w:Selector Name="SystemName">WIN-7Q2</w:Selector></x>',
+            '<f:WSManFault Code="5" Machine="win-7q2"/>',
+            "<HostResource>\\\\WIN-7Q2\\root\\virtualization\\v2:Msvm_VirtualEthernetSwitch</HostResource>",
+        ],
+    )
     @pytest.mark.parametrize("codec", ["utf-8", "utf-16"])
     def test_a_host_is_not_named_wherever_it_names_itself(self, tmp_path: Path, body: str, codec: str) -> None:
         trace = Trace(tmp_path / "t", SystemClock(), words=())
@@ -123,8 +135,9 @@ class TestTrace:
         Trace(path, SystemClock(), words=()).close()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
-    def test_from_the_command_line(self, hosts: HypervLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                   capsys: pytest.CaptureFixture[str]) -> None:
+    def test_from_the_command_line(
+        self, hosts: HypervLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             monkeypatch.setenv(name, str(tmp_path / "home"))
         monkeypatch.setenv("HVCONSOLE_PASSWORD", hosts.server.site.password)

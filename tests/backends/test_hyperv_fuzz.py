@@ -73,13 +73,17 @@ def test_damaged_answers(hosts: HypervLab) -> None:
     services = wmi_uri(V2, "Msvm_VirtualSystemManagementService")
     summary = wsman_envelope.invoke_request(
         wsman_envelope.Epr(services, (("CreationClassName", "Msvm_VirtualSystemManagementService"),)),
-        "GetSummaryInformation", {"RequestedInformation": [0, 1, 100, 104, 106, 110]})
+        "GetSummaryInformation",
+        {"RequestedInformation": [0, 1, 100, 104, 106, 110]},
+    )
     samples: list[tuple[str, bytes, Callable[[object], None]]] = [
         (*recorded(hosts.server, wsman_envelope.enumerate_request(wmi_uri(V2, "*"), query)), as_page)
-        for query in ("SELECT * FROM Msvm_VirtualSystemSettingData",
-                      "SELECT Name, EnabledState FROM Msvm_ComputerSystem",
-                      "SELECT * FROM Msvm_GuestNetworkAdapterConfiguration",
-                      "SELECT * FROM Msvm_EthernetPortAllocationSettingData")
+        for query in (
+            "SELECT * FROM Msvm_VirtualSystemSettingData",
+            "SELECT Name, EnabledState FROM Msvm_ComputerSystem",
+            "SELECT * FROM Msvm_GuestNetworkAdapterConfiguration",
+            "SELECT * FROM Msvm_EthernetPortAllocationSettingData",
+        )
     ]
     samples.append((*recorded(hosts.server, summary), as_output))
     samples.append((*recorded(hosts.server, wsman_envelope.get_request(settings_epr("00000000"))), as_page))
@@ -105,9 +109,11 @@ def test_damaged_answers(hosts: HypervLab) -> None:
 
 def test_damaged_facts_of_guests(hosts: HypervLab) -> None:
     source = random.Random(1)
-    text = (b'<INSTANCE CLASSNAME="Msvm_KvpExchangeDataItem"><PROPERTY NAME="Name" TYPE="string"><VALUE>OSName</VALUE>'
-            b'</PROPERTY><PROPERTY.ARRAY NAME="x" TYPE="string"><VALUE.ARRAY><VALUE>1</VALUE></VALUE.ARRAY>'
-            b"</PROPERTY.ARRAY></INSTANCE>")
+    text = (
+        b'<INSTANCE CLASSNAME="Msvm_KvpExchangeDataItem"><PROPERTY NAME="Name" TYPE="string"><VALUE>OSName</VALUE>'
+        b'</PROPERTY><PROPERTY.ARRAY NAME="x" TYPE="string"><VALUE.ARRAY><VALUE>1</VALUE></VALUE.ARRAY>'
+        b"</PROPERTY.ARRAY></INSTANCE>"
+    )
     for _ in range(3000):
         try:
             wmi_instance.read(damaged(source, text).decode("utf-8", "replace"))

@@ -29,9 +29,18 @@ def guid(number: int) -> str:
 def vm_facts(state: int = 2, **changes: object) -> VmFacts:
     fact = StateFact(VM, "vm", state)
     values: dict[str, object] = {
-        "state": fact, "power": model.power_of(fact, None), "guest": GuestFact(heartbeat=2), "settings": None,
-        "checkpoints": (), "hardware": None, "addresses": (), "started": None, "booting": False,
-        "host_id": ObjectId("HV"), "no_migration": "", **changes,
+        "state": fact,
+        "power": model.power_of(fact, None),
+        "guest": GuestFact(heartbeat=2),
+        "settings": None,
+        "checkpoints": (),
+        "hardware": None,
+        "addresses": (),
+        "started": None,
+        "booting": False,
+        "host_id": ObjectId("HV"),
+        "no_migration": "",
+        **changes,
     }
     return VmFacts(**values)  # type: ignore[arg-type]
 
@@ -47,9 +56,17 @@ def record(**values: object) -> Record:
 class TestStates:
     @pytest.mark.parametrize(
         ("number", "power"),
-        [(2, PowerState.RUNNING), (3, PowerState.HALTED), (6, PowerState.SUSPENDED), (9, PowerState.PAUSED),
-         (32768, PowerState.PAUSED), (32769, PowerState.SUSPENDED), (0, PowerState.UNKNOWN), (77, PowerState.UNKNOWN),
-         (32783, PowerState.UNKNOWN)],
+        [
+            (2, PowerState.RUNNING),
+            (3, PowerState.HALTED),
+            (6, PowerState.SUSPENDED),
+            (9, PowerState.PAUSED),
+            (32768, PowerState.PAUSED),
+            (32769, PowerState.SUSPENDED),
+            (0, PowerState.UNKNOWN),
+            (77, PowerState.UNKNOWN),
+            (32783, PowerState.UNKNOWN),
+        ],
     )
     def test_of_both_versions(self, number: int, power: PowerState) -> None:
         assert model.power_of(StateFact(VM, "x", number), None) is power
@@ -85,13 +102,19 @@ class TestStates:
 class TestTools:
     @pytest.mark.parametrize(
         ("heartbeat", "services", "booting", "tools"),
-        [(2, 1, False, ToolsState.RUNNING), (13, 1, False, ToolsState.INSTALLED),
-         (6, None, False, ToolsState.INSTALLED),
-         (12, 1, False, ToolsState.INSTALLED), (12, 0, False, ToolsState.MISSING), (12, 0, True, ToolsState.UNKNOWN),
-         (None, None, False, ToolsState.UNKNOWN)],
+        [
+            (2, 1, False, ToolsState.RUNNING),
+            (13, 1, False, ToolsState.INSTALLED),
+            (6, None, False, ToolsState.INSTALLED),
+            (12, 1, False, ToolsState.INSTALLED),
+            (12, 0, False, ToolsState.MISSING),
+            (12, 0, True, ToolsState.UNKNOWN),
+            (None, None, False, ToolsState.UNKNOWN),
+        ],
     )
-    def test_from_the_heartbeat(self, heartbeat: int | None, services: int | None, booting: bool, tools: ToolsState
-                                ) -> None:
+    def test_from_the_heartbeat(
+        self, heartbeat: int | None, services: int | None, booting: bool, tools: ToolsState
+    ) -> None:
         vm = model.build_vm(vm_facts(guest=GuestFact(heartbeat=heartbeat, services=services), booting=booting))
         assert vm.tools is tools
         assert (Verb.SHUTDOWN in vm.refusals) == (tools is ToolsState.MISSING)
@@ -121,8 +144,10 @@ class TestRefusals:
         assert vm.power is PowerState.UNKNOWN
         assert not {Verb.START, Verb.POWER_OFF, Verb.DELETE, Verb.RESUME} & set(vm.refusals)
 
-    @pytest.mark.parametrize(("health", "words"), [(5, ()), (None, ()), (10, ()), (20, ("in a critical state",)),
-                                                   (25, ("in a critical state",))])
+    @pytest.mark.parametrize(
+        ("health", "words"),
+        [(5, ()), (None, ()), (10, ()), (20, ("in a critical state",)), (25, ("in a critical state",))],
+    )
     def test_a_vm_whose_storage_is_lost_says_so(self, health: int | None, words: tuple[str, ...]) -> None:
         off = StateFact(VM, "vm", 3, health=health)
         vm = model.build_vm(replace(vm_facts(3), state=off))
@@ -136,15 +161,19 @@ class TestRefusals:
 
 class TestCheckpoints:
     def test_strangers_and_cycles_are_cut(self) -> None:
-        made = [SettingsFact(guid(n), VM, "Microsoft:Hyper-V:Snapshot:Realized", f"s{n}", parent=guid(parent))
-                for n, parent in ((1, 2), (2, 1), (3, 99), (4, 3), (5, 5))]
+        made = [
+            SettingsFact(guid(n), VM, "Microsoft:Hyper-V:Snapshot:Realized", f"s{n}", parent=guid(parent))
+            for n, parent in ((1, 2), (2, 1), (3, 99), (4, 3), (5, 5))
+        ]
         parents = {snapshot.name: snapshot.parent_id for snapshot in model.build_snapshots(tuple(made))}
         assert parents == {"s1": None, "s2": None, "s3": None, "s4": guid(3).lower(), "s5": None}
 
     def test_a_chain_as_long_as_no_host_allows_costs_no_minutes(self) -> None:
         began = time.process_time()
-        made = tuple(SettingsFact(guid(n), VM, "Microsoft:Hyper-V:Snapshot:Realized", "s", parent=guid(n + 1))
-                     for n in range(20_000))
+        made = tuple(
+            SettingsFact(guid(n), VM, "Microsoft:Hyper-V:Snapshot:Realized", "s", parent=guid(n + 1))
+            for n in range(20_000)
+        )
         assert sum(snapshot.parent_id is not None for snapshot in model.build_snapshots(made)) == 19_999
         assert time.process_time() - began < 5
 
@@ -159,11 +188,19 @@ class TestCheckpoints:
         assert lost.current_snapshot_id is None
 
     def test_row_of_settings(self) -> None:
-        fact = facts.settings_fact(record(
-            InstanceID=f"Microsoft:{guid(7)}", VirtualSystemIdentifier=VM, ElementName="n",
-            VirtualSystemType="Microsoft:Hyper-V:Snapshot:Recovery", Notes=["a", "b"], UserSnapshotType=5,
-            VirtualSystemSubType="Microsoft:Hyper-V:SubType:2", CreationTime="20260101000000.000000-000",
-            Parent=f'\\\\OTHER\\root\\virtualization\\v2:Msvm_VirtualSystemSettingData.InstanceID="Microsoft:{guid(6)}"'))
+        fact = facts.settings_fact(
+            record(
+                InstanceID=f"Microsoft:{guid(7)}",
+                VirtualSystemIdentifier=VM,
+                ElementName="n",
+                VirtualSystemType="Microsoft:Hyper-V:Snapshot:Recovery",
+                Notes=["a", "b"],
+                UserSnapshotType=5,
+                VirtualSystemSubType="Microsoft:Hyper-V:SubType:2",
+                CreationTime="20260101000000.000000-000",
+                Parent=f'\\\\OTHER\\root\\virtualization\\v2:Msvm_VirtualSystemSettingData.InstanceID="Microsoft:{guid(6)}"',
+            )
+        )
         assert fact is not None
         assert (fact.guid, fact.parent, fact.generation, fact.notes) == (guid(7), guid(6), 2, "a\nb")
         assert fact.is_checkpoint
@@ -176,43 +213,71 @@ class TestSwitches:
         return f'\\\\HV\\root\\virtualization\\v2:{class_name}.DeviceID="Microsoft:{{{device}}}",SystemName="HV"'
 
     def test_a_team_inside_the_switch_has_all_its_cards(self) -> None:
-        row = record(InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}", ResourceType=33, HostResource=[
-            self.path("Msvm_ExternalEthernetPort", guid(3)), self.path("Msvm_ExternalEthernetPort", guid(4))])
+        row = record(
+            InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}",
+            ResourceType=33,
+            HostResource=[
+                self.path("Msvm_ExternalEthernetPort", guid(3)),
+                self.path("Msvm_ExternalEthernetPort", guid(4)),
+            ],
+        )
         assert facts.uplinks(row) == (f"Microsoft:{{{guid(3)}}}", f"Microsoft:{{{guid(4)}}}")
         assert facts.switch_kinds([row]) == {guid(1): "External"}
 
     def test_the_wireless_card_of_a_laptop_is_an_uplink_too(self) -> None:
-        row = record(InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}", ResourceType=33,
-                     HostResource=self.path("Msvm_WiFiPort", guid(3)))
+        row = record(
+            InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}",
+            ResourceType=33,
+            HostResource=self.path("Msvm_WiFiPort", guid(3)),
+        )
         assert facts.uplinks(row) == (f"Microsoft:{{{guid(3)}}}",)
         assert facts.switch_kinds([row]) == {guid(1): "External"}
 
     def test_cards_of_vms_and_hosts_are_no_uplinks(self) -> None:
-        host = record(InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}", ResourceType=33,
-                      HostResource='\\\\HV\\root\\virtualization\\v2:Msvm_ComputerSystem.Name="HV"')
+        host = record(
+            InstanceID=f"Microsoft:{guid(1)}\\{guid(2)}",
+            ResourceType=33,
+            HostResource='\\\\HV\\root\\virtualization\\v2:Msvm_ComputerSystem.Name="HV"',
+        )
         assert facts.uplinks(host) == ()
         assert facts.switch_kinds([host, record(InstanceID=f"Microsoft:{VM}\\x", ResourceType=33)]) == {
-            guid(1): "Internal"}
+            guid(1): "Internal"
+        }
 
 
 class TestAddresses:
     def test_in_the_order_of_the_cards_ipv4_first(self) -> None:
         cards = (CardFact(guid(1), mac="00:15:5d:00:00:01", switch=guid(9)), CardFact(guid(2)))
-        vm = model.build_vm(vm_facts(
-            hardware=HardwareFact(2, 1024, cards),
-            addresses=((guid(2), ("10.0.0.2",)), (guid(1), ("fe80::1%4", "fd00::1", "10.0.0.1", "junk", "0.0.0.0")))))
+        vm = model.build_vm(
+            vm_facts(
+                hardware=HardwareFact(2, 1024, cards),
+                addresses=(
+                    (guid(2), ("10.0.0.2",)),
+                    (guid(1), ("fe80::1%4", "fd00::1", "10.0.0.1", "junk", "0.0.0.0")),
+                ),
+            )
+        )
         assert vm.addresses == ("10.0.0.1", "10.0.0.2", "fd00::1", "fe80::1")
         assert vm.nics[0].network_id == guid(9).lower()
 
     def test_what_a_guest_tells_about_itself_is_read_with_care(self) -> None:
         def item(name: str, data: str) -> str:
-            told = "".join(f'<PROPERTY NAME="{key}" TYPE="string"><VALUE>{value}</VALUE></PROPERTY>'
-                           for key, value in (("Data", data), ("Name", name)))
+            told = "".join(
+                f'<PROPERTY NAME="{key}" TYPE="string"><VALUE>{value}</VALUE></PROPERTY>'
+                for key, value in (("Data", data), ("Name", name))
+            )
             return f'<INSTANCE CLASSNAME="Msvm_KvpExchangeDataItem">{told}</INSTANCE>'
 
-        row = record(SystemName=VM, GuestIntrinsicExchangeItems=[
-            item("NetworkAddressIPv4", "10.0.0.1;10.0.0.2;"), "<INSTANCE", "&lt;junk", item("OSName", "x" * 9_000),
-            item("NetworkAddressIPv6", "fe80::1;nonsense;fd00::1")])
+        row = record(
+            SystemName=VM,
+            GuestIntrinsicExchangeItems=[
+                item("NetworkAddressIPv4", "10.0.0.1;10.0.0.2;"),
+                "<INSTANCE",
+                "&lt;junk",
+                item("OSName", "x" * 9_000),
+                item("NetworkAddressIPv6", "fe80::1;nonsense;fd00::1"),
+            ],
+        )
         assert facts.told_addresses(row) == ("10.0.0.1", "10.0.0.2", "fe80::1", "nonsense", "fd00::1")
         assert len(facts.guest_items(row)["OSName"]) == 500
         vm = model.build_vm(vm_facts(told=facts.told_addresses(row)))
@@ -235,18 +300,28 @@ class TestHardware:
         base = f"Microsoft:{VM}"
         card = f"{base}\\{guid(1)}"
         path = '\\\\H\\root\\virtualization\\v2:{}.InstanceID="{}"'
-        found = facts.hardware_facts([
-            record(InstanceID=f"{base}\\p\\0", ResourceType=3, VirtualQuantity=4),
-            record(InstanceID=f"{base}\\m", ResourceType=4, VirtualQuantity=2048),
-            record(InstanceID=card, ResourceType=10, Address="00155D010203", ElementName="n"),
-            record(InstanceID=f"{card}\\C", ResourceType=33, EnabledState=2,
-                   Parent=path.format("Msvm_SyntheticEthernetPortSettingData", card.replace("\\", "\\\\")),
-                   HostResource=f'\\\\H\\root\\virtualization\\v2:Msvm_VirtualEthernetSwitch.Name="{guid(8)}"'),
-            record(InstanceID=f"{base}\\x\\0\\0\\L", ResourceType=31, HostResource="D:\\a.vhdx",
-                   ResourceSubType="Microsoft:Hyper-V:Virtual Hard Disk"),
-            record(InstanceID="Microsoft:Definition\\Default", ResourceType=3, VirtualQuantity=99),
-            record(ResourceType=4),
-        ])[VM]
+        found = facts.hardware_facts(
+            [
+                record(InstanceID=f"{base}\\p\\0", ResourceType=3, VirtualQuantity=4),
+                record(InstanceID=f"{base}\\m", ResourceType=4, VirtualQuantity=2048),
+                record(InstanceID=card, ResourceType=10, Address="00155D010203", ElementName="n"),
+                record(
+                    InstanceID=f"{card}\\C",
+                    ResourceType=33,
+                    EnabledState=2,
+                    Parent=path.format("Msvm_SyntheticEthernetPortSettingData", card.replace("\\", "\\\\")),
+                    HostResource=f'\\\\H\\root\\virtualization\\v2:Msvm_VirtualEthernetSwitch.Name="{guid(8)}"',
+                ),
+                record(
+                    InstanceID=f"{base}\\x\\0\\0\\L",
+                    ResourceType=31,
+                    HostResource="D:\\a.vhdx",
+                    ResourceSubType="Microsoft:Hyper-V:Virtual Hard Disk",
+                ),
+                record(InstanceID="Microsoft:Definition\\Default", ResourceType=3, VirtualQuantity=99),
+                record(ResourceType=4),
+            ]
+        )[VM]
         assert (found.vcpus, found.memory_mb) == (4, 2048)
         assert found.cards == (CardFact(guid(1), "n", "00:15:5d:01:02:03", guid(8), True),)
         assert [disk.path for disk in found.disks] == ["D:\\a.vhdx"]
@@ -256,9 +331,27 @@ TEXT = st.text(max_size=30)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy computer is no fault of the readers
-@given(st.dictionaries(st.sampled_from(
-    ["InstanceID", "Name", "EnabledState", "OperationalStatus", "Parent", "HostResource", "ResourceType", "Notes",
-     "VirtualSystemIdentifier", "IPAddresses", "CreationTime", "VirtualQuantity"]), st.one_of(TEXT, st.lists(TEXT))))
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "InstanceID",
+                "Name",
+                "EnabledState",
+                "OperationalStatus",
+                "Parent",
+                "HostResource",
+                "ResourceType",
+                "Notes",
+                "VirtualSystemIdentifier",
+                "IPAddresses",
+                "CreationTime",
+                "VirtualQuantity",
+            ]
+        ),
+        st.one_of(TEXT, st.lists(TEXT)),
+    )
+)
 def test_no_row_breaks_the_readers(values: dict[str, object]) -> None:
     row = record(**values)
     facts.state_fact(row)

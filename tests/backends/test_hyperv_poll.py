@@ -58,8 +58,10 @@ class TestWhatIsSeen:
         assert web.current_snapshot_id == web.snapshots[1].id
         assert inventory.networks[web.nics[0].network_id or web.id].name == "Zurich LAN"
         assert named(inventory, "zrh-sql01").nics[1].addresses
-        assert {n.name: n.description for n in inventory.networks.values()} == {"Zurich LAN": "External",
-                                                                                "Cluster": "Private"}
+        assert {n.name: n.description for n in inventory.networks.values()} == {
+            "Zurich LAN": "External",
+            "Cluster": "Private",
+        }
         assert named(inventory, "zrh-build").power is PowerState.SUSPENDED
         assert named(inventory, "zrh-legacy").power is PowerState.PAUSED
         assert named(inventory, "zrh-fw").tools is ToolsState.MISSING
@@ -67,8 +69,13 @@ class TestWhatIsSeen:
 
     def test_a_german_host_reads_the_same(self, hosts: HypervLab) -> None:
         inventory = first(hosts.log_in(server=hosts.other))
-        assert {vm.name for vm in inventory.vms.values()} == {"zrh-app01", "zrh-app02", "zrh-print", "zrh-ldap",
-                                                              "zrh-archiv"}
+        assert {vm.name for vm in inventory.vms.values()} == {
+            "zrh-app01",
+            "zrh-app02",
+            "zrh-print",
+            "zrh-ldap",
+            "zrh-archiv",
+        }
         app = named(inventory, "zrh-app01")
         assert app.tools is ToolsState.RUNNING
         assert app.snapshots[0].name == "Stand vor Umbau äöü"
@@ -169,8 +176,9 @@ class TestWhatIsSeen:
     def test_hostile_names(self, hosts: HypervLab) -> None:
         names = ["</p:ElementName>", "[exec rm]", "\u202egnp.exe", "a" * 100_000, "\U0001f5a5 日本", " ", "'; DROP"]
         with hosts.world.lock:
-            for vm, name in zip(hosts.world.of_site(hosts.world.vms.values(), hosts.server.site.id), names,
-                                strict=False):
+            for vm, name in zip(
+                hosts.world.of_site(hosts.world.vms.values(), hosts.server.site.id), names, strict=False
+            ):
                 vm.name = vm.description = name
         shown = {vm.name for vm in first(hosts.log_in()).vms.values()}
         assert set(names) <= shown
@@ -281,6 +289,7 @@ class TestManyVms:
     ) -> None:
         hv = big.log_in()
         with monkeypatch.context() as patched:
+
             def summaries(_reader: Reader, _guids: Iterable[str] = ()) -> list[Record]:
                 raise NotFound("Gone.")
 

@@ -76,11 +76,22 @@ def seen(hv: HypervHost, vm_id: ObjectId) -> Vm:
 
 
 class TestCreate:
-    def test_generation_2_with_disk_and_card(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                             ctx: TaskContext) -> None:
+    def test_generation_2_with_disk_and_card(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         lan = next(network for network in inventory.networks.values() if network.name == "Zurich LAN")
-        made = hv.create_vm(CreateVm(name="new <one>/..\\x", description="line 1\nline 2", vcpus=4,
-                                     memory_bytes=6 << 30, disk_bytes=20 << 30, network_id=lan.id, start=True), ctx)
+        made = hv.create_vm(
+            CreateVm(
+                name="new <one>/..\\x",
+                description="line 1\nline 2",
+                vcpus=4,
+                memory_bytes=6 << 30,
+                disk_bytes=20 << 30,
+                network_id=lan.id,
+                start=True,
+            ),
+            ctx,
+        )
         vm = seen(hv, made)
         assert (vm.name, vm.description) == ("new <one>/..\\x", "line 1\nline 2")
         assert (vm.vcpus, vm.memory_bytes, vm.power) == (4, 6 << 30, PowerState.RUNNING)
@@ -91,8 +102,9 @@ class TestCreate:
         assert details.disks[0].size_bytes == 20 << 30
         assert ("Generation", "2") in details.facts
 
-    def test_generation_1_on_an_existing_disk_with_a_cd(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                        ctx: TaskContext) -> None:
+    def test_generation_1_on_an_existing_disk_with_a_cd(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         with hosts.world.lock:
             vm = hosts.vm("zrh-test01")
             disk = hosts.world.disks[vm.drives[0].disk_id or ""]
@@ -105,18 +117,21 @@ class TestCreate:
         assert shown.disks[0].shared_with == ("zrh-test01",)
         assert seen(hv, ObjectId(vm.id)).disks[0].shared_with == ("old",)
 
-    def test_a_half_made_vm_is_taken_away(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                          ctx: TaskContext) -> None:
+    def test_a_half_made_vm_is_taken_away(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         with hosts.world.lock:
             before = set(hosts.world.vms), set(hosts.world.disks)
         with pytest.raises(HvError):
-            hv.create_vm(CreateVm(name="x", disk_bytes=1 << 30,
-                                  network_id=ObjectId("00000000-0000-4000-8000-000000000000")), ctx)
+            hv.create_vm(
+                CreateVm(name="x", disk_bytes=1 << 30, network_id=ObjectId("00000000-0000-4000-8000-000000000000")), ctx
+            )
         with hosts.world.lock:
             assert (set(hosts.world.vms), set(hosts.world.disks)) == before
 
-    def test_a_disk_whose_answer_was_lost_is_taken_away_too(self, hosts: HypervLab, hv: HypervHost, ctx: TaskContext
-                                                            ) -> None:
+    def test_a_disk_whose_answer_was_lost_is_taken_away_too(
+        self, hosts: HypervLab, hv: HypervHost, ctx: TaskContext
+    ) -> None:
         with hosts.world.lock:
             before = set(hosts.world.vms), set(hosts.world.disks)
         rule = hosts.world.faults.add(FaultRule(method="*.CreateVirtualHardDisk", effect=Effect.DROP_AFTER))
@@ -128,10 +143,16 @@ class TestCreate:
 
     @pytest.mark.parametrize(
         "spec",
-        [CreateVm(name=" "), CreateVm(name="a\x07"), CreateVm(name="x", memory_bytes=(1 << 30) + 1),
-         CreateVm(name="x", generation=3), CreateVm(name="x", template_id=ObjectId("t")),
-         CreateVm(name="x", nic_type="e1000"), CreateVm(name="x", network_id=ObjectId("' OR 1=1")),
-         CreateVm(name="x", vcpus=0)],
+        [
+            CreateVm(name=" "),
+            CreateVm(name="a\x07"),
+            CreateVm(name="x", memory_bytes=(1 << 30) + 1),
+            CreateVm(name="x", generation=3),
+            CreateVm(name="x", template_id=ObjectId("t")),
+            CreateVm(name="x", nic_type="e1000"),
+            CreateVm(name="x", network_id=ObjectId("' OR 1=1")),
+            CreateVm(name="x", vcpus=0),
+        ],
     )
     def test_what_makes_no_sense_is_refused_before_anything_is_asked(
         self, hosts: HypervLab, hv: HypervHost, ctx: TaskContext, spec: CreateVm
@@ -140,16 +161,18 @@ class TestCreate:
             hv.create_vm(spec, ctx)
         assert "Msvm_VirtualSystemManagementService.DefineSystem" not in hosts.server.service.statistics.counts
 
-    def test_on_a_chosen_volume_and_fixed(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                          ctx: TaskContext) -> None:
+    def test_on_a_chosen_volume_and_fixed(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         made = hv.create_vm(CreateVm(name="c", disk_bytes=1 << 30, disk_thin=False, storage_id=ObjectId("C:")), ctx)
         assert seen(hv, made).disks[0].name.startswith("C:\\c_")
         with pytest.raises(InvalidInput):
             hv.create_vm(CreateVm(name="c", disk_bytes=1 << 30, storage_id=ObjectId("nas")), ctx)
         hosts.world.timing.create = 0.2
 
-    def test_a_host_that_does_not_name_what_it_added(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                     ctx: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_host_that_does_not_name_what_it_added(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         original = Jobs.run
 
         def nameless(jobs: Jobs, target: Epr, method: str, *rest: Any, **more: Any) -> Record:
@@ -169,8 +192,9 @@ class TestCreate:
 
 
 class TestDelete:
-    def test_files_go_and_shared_ones_stay(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                           ctx: TaskContext) -> None:
+    def test_files_go_and_shared_ones_stay(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         path = named(inventory, "zrh-test01").disks[0].name
         made = hv.create_vm(CreateVm(name="second user", existing_disk=path, disk_bytes=None), ctx)
         hv.delete_vm(named(inventory, "zrh-test01").id, ctx)
@@ -180,8 +204,9 @@ class TestDelete:
         with hosts.world.lock:
             assert path not in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
 
-    def test_the_parent_of_somebodys_differencing_disk_stays(self, hosts: HypervLab, hv: HypervHost,
-                                                             inventory: Inventory, ctx: TaskContext) -> None:
+    def test_the_parent_of_somebodys_differencing_disk_stays(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         path = named(inventory, "zrh-test01").disks[0].name
         with hosts.world.lock:
             child = hosts.world.disks[hosts.vm("zrh-dc01").drives[0].disk_id or ""]
@@ -191,8 +216,9 @@ class TestDelete:
             assert path in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
 
     @pytest.mark.parametrize("code", ["0x80041001", "4096", "32769"])
-    def test_in_doubt_about_the_disks_of_others_files_stay(self, hosts: HypervLab, hv: HypervHost,
-                                                           inventory: Inventory, ctx: TaskContext, code: str) -> None:
+    def test_in_doubt_about_the_disks_of_others_files_stay(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext, code: str
+    ) -> None:
         hosts.world.faults.add(FaultRule(method="*.GetVirtualHardDiskSettingData", effect=Effect.FAULT, code=code))
         vm = named(inventory, "zrh-test01")
         with pytest.raises(Refused) as caught:
@@ -202,16 +228,18 @@ class TestDelete:
             assert vm.disks[0].name in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
         assert vm.id not in hosts.world.vms
 
-    def test_a_missing_file_of_others_is_no_doubt(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                  ctx: TaskContext) -> None:
+    def test_a_missing_file_of_others_is_no_doubt(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         hosts.world.faults.add(FaultRule(method="*.GetVirtualHardDiskSettingData", effect=Effect.FAULT, code="32779"))
         vm = named(inventory, "zrh-test01")
         hv.delete_vm(vm.id, ctx)
         with hosts.world.lock:
             assert vm.disks[0].name not in [naming.disk_path(disk) for disk in hosts.world.disks.values()]
 
-    def test_files_that_cannot_go_are_named(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                            ctx: TaskContext) -> None:
+    def test_files_that_cannot_go_are_named(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         hosts.world.faults.add(FaultRule(method="CIM_DataFile.Delete", effect=Effect.FAULT, code="2"))
         vm = named(inventory, "zrh-test01")
         with pytest.raises(Refused) as caught:
@@ -219,7 +247,6 @@ class TestDelete:
         assert vm.disks[0].name in caught.value.detail
         assert "access denied" in caught.value.detail
         assert vm.id not in hosts.world.vms
-
 
     def test_what_other_hosts_may_use_stays_and_is_named(self, hosts: HypervLab, ctx: TaskContext) -> None:
         with hosts.world.lock:
@@ -249,38 +276,43 @@ class TestDelete:
 
 
 class TestCheckpoints:
-    def test_a_running_vm_is_turned_off_before_one_is_applied(self, hosts: HypervLab, hv: HypervHost,
-                                                              inventory: Inventory, ctx: TaskContext) -> None:
+    def test_a_running_vm_is_turned_off_before_one_is_applied(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-web01")
         hv.revert(vm.id, vm.snapshots[0].id, ctx)
         after = seen(hv, vm.id)
         assert after.power is PowerState.HALTED
         assert after.current_snapshot_id == vm.snapshots[0].id
 
-    def test_one_with_memory_comes_back_saved(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                              ctx: TaskContext) -> None:
+    def test_one_with_memory_comes_back_saved(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-dc01")
         taken = hv.snapshot(vm.id, "live", "", ctx, memory=True)
         assert taken.with_memory
         hv.revert(vm.id, taken.id, ctx)
         assert seen(hv, vm.id).power is PowerState.SUSPENDED
 
-    def test_a_subtree_goes_at_once(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                    ctx: TaskContext) -> None:
+    def test_a_subtree_goes_at_once(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-web01")
         hv.delete_snapshot(vm.id, vm.snapshots[0].id, ctx, children=True)
         assert seen(hv, vm.id).snapshots == ()
 
-    def test_quiesced_needs_the_guest(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                      ctx: TaskContext) -> None:
+    def test_quiesced_needs_the_guest(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         assert not hv.snapshot(named(inventory, "zrh-dc01").id, "production", "", ctx, quiesce=True).with_memory
         with pytest.raises(ToolsMissing):
             hv.snapshot(named(inventory, "zrh-fw").id, "x", "", ctx, quiesce=True)
         with pytest.raises(InvalidInput):
             hv.snapshot(named(inventory, "zrh-dc01").id, "x", "", ctx, quiesce=True, memory=True)
 
-    def test_the_vms_own_kind_is_put_back(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                          ctx: TaskContext) -> None:
+    def test_the_vms_own_kind_is_put_back(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-dc01")
         assert hv.snapshot(vm.id, "standard", "", ctx, memory=True).with_memory
         assert hosts.vm("zrh-dc01").extra.get("snapshot_type", 3) == 3
@@ -306,20 +338,24 @@ class TestCheckpoints:
         with pytest.raises(Busy):
             hv.snapshot(vm.id, "x", "", ctx)
 
-    def test_one_question_before_the_request_leaves(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                    ctx: TaskContext) -> None:
+    def test_one_question_before_the_request_leaves(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         asked = dict(hosts.server.service.statistics.counts)
-        rule = hosts.world.faults.add(FaultRule(
-            method="Msvm_VirtualSystemSnapshotService.CreateSnapshot", effect=Effect.FAULT, code="32775"))
+        rule = hosts.world.faults.add(
+            FaultRule(method="Msvm_VirtualSystemSnapshotService.CreateSnapshot", effect=Effect.FAULT, code="32775")
+        )
         with pytest.raises(Busy):
             hv.snapshot(named(inventory, "zrh-dc01").id, "x", "", ctx)
         now = hosts.server.service.statistics.counts
         assert rule.seen == 1
         assert {name: now[name] - asked.get(name, 0) for name in now if now[name] != asked.get(name, 0)} == {
-            "Msvm_VirtualSystemSnapshotService.CreateSnapshot": 1}
+            "Msvm_VirtualSystemSnapshotService.CreateSnapshot": 1
+        }
 
-    def test_without_help_from_the_job_it_is_the_new_one(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                         ctx: TaskContext) -> None:
+    def test_without_help_from_the_job_it_is_the_new_one(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-web01")
         hosts.world.faults.add(FaultRule(method="Enumerate", effect=Effect.FAULT, code="0x80041055", max_count=1))
         taken = hv.snapshot(vm.id, "third", "", ctx)
@@ -337,14 +373,17 @@ class TestCheckpoints:
         assert rule.seen == 1
         assert [(s.name, s.description) for s in hosts.world.snapshots_of(vm.id)] == [("lost", "why")]
 
-    def test_a_busy_service_gets_the_name_a_moment_later(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                         ctx: TaskContext) -> None:
-        hosts.world.faults.add(FaultRule(method="*.ModifySystemSettings", effect=Effect.FAULT, code="32775",
-                                         max_count=1))
+    def test_a_busy_service_gets_the_name_a_moment_later(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
+        hosts.world.faults.add(
+            FaultRule(method="*.ModifySystemSettings", effect=Effect.FAULT, code="32775", max_count=1)
+        )
         assert hv.snapshot(named(inventory, "zrh-dc01").id, "named late", "", ctx).name == "named late"
 
-    def test_one_that_is_not_named_yet_counts_as_running(self, hosts: HypervLab, hv: HypervHost,
-                                                         inventory: Inventory) -> None:
+    def test_one_that_is_not_named_yet_counts_as_running(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory
+    ) -> None:
         vm = named(inventory, "zrh-dc01")
         lab_snapshots.take(hosts.world, vm.id, "zrh-dc01 - (11/23/2026 - 08:00:00 AM)")
         search = hv.find_snapshots(vm.id, "Network_Down x")
@@ -353,8 +392,9 @@ class TestCheckpoints:
         lab_snapshots.take(hosts.world, vm.id, "Network_Down x")
         assert len(hv.find_snapshots(vm.id, "Network_Down x").found) == 1
 
-    def test_those_of_backups_and_replicas_are_only_shown(self, hosts: HypervLab, hv: HypervHost,
-                                                          ctx: TaskContext) -> None:
+    def test_those_of_backups_and_replicas_are_only_shown(
+        self, hosts: HypervLab, hv: HypervHost, ctx: TaskContext
+    ) -> None:
         vm_id = hosts.vm("zrh-dc01").id
         made = lab_snapshots.take(hosts.world, vm_id, "zrh-dc01 - Backup - (11/23/2026 - 08:00:00 AM)")
         with hosts.world.lock:
@@ -371,8 +411,9 @@ class TestCheckpoints:
         assert vm.power is PowerState.RUNNING
         assert seen(hv, vm.id).power is PowerState.RUNNING
 
-    def test_a_backup_at_the_same_moment_keeps_its_checkpoint(self, hosts: HypervLab, hv: HypervHost,
-                                                              inventory: Inventory, ctx: TaskContext) -> None:
+    def test_a_backup_at_the_same_moment_keeps_its_checkpoint(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-dc01")
         made = lab_snapshots.take(hosts.world, vm.id, "zrh-dc01 - Backup - (11/23/2026 - 08:00:00 AM)")
         with hosts.world.lock:
@@ -381,33 +422,43 @@ class TestCheckpoints:
         with pytest.raises(OutcomeUnknown):
             hv.snapshot(vm.id, "lost", "why", ctx)
         assert [snapshot.name for snapshot in hosts.world.snapshots_of(vm.id)] == [
-            "zrh-dc01 - Backup - (11/23/2026 - 08:00:00 AM)"]
+            "zrh-dc01 - Backup - (11/23/2026 - 08:00:00 AM)"
+        ]
 
     def test_full_volume(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext) -> None:
-        hosts.world.faults.add(FaultRule(method="snapshot", effect=Effect.FAULT, code="32768",
-                                         params=("Nicht genügend Speicherplatz. (0x80070070)",)))
+        hosts.world.faults.add(
+            FaultRule(
+                method="snapshot",
+                effect=Effect.FAULT,
+                code="32768",
+                params=("Nicht genügend Speicherplatz. (0x80070070)",),
+            )
+        )
         with pytest.raises(NoSpace) as caught:
             hv.snapshot(named(inventory, "zrh-dc01").id, "x", "", ctx)
         assert "0x80070070" in caught.value.detail
 
 
 class TestJobs:
-    def test_a_job_that_is_gone_has_an_unknown_outcome(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                       ctx: TaskContext) -> None:
+    def test_a_job_that_is_gone_has_an_unknown_outcome(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         hosts.server.jobs.kept_s = -1.0
         with pytest.raises(OutcomeUnknown, match="forgotten"):
             hv.start(named(inventory, "zrh-test01").id, ctx)
 
-    def test_after_a_lost_answer_the_vm_is_looked_at_again(self, hosts: HypervLab, hv: HypervHost,
-                                                           inventory: Inventory, ctx: TaskContext) -> None:
+    def test_after_a_lost_answer_the_vm_is_looked_at_again(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         rule = hosts.world.faults.add(FaultRule(method="*.RequestStateChange", effect=Effect.DROP_AFTER))
         with pytest.raises(OutcomeUnknown) as caught:
             hv.pause(named(inventory, "zrh-web01").id, ctx)
         assert rule.seen == 1
         assert caught.value.user_text.endswith("The VM is paused now.")
 
-    def test_a_host_that_is_away_for_a_moment(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                              ctx: TaskContext) -> None:
+    def test_a_host_that_is_away_for_a_moment(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         hosts.world.timing.suspend = 0.5
         hosts.world.faults.add(FaultRule(method="Get", effect=Effect.DROP_BEFORE, max_count=3))
         hv.suspend(named(inventory, "zrh-dc01").id, ctx)
@@ -431,8 +482,9 @@ class TestJobs:
             hv.snapshot(named(inventory, "zrh-dc01").id, "x", "", ctx)
         assert "Msvm_VirtualSystemSnapshotService.CreateSnapshot" not in hosts.server.service.statistics.counts
 
-    def test_storage_jobs_are_followed_by_their_own_reference(self, hosts: HypervLab, hv: HypervHost,
-                                                              inventory: Inventory, ctx: TaskContext) -> None:
+    def test_storage_jobs_are_followed_by_their_own_reference(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         hosts.world.timing.create = 0.3
         hv.create_vm(CreateVm(name="x", disk_bytes=1 << 30), ctx)
         assert [job.class_name for job in hosts.server.jobs.all() if job.name == "create disk"] == ["Msvm_StorageJob"]
@@ -457,8 +509,9 @@ class TestJobs:
 
 
 class TestPower:
-    def test_already_there_is_success(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                      ctx: TaskContext) -> None:
+    def test_already_there_is_success(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         hv.start(named(inventory, "zrh-dc01").id, ctx)
         hv.power_off(named(inventory, "zrh-test01").id, ctx)
         hv.shutdown(named(inventory, "zrh-test01").id, ctx)
@@ -466,11 +519,13 @@ class TestPower:
         hv.suspend(named(inventory, "zrh-build").id, ctx)
         assert not [name for name in hosts.server.service.statistics.counts if "RequestStateChange" in name]
 
-    def test_somebody_else_was_faster(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                      ctx: TaskContext) -> None:
+    def test_somebody_else_was_faster(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-test01")
-        hosts.world.faults.add(FaultRule(method="Msvm_ComputerSystem.RequestStateChange", effect=Effect.FAULT,
-                                         code="32775", delay_s=0.2))
+        hosts.world.faults.add(
+            FaultRule(method="Msvm_ComputerSystem.RequestStateChange", effect=Effect.FAULT, code="32775", delay_s=0.2)
+        )
         timer = threading.Timer(0.1, lambda: lab_power.start(hosts.world, vm.id))
         timer.start()
         hv.start(vm.id, ctx)
@@ -478,16 +533,18 @@ class TestPower:
         with pytest.raises(BadPowerState):
             hv.suspend(vm.id, ctx)
 
-    def test_a_guest_that_boots_cannot_be_asked_yet(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                    ctx: TaskContext) -> None:
+    def test_a_guest_that_boots_cannot_be_asked_yet(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         hosts.world.timing.boot = 60
         vm = named(inventory, "zrh-test01")
         hv.start(vm.id, ctx)
         with pytest.raises(ToolsMissing):
             hv.shutdown(vm.id, ctx)
 
-    def test_a_guest_that_does_not_react(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                         ctx: TaskContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_guest_that_does_not_react(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("hvconsole.backends.hyperv_power.GUEST_SHUTDOWN_S", 0.3)
         monkeypatch.setattr("hvconsole.backends.hyperv_power.GUEST_REBOOT_S", 0.3)
         with hosts.world.lock:
@@ -520,8 +577,9 @@ class TestPower:
 
 
 class TestMove:
-    def test_export_and_import_of_a_folder(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                           ctx: TaskContext) -> None:
+    def test_export_and_import_of_a_folder(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-test01")
         lan = next(iter(inventory.networks))
         hv.export_vm(vm.id, Path("D:\\Exports"), ctx)
@@ -532,16 +590,18 @@ class TestMove:
         assert len(shown.disks) == 1
         assert shown.nics[0].network_id == lan
 
-    def test_import_of_a_file_that_is_not_there(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                ctx: TaskContext) -> None:
+    def test_import_of_a_file_that_is_not_there(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         before = set(hosts.world.vms)
         for path in ("D:\\nothing.vmcx", "D:\\nothing"):
             with pytest.raises((NotFound, InvalidInput)):
                 hv.import_vm(Path(path), ctx)
         assert set(hosts.world.vms) == before
 
-    def test_a_failed_import_leaves_nothing(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                            ctx: TaskContext) -> None:
+    def test_a_failed_import_leaves_nothing(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         hv.export_vm(named(inventory, "zrh-test01").id, Path("D:\\Exports"), ctx)
         before = set(hosts.world.vms)
         hosts.world.faults.add(FaultRule(method="*.RealizePlannedSystem", effect=Effect.FAULT, code="32768"))
@@ -559,13 +619,15 @@ class TestMove:
             with pytest.raises(InvalidInput, match="path on the Hyper-V host"):
                 hv.export_vm(named(inventory, "zrh-test01").id, Path(str(path)), ctx)
 
-    def test_a_share_needs_a_login_that_can_be_passed_on(self, hv: HypervHost, inventory: Inventory,
-                                                         ctx: TaskContext) -> None:
+    def test_a_share_needs_a_login_that_can_be_passed_on(
+        self, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         with pytest.raises(PermissionDenied, match="CredSSP"):
             hv.export_vm(named(inventory, "zrh-test01").id, Path("\\\\nas\\exports"), ctx)
 
-    def test_migration_says_why_not(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                    ctx: TaskContext) -> None:
+    def test_migration_says_why_not(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, ctx: TaskContext
+    ) -> None:
         vm = named(inventory, "zrh-dc01")
         assert Capability.MIGRATE not in hv.capabilities
         assert "switched off on this host" in vm.refusals[Verb.MIGRATE]
@@ -586,8 +648,9 @@ class TestMove:
         move.migrate(naming.guid(hosts.vm("zrh-dc01").id), "HV-ZRH-2", ctx)
         assert "zrh-dc01" in [vm.name for vm in first(hosts.log_in(server=hosts.other)).vms.values()]
 
-    def test_destinations_are_hosts_to_choose(self, hosts: HypervLab, ctx: TaskContext,
-                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_destinations_are_hosts_to_choose(
+        self, hosts: HypervLab, ctx: TaskContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("hvconsole.backends.hyperv_move.DELEGATING", frozenset({"ntlm"}))
         for site in hosts.world.sites.values():
             site.extra.update(migration=True, migration_any_login=True)
@@ -637,8 +700,9 @@ class TestHost:
         with pytest.raises(NotFound):
             hv.host_info(ObjectId("HV-ZRH-2"))
 
-    def test_details_without_what_the_guest_says(self, hosts: HypervLab, hv: HypervHost, inventory: Inventory,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_details_without_what_the_guest_says(
+        self, hosts: HypervLab, hv: HypervHost, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def component(_reader: Reader, _class_name: str, _guid: str) -> None:
             raise Refused("The provider failed.")
 
@@ -675,4 +739,3 @@ class TestHost:
         console = hv.console(named(inventory, "zrh-dc01").id)
         assert console.protocol == "rdp"
         assert console.location == "127.0.0.1:2179"
-

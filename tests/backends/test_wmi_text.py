@@ -15,8 +15,18 @@ from hvconsole.text import unsendable
 
 GUID = "A648A7DD-0683-4EB9-A5B6-E6E307D4BEDC"
 SENDABLE = st.text(max_size=60).filter(lambda text: unsendable(text) is None)
-HOSTILE = ["</p:Name><evil/>", "a & b", "]]>", "\"'<>", "$(whoami)", "' OR Name LIKE '%", "\\", "\u202e", "日本",
-           "\r\n"]
+HOSTILE = [
+    "</p:Name><evil/>",
+    "a & b",
+    "]]>",
+    "\"'<>",
+    "$(whoami)",
+    "' OR Name LIKE '%",
+    "\\",
+    "\u202e",
+    "日本",
+    "\r\n",
+]
 
 
 class TestXml:
@@ -72,8 +82,9 @@ class TestQuery:
     def test_associators(self) -> None:
         path = wmi_path.relative("Msvm_ConcreteJob", {"InstanceID": GUID})
         query = wmi_query.associators(path, assoc_class="Msvm_AffectedJobElement")
-        assert query == (f'ASSOCIATORS OF {{Msvm_ConcreteJob.InstanceID="{GUID}"}} '
-                         "WHERE AssocClass = Msvm_AffectedJobElement")
+        assert query == (
+            f'ASSOCIATORS OF {{Msvm_ConcreteJob.InstanceID="{GUID}"}} WHERE AssocClass = Msvm_AffectedJobElement'
+        )
 
 
 class TestPath:
@@ -88,11 +99,12 @@ class TestPath:
 
     def test_a_path_as_windows_writes_it(self) -> None:
         parsed = wmi_path.parse(
-            '\\\\HV\\root\\virtualization\\v2:Msvm_VirtualSystemSettingData.InstanceID="Microsoft:AB\\\\0"')
+            '\\\\HV\\root\\virtualization\\v2:Msvm_VirtualSystemSettingData.InstanceID="Microsoft:AB\\\\0"'
+        )
         assert parsed is not None
         assert parsed.keys["instanceid"] == "Microsoft:AB\\0"
 
-    @pytest.mark.parametrize("junk", ["", "x.y", "\\\\", "a.b=\"c", "a.=1", "a..b=1", 'A.x="1"y="2"'])
+    @pytest.mark.parametrize("junk", ["", "x.y", "\\\\", 'a.b="c', "a.=1", "a..b=1", 'A.x="1"y="2"'])
     def test_junk_is_no_path(self, junk: str) -> None:
         parsed = wmi_path.parse(junk)
         assert parsed is None or not parsed.keys
@@ -125,5 +137,6 @@ class TestInstance:
         _cls, values = wmi_instance.read(
             '<INSTANCE CLASSNAME="Msvm_KvpExchangeDataItem"><PROPERTY NAME="Name" TYPE="string"><VALUE>OSName</VALUE>'
             '</PROPERTY><PROPERTY NAME="Data" TYPE="string"><VALUE>a &lt; b</VALUE></PROPERTY>'
-            '<PROPERTY NAME="Caption" TYPE="string"></PROPERTY></INSTANCE>')
+            '<PROPERTY NAME="Caption" TYPE="string"></PROPERTY></INSTANCE>'
+        )
         assert values == {"name": ["OSName"], "data": ["a < b"], "caption": []}

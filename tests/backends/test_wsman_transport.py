@@ -85,8 +85,14 @@ class Rogue:
                 head = line
                 while (line := file.readline()) not in (b"\r\n", b""):
                     head += line
-                length = next((int(part.partition(b":")[2]) for part in head.split(b"\r\n")
-                               if part.lower().startswith(b"content-length:")), 0)
+                length = next(
+                    (
+                        int(part.partition(b":")[2])
+                        for part in head.split(b"\r\n")
+                        if part.lower().startswith(b"content-length:")
+                    ),
+                    0,
+                )
                 request = head + b"\r\n" + file.read(length)
                 self.received.append(request)
                 said = self.answer(request)
@@ -105,8 +111,9 @@ class Rogue:
             thread.join(2)
 
     def client(self, auth: str = "ntlm") -> WsmanClient:
-        endpoint = Endpoint(scheme="http", host="127.0.0.1", port=self.port, auth=auth, user="Administrator",
-                            password="cAnArY-secret")
+        endpoint = Endpoint(
+            scheme="http", host="127.0.0.1", port=self.port, auth=auth, user="Administrator", password="cAnArY-secret"
+        )
         return WsmanClient(endpoint, Accept("0" * 64), SystemClock())
 
     @property
@@ -155,8 +162,16 @@ class TestNothingInClear:
     def test_basic_is_not_offered_over_http(self) -> None:
         for auth in ("basic", "certificate"):
             with pytest.raises(InvalidInput):
-                Endpoint(scheme="http", host="h", port=5985, auth=auth, user="u", password="p", cert_pem="a",
-                         cert_key_pem="b")
+                Endpoint(
+                    scheme="http",
+                    host="h",
+                    port=5985,
+                    auth=auth,
+                    user="u",
+                    password="p",
+                    cert_pem="a",
+                    cert_key_pem="b",
+                )
 
     def test_a_server_that_asks_for_basic_gets_nothing(self) -> None:
         only_basic = answer("401 Unauthorized", b"", 'WWW-Authenticate: Basic realm="WSMAN"')
@@ -179,8 +194,14 @@ class TestNothingInClear:
 
     def test_sealed_messages_are_not_readable_on_the_wire(self, hosts: HypervLab) -> None:
         with Relay(hosts.server.port("http")) as relay:
-            endpoint = Endpoint(scheme="http", host="127.0.0.1", port=relay.port, auth="ntlm", user="Administrator",
-                                password=hosts.server.site.password)
+            endpoint = Endpoint(
+                scheme="http",
+                host="127.0.0.1",
+                port=relay.port,
+                auth="ntlm",
+                user="Administrator",
+                password=hosts.server.site.password,
+            )
             client = WsmanClient(endpoint, hosts.trust, SystemClock())
             assert len(client.query(V2, SYSTEMS)) == 10
             client.close()
@@ -211,8 +232,14 @@ class TestLiars:
     def test_an_unsealed_answer_to_a_sealed_question(self, hosts: HypervLab) -> None:
         forged = answer("200 OK", b'<s:Envelope xmlns:s="x"/>', "Content-Type: application/soap+xml;charset=UTF-8")
         with Relay(hosts.server.port("http"), replace=(b"multipart/encrypted", forged)) as relay:
-            endpoint = Endpoint(scheme="http", host="127.0.0.1", port=relay.port, auth="ntlm", user="Administrator",
-                                password=hosts.server.site.password)
+            endpoint = Endpoint(
+                scheme="http",
+                host="127.0.0.1",
+                port=relay.port,
+                auth="ntlm",
+                user="Administrator",
+                password=hosts.server.site.password,
+            )
             client = WsmanClient(endpoint, hosts.trust, SystemClock())
             with pytest.raises(BadReply, match="clear text"):
                 client.query(V2, SYSTEMS)
@@ -220,8 +247,14 @@ class TestLiars:
 
     def test_a_sealed_answer_that_was_changed_on_its_way_is_no_refused_login(self, hosts: HypervLab) -> None:
         with Relay(hosts.server.port("http")) as relay:
-            endpoint = Endpoint(scheme="http", host="127.0.0.1", port=relay.port, auth="ntlm", user="Administrator",
-                                password=hosts.server.site.password)
+            endpoint = Endpoint(
+                scheme="http",
+                host="127.0.0.1",
+                port=relay.port,
+                auth="ntlm",
+                user="Administrator",
+                password=hosts.server.site.password,
+            )
             client = WsmanClient(endpoint, hosts.trust, SystemClock())
             epr = client.query(V2, ONE_VM, with_epr=True)[0].epr
             assert epr is not None
@@ -237,8 +270,14 @@ class TestLiars:
 
     def test_a_forged_refusal_does_not_make_a_write_happen_twice(self, hosts: HypervLab) -> None:
         with Relay(hosts.server.port("http")) as relay:
-            endpoint = Endpoint(scheme="http", host="127.0.0.1", port=relay.port, auth="ntlm", user="Administrator",
-                                password=hosts.server.site.password)
+            endpoint = Endpoint(
+                scheme="http",
+                host="127.0.0.1",
+                port=relay.port,
+                auth="ntlm",
+                user="Administrator",
+                password=hosts.server.site.password,
+            )
             client = WsmanClient(endpoint, hosts.trust, SystemClock())
             epr = client.query(V2, ONE_VM, with_epr=True)[0].epr
             assert epr is not None
@@ -260,11 +299,18 @@ class TestLiars:
 
     @pytest.mark.parametrize(
         "raw",
-        [b"", b"\0\0\0\0\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n",
-         answer("404 Not Found"), answer("500 Internal Server Error"), answer("200 OK", b"\xff\xfe\xfa"),
-         answer("401 Unauthorized", b"", "WWW-Authenticate: Negotiate !!!not-base64!!!"),
-         answer("401 Unauthorized", b"", "WWW-Authenticate: Negotiate AAAA"),
-         answer("503 Busy", b"<html>caf\xe9</html>", "Content-Type: text/html")],
+        [
+            b"",
+            b"\0\0\0\0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+            b"SSH-2.0-OpenSSH_9\r\n",
+            answer("404 Not Found"),
+            answer("500 Internal Server Error"),
+            answer("200 OK", b"\xff\xfe\xfa"),
+            answer("401 Unauthorized", b"", "WWW-Authenticate: Negotiate !!!not-base64!!!"),
+            answer("401 Unauthorized", b"", "WWW-Authenticate: Negotiate AAAA"),
+            answer("503 Busy", b"<html>caf\xe9</html>", "Content-Type: text/html"),
+        ],
     )
     def test_every_bad_answer_is_one_of_our_errors(self, raw: bytes) -> None:
         with Rogue(lambda request: raw) as rogue:
@@ -277,9 +323,14 @@ class TestLiars:
 
     @pytest.mark.parametrize(
         "raw",
-        [b"<!DOCTYPE a [<!ENTITY a 'b'>]><a>&a;</a>", b"<a>" * 5000, b"junk", b"",
-         b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header/><s:Body/></s:Envelope>',
-         b"<x>" + b"<y/>" * 300_000 + b"</x>"],
+        [
+            b"<!DOCTYPE a [<!ENTITY a 'b'>]><a>&a;</a>",
+            b"<a>" * 5000,
+            b"junk",
+            b"",
+            b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header/><s:Body/></s:Envelope>',
+            b"<x>" + b"<y/>" * 300_000 + b"</x>",
+        ],
     )
     def test_bad_soap(self, hosts: HypervLab, raw: bytes) -> None:
         hosts.world.faults.add(FaultRule(method="Enumerate", effect=Effect.GARBAGE, body=raw))
@@ -470,8 +521,16 @@ class TestConnections:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             thread = threading.Thread(target=serve, args=(listener,))
             thread.start()
-            endpoint = Endpoint(scheme="https", host="127.0.0.1", port=listener.getsockname()[1], auth="certificate",
-                                user="", password="", cert_pem=str(certificate), cert_key_pem=str(key))
+            endpoint = Endpoint(
+                scheme="https",
+                host="127.0.0.1",
+                port=listener.getsockname()[1],
+                auth="certificate",
+                user="",
+                password="",
+                cert_pem=str(certificate),
+                cert_key_pem=str(key),
+            )
             client = WsmanClient(endpoint, Accept(theirs.sha256), SystemClock())
             assert client.identify().product.startswith("OS: 10.0.1")
             client.close()
@@ -482,8 +541,16 @@ class TestConnections:
     def test_client_certificate_that_cannot_be_read(self, tmp_path: Path) -> None:
         (tmp_path / "junk.pem").write_text("junk")
         for name in ("missing.pem", "junk.pem"):
-            endpoint = Endpoint(scheme="https", host="127.0.0.1", port=1, auth="certificate", user="", password="",
-                                cert_pem=str(tmp_path / name), cert_key_pem=str(tmp_path / name))
+            endpoint = Endpoint(
+                scheme="https",
+                host="127.0.0.1",
+                port=1,
+                auth="certificate",
+                user="",
+                password="",
+                cert_pem=str(tmp_path / name),
+                cert_key_pem=str(tmp_path / name),
+            )
             with pytest.raises(LocalError):
                 WsmanClient(endpoint, Accept("0" * 64), SystemClock())
 

@@ -260,9 +260,7 @@ class TestLife:
         assert seen.power is PowerState.RUNNING
 
     @pytest.mark.requires(Capability.MIGRATE_STORAGE)
-    def test_migrate_to_another_storage(
-        self, hv: Hypervisor, viewer: Viewer, running_vm: Vm, ctx: TaskContext
-    ) -> None:
+    def test_migrate_to_another_storage(self, hv: Hypervisor, viewer: Viewer, running_vm: Vm, ctx: TaskContext) -> None:
         used = {disk.storage_id for disk in running_vm.disks if not disk.is_cd}
         fit = [
             s for s in viewer.inventory.storages.values()
@@ -415,9 +413,7 @@ class TestLooking:
             assert all(value is None or 0 <= value <= 1 for series in cpu for value in series.values)
 
     @pytest.mark.requires(Capability.SCREENSHOT)
-    def test_screenshot_is_a_picture(
-        self, hv: Hypervisor, platform: Platform, running_vm: Vm, halted_vm: Vm
-    ) -> None:
+    def test_screenshot_is_a_picture(self, hv: Hypervisor, platform: Platform, running_vm: Vm, halted_vm: Vm) -> None:
         if not platform.has_screens:
             with pytest.raises(NotSupported):
                 hv.screenshot(running_vm.id)

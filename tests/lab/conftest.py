@@ -65,8 +65,9 @@ def ref_of(api: Any) -> Callable[[str], str]:
 def web(lab: Lab) -> Callable[..., tuple[int, Any, bytes]]:
     """``web(method, path, body=…, member=0)`` → status, headers, body over a connection of its own."""
 
-    def request(method: str, path: str, body: Any = None, *, member: int = 0,
-                headers: dict[str, str] | None = None) -> tuple[int, Any, bytes]:
+    def request(
+        method: str, path: str, body: Any = None, *, member: int = 0, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any, bytes]:
         context = ssl._create_unverified_context()
         connection = http.client.HTTPSConnection(lab.servers[0].members[member], context=context, timeout=10)
         try:

@@ -143,8 +143,9 @@ def test_real_pools_are_served(real: Served) -> None:
     batch = getattr(api.event, "from")(["*"], "", 5.0)
     records = api.VM.get_all_records()
     assert batch["valid_ref_counts"]["vm"] == len(records)
-    running = [ref for ref, record in records.items()
-               if record["power_state"] == "Running" and not record["is_control_domain"]]
+    running = [
+        ref for ref, record in records.items() if record["power_state"] == "Running" and not record["is_control_domain"]
+    ]
     assert running
     for ref in running:
         assert ref in api.host.get_resident_VMs(records[ref]["resident_on"])
@@ -158,13 +159,18 @@ def test_real_pools_are_served(real: Served) -> None:
         assert api.VM.get_power_state(ref) == "Running"
 
 
-@pytest.mark.parametrize(("text", "why"), [
-    ("", "well-formed"), ("<database>", "well-formed"), ("<html/>", "root element"),
-    ("<!DOCTYPE a [<!ENTITY b 'c'>]><database/>", "DOCTYPE"),
-    ("<?xml version='1.0' encoding='bogus'?><database/>", "well-formed"),
-    ("<?xml version='1.0' encoding='idna'?><database/>", "well-formed"),
-    ("<database>" + "<a>" * 20 + "</a>" * 20 + "</database>", "deeply"),
-])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "well-formed"),
+        ("<database>", "well-formed"),
+        ("<html/>", "root element"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><database/>", "DOCTYPE"),
+        ("<?xml version='1.0' encoding='bogus'?><database/>", "well-formed"),
+        ("<?xml version='1.0' encoding='idna'?><database/>", "well-formed"),
+        ("<database>" + "<a>" * 20 + "</a>" * 20 + "</database>", "deeply"),
+    ],
+)
 def test_what_is_no_dump_is_refused(text: str, why: str) -> None:
     with pytest.raises(BadDump, match=why):
         parse_dump(text.encode())
@@ -192,10 +198,25 @@ def test_mutilated_dumps_are_refused_or_served(tmp_path: Path, lab_identity: Ide
     values = re.findall(r'"[^"]*"', SMALL)
     for seed in range(40):
         chance = random.Random(seed)
-        junk = [*values, '""', '"OpaqueRef:h"', '"OpaqueRef:a"', '"99999999999999999999"', '"-1"', '"true"', '"("',
-                "\"(('a'))\"", '"%"']
-        text = re.sub(r'"[^"]*"', lambda found, chance=chance, junk=junk: (
-            chance.choice(junk) if chance.random() < 0.15 and "encoding" not in found[0] else found[0]), SMALL)
+        junk = [
+            *values,
+            '""',
+            '"OpaqueRef:h"',
+            '"OpaqueRef:a"',
+            '"99999999999999999999"',
+            '"-1"',
+            '"true"',
+            '"("',
+            "\"(('a'))\"",
+            '"%"',
+        ]
+        text = re.sub(
+            r'"[^"]*"',
+            lambda found, chance=chance, junk=junk: (
+                chance.choice(junk) if chance.random() < 0.15 and "encoding" not in found[0] else found[0]
+            ),
+            SMALL,
+        )
         path = tmp_path / "mutilated.xml"
         path.write_text(text, encoding="utf-8")
         try:

@@ -41,9 +41,16 @@ def connect(server: HypervServer) -> Iterator[Callable[..., WSMan]]:
     opened: list[WSMan] = []
 
     def make(*, ssl: bool, auth: str, password: str = "") -> WSMan:
-        client = WSMan("127.0.0.1", port=server.port("https" if ssl else "http"), username="Administrator",
-                       password=password or server.site.password, ssl=ssl, auth=auth, cert_validation=False,
-                       no_proxy=True)
+        client = WSMan(
+            "127.0.0.1",
+            port=server.port("https" if ssl else "http"),
+            username="Administrator",
+            password=password or server.site.password,
+            ssl=ssl,
+            auth=auth,
+            cert_validation=False,
+            no_proxy=True,
+        )
         opened.append(client)
         return client
 
@@ -101,7 +108,8 @@ def test_identify(client: WSMan) -> None:
     wsmid = NAMESPACES["wsmid"]
     raw = client.transport.send(
         f'<s:Envelope xmlns:s="{NAMESPACES["s"]}" xmlns:i="{wsmid}"><s:Header/><s:Body><i:Identify/></s:Body>'
-        "</s:Envelope>".encode())
+        "</s:Envelope>".encode()
+    )
     assert ET.fromstring(raw).findtext(f".//{{{wsmid}}}ProductVendor") == "Microsoft Corporation"
 
 
@@ -123,9 +131,13 @@ def test_columns_come_as_fragments(client: WSMan) -> None:
 
 def test_a_method_a_job_and_its_end(client: WSMan, server: HypervServer) -> None:
     vm = server.world.vm_named("zrh-test01")
-    output = invoke(client, "Msvm_ComputerSystem",
-                    {"CreationClassName": "Msvm_ComputerSystem", "Name": vm.id.upper()}, "RequestStateChange",
-                    RequestedState=2)
+    output = invoke(
+        client,
+        "Msvm_ComputerSystem",
+        {"CreationClassName": "Msvm_ComputerSystem", "Name": vm.id.upper()},
+        "RequestStateChange",
+        RequestedState=2,
+    )
     namespace = f"{{{V2}/Msvm_ComputerSystem}}"
     assert output.findtext(f"{namespace}ReturnValue") == "4096"
     job = output.find(f"{namespace}Job")
@@ -143,8 +155,13 @@ def test_a_method_a_job_and_its_end(client: WSMan, server: HypervServer) -> None
 
 
 def test_summaries_as_embedded_objects(client: WSMan) -> None:
-    output = invoke(client, "Msvm_VirtualSystemManagementService", {"CreationClassName":
-                    "Msvm_VirtualSystemManagementService"}, "GetSummaryInformation", RequestedInformation=[0, 1, 100])
+    output = invoke(
+        client,
+        "Msvm_VirtualSystemManagementService",
+        {"CreationClassName": "Msvm_VirtualSystemManagementService"},
+        "GetSummaryInformation",
+        RequestedInformation=[0, 1, 100],
+    )
     summary = f"{{{V2}/Msvm_SummaryInformation}}"
     shown = {item.findtext(f"{summary}ElementName"): item.findtext(f"{summary}EnabledState") for item in output}
     assert shown["zrh-web01"] == "2"

@@ -14,8 +14,11 @@ from hvconsole.lab.sites import Identity
 from tests.lab.test_hyperv_service import V2, A, Host, W
 
 SERVICES = {
-    "Msvm_VirtualSystemManagementService": "vmms", "Msvm_VirtualSystemSnapshotService": "vssnapsvc",
-    "Msvm_ImageManagementService": "vhdsvc", "Msvm_VirtualEthernetSwitchManagementService": "nvspwmi"}
+    "Msvm_VirtualSystemManagementService": "vmms",
+    "Msvm_VirtualSystemSnapshotService": "vssnapsvc",
+    "Msvm_ImageManagementService": "vhdsvc",
+    "Msvm_VirtualEthernetSwitchManagementService": "nvspwmi",
+}
 
 
 @pytest.fixture
@@ -34,15 +37,19 @@ def host(server: HypervServer) -> Host:
 def epr(class_name: str, **keys: str) -> str:
     """A reference as a parameter's content."""
     chosen = "".join(f'<w:Selector Name="{name}">{escape(value)}</w:Selector>' for name, value in keys.items())
-    return (f'<a:Address xmlns:a="{A}"/><a:ReferenceParameters xmlns:a="{A}"><w:ResourceURI xmlns:w="{W}">'
-            f'{V2}/{class_name}</w:ResourceURI><w:SelectorSet xmlns:w="{W}">{chosen}</w:SelectorSet>'
-            "</a:ReferenceParameters>")
+    return (
+        f'<a:Address xmlns:a="{A}"/><a:ReferenceParameters xmlns:a="{A}"><w:ResourceURI xmlns:w="{W}">'
+        f'{V2}/{class_name}</w:ResourceURI><w:SelectorSet xmlns:w="{W}">{chosen}</w:SelectorSet>'
+        "</a:ReferenceParameters>"
+    )
 
 
 def instance(class_name: str, **values: object) -> str:
     """An embedded instance as a parameter's content."""
-    rows = "".join(f'<PROPERTY NAME="{name}" TYPE="string"><VALUE>{escape(str(value))}</VALUE></PROPERTY>'
-                   for name, value in values.items())
+    rows = "".join(
+        f'<PROPERTY NAME="{name}" TYPE="string"><VALUE>{escape(str(value))}</VALUE></PROPERTY>'
+        for name, value in values.items()
+    )
     return escape(f'<INSTANCE CLASSNAME="{class_name}">{rows}</INSTANCE>')
 
 
@@ -50,9 +57,17 @@ def invoke(host: Host, service: str, method: str, **parameters: str) -> dict[str
     """The out-parameters of a call, after its job; "fault" is the code of a fault."""
     uri = f"{V2}/{service}"
     inside = "".join(f"<p:{name}>{value}</p:{name}>" for name, value in parameters.items())
-    answer = host.ask(f"{uri}/{method}", uri, f'<p:{method}_INPUT xmlns:p="{uri}">{inside}</p:{method}_INPUT>',
-                      {"CreationClassName": service, "Name": SERVICES[service],
-                       "SystemCreationClassName": "Msvm_ComputerSystem", "SystemName": "HV-ZRH-1"})
+    answer = host.ask(
+        f"{uri}/{method}",
+        uri,
+        f'<p:{method}_INPUT xmlns:p="{uri}">{inside}</p:{method}_INPUT>',
+        {
+            "CreationClassName": service,
+            "Name": SERVICES[service],
+            "SystemCreationClassName": "Msvm_ComputerSystem",
+            "SystemName": "HV-ZRH-1",
+        },
+    )
     if not answer[0].tag.endswith("_OUTPUT"):
         return {"fault": hex(host.code(answer))}
     job = answer[0].find(f"{{{uri}}}Job")
@@ -86,8 +101,10 @@ def test_disks_are_resized_checked_and_converted(host: Host, server: HypervServe
     disk = next(one for one in server.world.disks.values() if one.site_id == server.site.id and not one.is_iso)
     path = escape(naming.disk_path(disk))
     before = disk.size_bytes
-    assert invoke(host, images, "ResizeVirtualHardDisk", Path=path, MaxInternalSize=str(before * 2))[
-        "ReturnValue"] == "4096"
+    assert (
+        invoke(host, images, "ResizeVirtualHardDisk", Path=path, MaxInternalSize=str(before * 2))["ReturnValue"]
+        == "4096"
+    )
     assert disk.size_bytes == before * 2
     assert invoke(host, images, "ResizeVirtualHardDisk", Path=path, MaxInternalSize="1")["ReturnValue"] == "32773"
     for method in ("CompactVirtualHardDisk", "ValidateVirtualHardDisk"):
@@ -95,13 +112,17 @@ def test_disks_are_resized_checked_and_converted(host: Host, server: HypervServe
     assert invoke(host, images, "ValidateVirtualHardDisk", Path="C:\\none.vhdx")["ReturnValue"] == "32779"
     copy = "D:\\copies\\one.vhdx"
     wanted = instance("Msvm_VirtualHardDiskSettingData", Path=copy, Type=2, Format=3)
-    assert invoke(host, images, "ConvertVirtualHardDisk", SourcePath=path, VirtualDiskSettingData=wanted)[
-        "ReturnValue"] == "4096"
+    assert (
+        invoke(host, images, "ConvertVirtualHardDisk", SourcePath=path, VirtualDiskSettingData=wanted)["ReturnValue"]
+        == "4096"
+    )
     made = invoke(host, images, "GetVirtualHardDiskSettingData", Path=copy)
     assert made["ReturnValue"] == "0"
     assert f"<VALUE>{before * 2}</VALUE>" in made["SettingData"]
-    assert invoke(host, images, "ConvertVirtualHardDisk", SourcePath=path, VirtualDiskSettingData=wanted)[
-        "ReturnValue"] == "32774"
+    assert (
+        invoke(host, images, "ConvertVirtualHardDisk", SourcePath=path, VirtualDiskSettingData=wanted)["ReturnValue"]
+        == "32774"
+    )
 
 
 def test_odds_and_ends_of_vms(host: Host, server: HypervServer) -> None:
@@ -131,8 +152,12 @@ def test_life_of_a_switch(host: Host, server: HypervServer) -> None:
     named = instance("Msvm_VirtualEthernetSwitchSettingData", ElementName="private <1>")
     made = invoke(host, switches, "DefineSystem", SystemSettings=named)
     guid = ET.fromstring(made["ResultingSystem"]).findtext(f".//{{{W}}}Selector[@Name='Name']") or ""
-    assert invoke(host, switches, "DefineSystem", SystemSettings=instance(
-        "Msvm_VirtualEthernetSwitchSettingData"))["ReturnValue"] == "32773"
+    assert (
+        invoke(host, switches, "DefineSystem", SystemSettings=instance("Msvm_VirtualEthernetSwitchSettingData"))[
+            "ReturnValue"
+        ]
+        == "32773"
+    )
     changed = instance("Msvm_VirtualEthernetSwitchSettingData", InstanceID=f"Microsoft:{guid}", ElementName="other")
     assert invoke(host, switches, "ModifySystemSettings", SystemSettings=changed)["ReturnValue"] == "0"
     assert len(host.query("SELECT * FROM Msvm_VirtualEthernetSwitch WHERE ElementName = 'other'")) == 1

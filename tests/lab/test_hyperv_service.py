@@ -39,13 +39,16 @@ class Host:
         self.server = server
         self.service = server.service
 
-    def ask(self, action: str, uri: str, body: str = "", selectors: dict[str, str] | None = None,
-            header: str = "") -> ET.Element:
+    def ask(
+        self, action: str, uri: str, body: str = "", selectors: dict[str, str] | None = None, header: str = ""
+    ) -> ET.Element:
         """The SOAP body of the answer."""
         chosen = "".join(f'<w:Selector Name="{name}">{value}</w:Selector>' for name, value in (selectors or {}).items())
-        raw = (f'<s:Envelope xmlns:s="{S}" xmlns:a="{A}" xmlns:n="{N}" xmlns:w="{W}"><s:Header><a:Action>{action}'
-               f"</a:Action><a:MessageID>uuid:1</a:MessageID><w:ResourceURI>{uri}</w:ResourceURI>{header}"
-               f"<w:SelectorSet>{chosen}</w:SelectorSet></s:Header><s:Body>{body}</s:Body></s:Envelope>")
+        raw = (
+            f'<s:Envelope xmlns:s="{S}" xmlns:a="{A}" xmlns:n="{N}" xmlns:w="{W}"><s:Header><a:Action>{action}'
+            f"</a:Action><a:MessageID>uuid:1</a:MessageID><w:ResourceURI>{uri}</w:ResourceURI>{header}"
+            f"<w:SelectorSet>{chosen}</w:SelectorSet></s:Header><s:Body>{body}</s:Body></s:Envelope>"
+        )
         answer = self.service.handle(raw.encode(), auth="ntlm", user="Administrator")
         root = ET.fromstring(answer.body)
         assert root.findtext(f"{{{S}}}Header/{{{A}}}RelatesTo") == "uuid:1"
@@ -66,16 +69,23 @@ class Host:
         chosen = f"<w:EnumerationMode>{mode}</w:EnumerationMode>" if mode else ""
         dialect = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
         escaped = text.replace("&", "&amp;").replace("<", "&lt;")
-        body = self.ask(f"{N}/Enumerate", uri, f"<n:Enumerate>{chosen}<w:Filter Dialect=\"{dialect}\">{escaped}"
-                        "</w:Filter></n:Enumerate>")
+        body = self.ask(
+            f"{N}/Enumerate",
+            uri,
+            f'<n:Enumerate>{chosen}<w:Filter Dialect="{dialect}">{escaped}</w:Filter></n:Enumerate>',
+        )
         context = body.findtext(f".//{{{N}}}EnumerationContext")
         if body.find(f"{{{S}}}Fault") is not None:
             raise LookupError(self.code(body))
         items: list[ET.Element] = []
         while True:
-            body = self.ask(f"{N}/Pull", uri, f"<n:Pull><n:EnumerationContext>{context}</n:EnumerationContext>"
-                            "<n:MaxElements>100</n:MaxElements></n:Pull>",
-                            header="<w:MaxEnvelopeSize>512000</w:MaxEnvelopeSize>")
+            body = self.ask(
+                f"{N}/Pull",
+                uri,
+                f"<n:Pull><n:EnumerationContext>{context}</n:EnumerationContext>"
+                "<n:MaxElements>100</n:MaxElements></n:Pull>",
+                header="<w:MaxEnvelopeSize>512000</w:MaxEnvelopeSize>",
+            )
             items += body.find(f".//{{{N}}}Items") or []
             if body.find(f".//{{{N}}}EndOfSequence") is not None:
                 return items
@@ -119,8 +129,12 @@ class TestSchema:
     def test_inheritance(self, host: Host) -> None:
         settings = host.query("SELECT * FROM CIM_ResourceAllocationSettingData")
         kinds = {item.tag.rpartition("}")[2] for item in settings}
-        assert {"Msvm_ProcessorSettingData", "Msvm_MemorySettingData", "Msvm_StorageAllocationSettingData",
-                "Msvm_EthernetPortAllocationSettingData"} <= kinds
+        assert {
+            "Msvm_ProcessorSettingData",
+            "Msvm_MemorySettingData",
+            "Msvm_StorageAllocationSettingData",
+            "Msvm_EthernetPortAllocationSettingData",
+        } <= kinds
 
     def test_empty_arrays_are_absent_and_null_is_nil(self, host: Host) -> None:
         item = host.query("SELECT * FROM Msvm_VirtualSystemSettingData WHERE ElementName = 'zrh-dc01'")[0]
@@ -148,44 +162,60 @@ class TestPeriphery:
     def test_screens_and_keyboards_belong_to_running_vms(self, host: Host, server: HypervServer) -> None:
         vm = server.world.vm_named("zrh-fw")
         own = f"SystemName = '{vm.id}'"
-        screen, = host.query(f"SELECT * FROM Msvm_SyntheticDisplayController WHERE {own}")
+        (screen,) = host.query(f"SELECT * FROM Msvm_SyntheticDisplayController WHERE {own}")
         key = {child.tag.rpartition("}")[2]: child.text or "" for child in screen}
         # libvirt does not double the backslashes of the DeviceID
-        head, = host.query(
+        (head,) = host.query(
             "ASSOCIATORS OF {Msvm_SyntheticDisplayController.CreationClassName='Msvm_SyntheticDisplayController',"
             f"DeviceID='{key['DeviceID']}',SystemCreationClassName='Msvm_ComputerSystem',SystemName='{vm.id}'}} "
-            "WHERE AssocClass = Msvm_VideoHeadOnController ResultClass = Msvm_VideoHead")
+            "WHERE AssocClass = Msvm_VideoHeadOnController ResultClass = Msvm_VideoHead"
+        )
         assert head.findtext(f"{{{V2}/Msvm_VideoHead}}CurrentHorizontalResolution") == "1024"
-        keyboard, = host.query(f"SELECT * FROM Msvm_Keyboard WHERE {own}")
+        (keyboard,) = host.query(f"SELECT * FROM Msvm_Keyboard WHERE {own}")
         uri = f"{V2}/Msvm_Keyboard"
-        chosen = {name: keyboard.findtext(f"{{{uri}}}{name}") or "" for name in
-                  ("SystemCreationClassName", "SystemName", "CreationClassName", "DeviceID")}
-        typed = host.ask(f"{uri}/TypeText", uri, f'<k:TypeText_INPUT xmlns:k="{uri}"><k:asciiText>hello</k:asciiText>'
-                         "</k:TypeText_INPUT>", chosen)
+        chosen = {
+            name: keyboard.findtext(f"{{{uri}}}{name}") or ""
+            for name in ("SystemCreationClassName", "SystemName", "CreationClassName", "DeviceID")
+        }
+        typed = host.ask(
+            f"{uri}/TypeText",
+            uri,
+            f'<k:TypeText_INPUT xmlns:k="{uri}"><k:asciiText>hello</k:asciiText></k:TypeText_INPUT>',
+            chosen,
+        )
         assert typed.findtext(f".//{{{uri}}}ReturnValue") == "0"
         assert vm.extra["typed"] == [{"asciiText": "hello"}]
 
     def test_processors_of_the_host_and_of_vms(self, host: Host) -> None:
-        sockets = host.query("ASSOCIATORS OF {Win32_ComputerSystem.Name='HV-ZRH-1'} WHERE AssocClass = "
-                             "Win32_ComputerSystemProcessor ResultClass = Win32_Processor", "root/cimv2")
+        sockets = host.query(
+            "ASSOCIATORS OF {Win32_ComputerSystem.Name='HV-ZRH-1'} WHERE AssocClass = "
+            "Win32_ComputerSystemProcessor ResultClass = Win32_Processor",
+            "root/cimv2",
+        )
         assert len(sockets) == 2
-        assert host.query("SELECT * FROM Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor "
-                          "WHERE Name LIKE 'zrh-fw:Hv VP %'", "root/cimv2")
-        most, = host.query("SELECT * FROM Msvm_ProcessorSettingData WHERE InstanceID LIKE "
-                           "'Microsoft:Definition%Maximum'")
+        assert host.query(
+            "SELECT * FROM Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor WHERE Name LIKE 'zrh-fw:Hv VP %'",
+            "root/cimv2",
+        )
+        (most,) = host.query(
+            "SELECT * FROM Msvm_ProcessorSettingData WHERE InstanceID LIKE 'Microsoft:Definition%Maximum'"
+        )
         assert most.findtext(f"{{{V2}/Msvm_ProcessorSettingData}}VirtualQuantity") == "240"
 
     def test_serial_ports_are_settings_of_old_vms(self, host: Host, server: HypervServer) -> None:
         vm = server.world.vm_named("zrh-fw")
-        found = host.query(f"ASSOCIATORS OF {{Msvm_VirtualSystemSettingData.InstanceID='Microsoft:{vm.id.upper()}'}} "
-                           "WHERE AssocClass = Msvm_VirtualSystemSettingDataComponent "
-                           "ResultClass = Msvm_SerialPortSettingData")
+        found = host.query(
+            f"ASSOCIATORS OF {{Msvm_VirtualSystemSettingData.InstanceID='Microsoft:{vm.id.upper()}'}} "
+            "WHERE AssocClass = Msvm_VirtualSystemSettingDataComponent "
+            "ResultClass = Msvm_SerialPortSettingData"
+        )
         assert len(found) == 2
 
     def test_objects_by_path(self, host: Host, server: HypervServer) -> None:
         vm = server.world.vm_named("zrh-fw")
-        ref = Ref(schema.V2, "Msvm_ComputerSystem", (("CreationClassName", "Msvm_ComputerSystem"),
-                                                     ("Name", vm.id.upper())))
+        ref = Ref(
+            schema.V2, "Msvm_ComputerSystem", (("CreationClassName", "Msvm_ComputerSystem"), ("Name", vm.id.upper()))
+        )
         path = ref.path("HV-ZRH-1").replace("\\", "\\\\")
         found = host.query(f"SELECT * FROM Msvm_ComputerSystem WHERE __PATH = '{path}'")
         assert [item.findtext(f"{{{V2}/Msvm_ComputerSystem}}ElementName") for item in found] == ["zrh-fw"]
@@ -205,10 +235,18 @@ class TestPeriphery:
 class TestQueries:
     @pytest.mark.parametrize(
         ("where", "count"),
-        [("name != __SERVER", 9), ("ENABLEDSTATE = 3", 2), ("EnabledState <> 2 AND Name <> __server", 4),
-         ("ElementName LIKE 'zrh-test%'", 2), ("ElementName LIKE 'ZRH-TEST0_'", 2), ("elementname = \"ZRH-DC01\"", 1),
-         ("NOT EnabledState = 2", 4), ("(EnabledState = 6 OR EnabledState = 9) and HealthState >= 5", 2),
-         ("ProcessID IS NULL AND Name != __SERVER", 3), ("ElementName LIKE 'zrh-[ab]%'", 1)],
+        [
+            ("name != __SERVER", 9),
+            ("ENABLEDSTATE = 3", 2),
+            ("EnabledState <> 2 AND Name <> __server", 4),
+            ("ElementName LIKE 'zrh-test%'", 2),
+            ("ElementName LIKE 'ZRH-TEST0_'", 2),
+            ('elementname = "ZRH-DC01"', 1),
+            ("NOT EnabledState = 2", 4),
+            ("(EnabledState = 6 OR EnabledState = 9) and HealthState >= 5", 2),
+            ("ProcessID IS NULL AND Name != __SERVER", 3),
+            ("ElementName LIKE 'zrh-[ab]%'", 1),
+        ],
     )
     def test_conditions(self, host: Host, where: str, count: int) -> None:
         assert len(host.query(f"select * from MSVM_computersystem where {where}")) == count
@@ -219,9 +257,18 @@ class TestQueries:
         assert len(host.query(f"SELECT * FROM Msvm_ProcessorSettingData WHERE {below}")) == 1
         assert host.query(f"SELECT * FROM Msvm_VirtualSystemSettingData WHERE InstanceID = 'microsoft:{vm.lower()}'")
 
-    @pytest.mark.parametrize("text", ["SELECT", "SELECT * FROM", "DELETE FROM Msvm_ComputerSystem", "SELECT Nope FROM "
-                                      "Msvm_ComputerSystem", "SELECT * FROM Msvm_ComputerSystem WHERE Nope = 1",
-                                      "SELECT * FROM Nope", "SELECT * FROM Msvm_ComputerSystem WHERE Name = 'x' y"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "SELECT",
+            "SELECT * FROM",
+            "DELETE FROM Msvm_ComputerSystem",
+            "SELECT Nope FROM Msvm_ComputerSystem",
+            "SELECT * FROM Msvm_ComputerSystem WHERE Nope = 1",
+            "SELECT * FROM Nope",
+            "SELECT * FROM Msvm_ComputerSystem WHERE Name = 'x' y",
+        ],
+    )
     def test_bad_queries(self, host: Host, text: str) -> None:
         with pytest.raises(LookupError) as caught:
             host.query(text)
@@ -238,8 +285,15 @@ class TestQueries:
     def test_associations(self, host: Host, server: HypervServer) -> None:
         vm = server.world.vm_named("zrh-web01").id.upper()
         path = f"Msvm_ComputerSystem.CreationClassName='Msvm_ComputerSystem',Name='{vm}'"
-        assert len(host.query(f"ASSOCIATORS OF {{{path}}} WHERE AssocClass = Msvm_SettingsDefineState "
-                              "ResultClass = Msvm_VirtualSystemSettingData")) == 1
+        assert (
+            len(
+                host.query(
+                    f"ASSOCIATORS OF {{{path}}} WHERE AssocClass = Msvm_SettingsDefineState "
+                    "ResultClass = Msvm_VirtualSystemSettingData"
+                )
+            )
+            == 1
+        )
         assert len(host.query(f"associators of {{{path}}} where AssocClass=Msvm_SnapshotOfVirtualSystem")) == 2
         settings = f'Msvm_VirtualSystemSettingData.InstanceID="Microsoft:{vm}"'
         found = host.query(f"ASSOCIATORS OF {{{settings}}} WHERE AssocClass = Msvm_VirtualSystemSettingDataComponent")
@@ -272,8 +326,10 @@ class TestOtherFilters:
     BINDING = "http://schemas.dmtf.org/wbem/wsman/1/cimbinding"
 
     def ask(self, host: Host, dialect: str, inside: str, uri: str = f"{V2}/*", mode: str = "") -> ET.Element:
-        body = (f"<n:Enumerate><w:OptimizeEnumeration/>{mode}<w:Filter Dialect=\"{dialect}\">{inside}</w:Filter>"
-                "</n:Enumerate>")
+        body = (
+            f'<n:Enumerate><w:OptimizeEnumeration/>{mode}<w:Filter Dialect="{dialect}">{inside}</w:Filter>'
+            "</n:Enumerate>"
+        )
         return host.ask(f"{N}/Enumerate", uri, body)
 
     def test_selectors(self, host: Host) -> None:
@@ -292,13 +348,18 @@ class TestOtherFilters:
 
     def test_associations_and_the_ends_of_them(self, host: Host, server: HypervServer) -> None:
         vm = server.world.vm_named("zrh-dc01")
-        thing = (f'<b:Object xmlns:a="{A}"><a:Address/><a:ReferenceParameters><w:ResourceURI>{V2}/Msvm_ComputerSystem'
-                 '</w:ResourceURI><w:SelectorSet><w:Selector Name="CreationClassName">Msvm_ComputerSystem</w:Selector>'
-                 f'<w:Selector Name="Name">{vm.id}</w:Selector></w:SelectorSet></a:ReferenceParameters></b:Object>')
+        thing = (
+            f'<b:Object xmlns:a="{A}"><a:Address/><a:ReferenceParameters><w:ResourceURI>{V2}/Msvm_ComputerSystem'
+            '</w:ResourceURI><w:SelectorSet><w:Selector Name="CreationClassName">Msvm_ComputerSystem</w:Selector>'
+            f'<w:Selector Name="Name">{vm.id}</w:Selector></w:SelectorSet></a:ReferenceParameters></b:Object>'
+        )
 
         def links(kind: str, more: str) -> ET.Element:
-            return self.ask(host, f"{self.BINDING}/associationFilter",
-                            f'<b:{kind} xmlns:b="{self.BINDING}.xsd">{thing}{more}</b:{kind}>')
+            return self.ask(
+                host,
+                f"{self.BINDING}/associationFilter",
+                f'<b:{kind} xmlns:b="{self.BINDING}.xsd">{thing}{more}</b:{kind}>',
+            )
 
         state = "<b:ResultClassName>Msvm_SettingsDefineState</b:ResultClassName>"
         found = links("AssociationInstances", state)
@@ -311,19 +372,24 @@ class TestOtherFilters:
         assert host.code(nothing) == 0x8033801A
         assert host.code(links("Something", "")) == 0x8033801A
         path = f"{{Msvm_ComputerSystem.CreationClassName='Msvm_ComputerSystem',Name='{vm.id}'}}"
-        for where, count in (("ResultClass = Msvm_SettingsDefineState", 1), (
-                "ResultClass = Msvm_SettingsDefineState Role = SettingData", 0)):
+        for where, count in (
+            ("ResultClass = Msvm_SettingsDefineState", 1),
+            ("ResultClass = Msvm_SettingsDefineState Role = SettingData", 0),
+        ):
             assert len(host.query(f"REFERENCES OF {path} WHERE {where}")) == count
         for where, count in (("ResultRole = SettingData", 1), ("ResultRole = ManagedElement", 0)):
             of = f"ASSOCIATORS OF {path} WHERE AssocClass = Msvm_SettingsDefineState {where}"
             assert len(host.query(of)) == count
 
-    @pytest.mark.parametrize(("header", "code"), [
-        ('<w:Locale s:mustUnderstand="true" xml:lang="de-DE"/>', 0x80338087),
-        ('<x:New xmlns:x="urn:x" s:mustUnderstand="1"/>', 0x80338010),
-        ('<w:Locale s:mustUnderstand="false" xml:lang="de-DE"/>', 0),
-        ('<x:New xmlns:x="urn:x"/>', 0),
-    ])
+    @pytest.mark.parametrize(
+        ("header", "code"),
+        [
+            ('<w:Locale s:mustUnderstand="true" xml:lang="de-DE"/>', 0x80338087),
+            ('<x:New xmlns:x="urn:x" s:mustUnderstand="1"/>', 0x80338010),
+            ('<w:Locale s:mustUnderstand="false" xml:lang="de-DE"/>', 0),
+            ('<x:New xmlns:x="urn:x"/>', 0),
+        ],
+    )
     def test_headers_that_must_be_understood(self, host: Host, header: str, code: int) -> None:
         key = {"CreationClassName": "Msvm_ComputerSystem", "Name": "HV-ZRH-1"}
         answer = host.ask(f"{X}/Get", f"{V2}/Msvm_ComputerSystem", "", key, header)
@@ -362,8 +428,12 @@ class TestLists:
     def test_too_large_for_an_envelope(self, host: Host) -> None:
         selectors = {"CreationClassName": "Msvm_VirtualSystemManagementService"}
         uri = f"{V2}/Msvm_VirtualSystemManagementService"
-        body = host.ask(f"{uri}/GetSummaryInformation", uri, selectors=selectors,
-                        header="<w:MaxEnvelopeSize>4000</w:MaxEnvelopeSize>")
+        body = host.ask(
+            f"{uri}/GetSummaryInformation",
+            uri,
+            selectors=selectors,
+            header="<w:MaxEnvelopeSize>4000</w:MaxEnvelopeSize>",
+        )
         assert host.code(body) == 0x80338048
 
     def test_wrong_namespaces_and_uris(self, host: Host) -> None:
@@ -377,10 +447,13 @@ class TestMethods:
 
     def change(self, host: Host, name: str, state: str, element: str = "RequestedState") -> ET.Element:
         vm = host.server.world.vm_named(name).id.upper()
-        body = (f'<p:RequestStateChange_INPUT xmlns:p="{self.URI}"><p:{element}>{state}</p:{element}>'
-                "</p:RequestStateChange_INPUT>")
-        return host.ask(f"{self.URI}/RequestStateChange", self.URI, body,
-                        {"CreationClassName": "Msvm_ComputerSystem", "Name": vm})
+        body = (
+            f'<p:RequestStateChange_INPUT xmlns:p="{self.URI}"><p:{element}>{state}</p:{element}>'
+            "</p:RequestStateChange_INPUT>"
+        )
+        return host.ask(
+            f"{self.URI}/RequestStateChange", self.URI, body, {"CreationClassName": "Msvm_ComputerSystem", "Name": vm}
+        )
 
     def value(self, body: ET.Element) -> str | None:
         return body.findtext(f".//{{{self.URI}}}ReturnValue")
@@ -412,8 +485,10 @@ class TestMethods:
         shown = host.ask(f"{X}/Get", uri, "", {"InstanceID": job.id})
         assert shown.findtext(f".//{{{uri}}}JobState") == "4"
         assert shown.findtext(f".//{{{uri}}}Cancellable") == "true"
-        cancel = (f'<p:RequestStateChange_INPUT xmlns:p="{uri}"><p:RequestedState>4</p:RequestedState>'
-                  "</p:RequestStateChange_INPUT>")
+        cancel = (
+            f'<p:RequestStateChange_INPUT xmlns:p="{uri}"><p:RequestedState>4</p:RequestedState>'
+            "</p:RequestStateChange_INPUT>"
+        )
         host.ask(f"{uri}/RequestStateChange", uri, cancel, {"InstanceID": job.id})
         assert job.task.wait(5)
         shown = host.ask(f"{X}/Get", uri, "", {"InstanceID": job.id})
@@ -427,8 +502,10 @@ class TestMethods:
 class TestFaults:
     def test_dropped_and_garbage(self, host: Host, server: HypervServer) -> None:
         server.world.faults.add(FaultRule(method="Identify", effect=Effect.GARBAGE, body=b"junk", max_count=1))
-        identify = (f'<s:Envelope xmlns:s="{S}"><s:Header/><s:Body><i:Identify xmlns:i="http://schemas.dmtf.org/wbem/'
-                    'wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>').encode()
+        identify = (
+            f'<s:Envelope xmlns:s="{S}"><s:Header/><s:Body><i:Identify xmlns:i="http://schemas.dmtf.org/wbem/'
+            'wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>'
+        ).encode()
         assert server.service.handle(identify, auth="", user="").body == b"junk"
         server.world.faults.add(FaultRule(method="Identify", effect=Effect.DROP_AFTER))
         with pytest.raises(Dropped):
@@ -440,13 +517,16 @@ class TestFaults:
 
 
 class TestHttp:
-    @pytest.mark.parametrize(("chunks", "status"), [
-        ([b"5;x=y\r\n<s:En\r\n", b"3\r\nvel\r\n", b"0\r\nField: 1\r\n\r\n"], b"401"),
-        ([b"0\r\n\r\n"], b"401"),
-        ([b"zz\r\n"], b"413"),
-        ([b"-5\r\n"], b"413"),
-        ([b"ffffffffff\r\n"], b"413"),
-    ])
+    @pytest.mark.parametrize(
+        ("chunks", "status"),
+        [
+            ([b"5;x=y\r\n<s:En\r\n", b"3\r\nvel\r\n", b"0\r\nField: 1\r\n\r\n"], b"401"),
+            ([b"0\r\n\r\n"], b"401"),
+            ([b"zz\r\n"], b"413"),
+            ([b"-5\r\n"], b"413"),
+            ([b"ffffffffff\r\n"], b"413"),
+        ],
+    )
     def test_bodies_in_chunks(self, server: HypervServer, chunks: list[bytes], status: bytes) -> None:
         with socket.create_connection(("127.0.0.1", server.port("http")), timeout=5) as sock:
             sock.sendall(b"POST /wsman HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(chunks))
@@ -454,8 +534,9 @@ class TestHttp:
         assert answer.split()[1] == status
 
     @pytest.mark.parametrize("namespace", ["identity", "identify"])
-    def test_identify_in_the_namespace_of_the_standard_and_in_the_misspelt_one(self, server: HypervServer,
-                                                                               namespace: str) -> None:
+    def test_identify_in_the_namespace_of_the_standard_and_in_the_misspelt_one(
+        self, server: HypervServer, namespace: str
+    ) -> None:
         """openwsman, Test-WSMan and the standard say identity, [MS-WSMV] and clients made of it identify."""
         uri = f"http://schemas.dmtf.org/wbem/wsman/{namespace}/1/wsmanidentity.xsd"
         question = f'<s:Envelope xmlns:s="{S}"><s:Body><i:Identify xmlns:i="{uri}"/></s:Body></s:Envelope>'
@@ -463,10 +544,13 @@ class TestHttp:
         assert answer.findtext(f".//{{{uri}}}IdentifyResponse/{{{uri}}}ProductVendor") == "Microsoft Corporation"
 
     def test_identify_without_a_login(self, server: HypervServer) -> None:
-        connection = http.client.HTTPSConnection("127.0.0.1", server.port(), timeout=5,
-                                                 context=ssl._create_unverified_context())
-        body = (f'<s:Envelope xmlns:s="{S}"><s:Header/><s:Body><i:Identify xmlns:i="http://schemas.dmtf.org/wbem/wsman/'
-                'identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>')
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", server.port(), timeout=5, context=ssl._create_unverified_context()
+        )
+        body = (
+            f'<s:Envelope xmlns:s="{S}"><s:Header/><s:Body><i:Identify xmlns:i="http://schemas.dmtf.org/wbem/wsman/'
+            'identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>'
+        )
         connection.request("POST", "/wsman", body, {"WSMANIDENTIFY": "unauthenticated"})
         response = connection.getresponse()
         assert response.status == 200

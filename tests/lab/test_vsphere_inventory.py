@@ -73,7 +73,9 @@ class TestFolders:
         assert soap.read("Folder", made, "parent")["parent"].text == hosts
         assert soap.read("Folder", inner, "parent")["parent"].text == made
         assert [one.text for one in soap.read("Folder", inner, "childType")["childType"]] == [
-            "Folder", "ComputeResource"]
+            "Folder",
+            "ComputeResource",
+        ]
         top = soap.one("CreateFolder", "Folder", soap.root(), "<name>z</name>").text or ""
         assert soap.read("Folder", top, "parent")["parent"].text == soap.root()
         cluster = soap.one("CreateClusterEx", "Folder", hosts, "<name>C9</name><spec/>").text or ""
@@ -85,8 +87,9 @@ class TestFolders:
     def test_only_vms_are_moved(self, soap: Soap, lab: VsphereLab) -> None:
         host = soap.everything_below("HostSystem")[0].findtext(f"{V}obj")
         with pytest.raises(LookupError, match="NotSupported"):
-            soap.call("MoveIntoFolder_Task", "Folder", folder_of_vms(soap, lab),
-                      f'<list type="HostSystem">{host}</list>')
+            soap.call(
+                "MoveIntoFolder_Task", "Folder", folder_of_vms(soap, lab), f'<list type="HostSystem">{host}</list>'
+            )
 
     def test_datacenters_and_pools(self, soap: Soap, lab: VsphereLab) -> None:
         made = soap.one("CreateDatacenter", "Folder", soap.root(), "<name>DC9</name>").text or ""
@@ -134,8 +137,14 @@ def test_settings_of_the_file(soap: Soap, lab: VsphereLab) -> None:
     vm = lab.vm("sandbox-zh")
 
     def change(key: str, value: str) -> str:
-        return run(soap, lab, "ReconfigVM_Task", "VirtualMachine", vm.id,
-                   f"<spec><extraConfig><key>{key}</key><value>{escape(value)}</value></extraConfig></spec>")
+        return run(
+            soap,
+            lab,
+            "ReconfigVM_Task",
+            "VirtualMachine",
+            vm.id,
+            f"<spec><extraConfig><key>{key}</key><value>{escape(value)}</value></extraConfig></spec>",
+        )
 
     def shown() -> dict[str | None, str | None]:
         found = soap.read("VirtualMachine", vm.id, "config.extraConfig")["config.extraConfig"]
@@ -150,24 +159,39 @@ def test_settings_of_the_file(soap: Soap, lab: VsphereLab) -> None:
 def test_a_list_that_changes_is_followed(soap: Soap, lab: VsphereLab) -> None:
     """govc's ``tasks`` puts the tasks that it hears of into a list whose filter it waits for."""
     view = soap.one("CreateListView", "ViewManager", "ViewManager").text or ""
-    soap.one("CreateFilter", "PropertyCollector", "propertyCollector",
-             "<spec><propSet><type>VirtualMachine</type><pathSet>name</pathSet></propSet>"
-             f'<objectSet><obj type="ListView">{view}</obj><skip>true</skip><selectSet xsi:type="TraversalSpec">'
-             "<name>v</name><type>ListView</type><path>view</path></selectSet></objectSet></spec>"
-             "<partialUpdates>false</partialUpdates>")
+    soap.one(
+        "CreateFilter",
+        "PropertyCollector",
+        "propertyCollector",
+        "<spec><propSet><type>VirtualMachine</type><pathSet>name</pathSet></propSet>"
+        f'<objectSet><obj type="ListView">{view}</obj><skip>true</skip><selectSet xsi:type="TraversalSpec">'
+        "<name>v</name><type>ListView</type><path>view</path></selectSet></objectSet></spec>"
+        "<partialUpdates>false</partialUpdates>",
+    )
 
     def wait(version: str) -> list[tuple[str | None, str | None]]:
-        found = soap.call("WaitForUpdatesEx", "PropertyCollector", "propertyCollector",
-                          f"<version>{version}</version><options><maxWaitSeconds>0</maxWaitSeconds></options>")
-        return [(one.findtext(f"{V}kind"), one.findtext(f"{V}obj")) for answer in found
-                for one in answer.iter(f"{V}objectSet")]
+        found = soap.call(
+            "WaitForUpdatesEx",
+            "PropertyCollector",
+            "propertyCollector",
+            f"<version>{version}</version><options><maxWaitSeconds>0</maxWaitSeconds></options>",
+        )
+        return [
+            (one.findtext(f"{V}kind"), one.findtext(f"{V}obj"))
+            for answer in found
+            for one in answer.iter(f"{V}objectSet")
+        ]
 
     assert wait("") == []
     one, two = lab.vm("shop-01").id, lab.vm("shop-02").id
     soap.call("ResetListView", "ListView", view, f'<obj type="VirtualMachine">{one}</obj>')
     assert wait("") == [("enter", one)]
-    soap.call("ModifyListView", "ListView", view, f'<add type="VirtualMachine">{two}</add>'
-              f'<remove type="VirtualMachine">{one}</remove>')
+    soap.call(
+        "ModifyListView",
+        "ListView",
+        view,
+        f'<add type="VirtualMachine">{two}</add><remove type="VirtualMachine">{one}</remove>',
+    )
     assert sorted(wait("1")) == [("enter", two), ("leave", one)]
 
 
@@ -195,8 +219,9 @@ def test_odds_and_ends_of_vms_and_hosts(soap: Soap, lab: VsphereLab) -> None:
     assert not run(soap, lab, "ReconnectHost_Task", "HostSystem", host)
     assert state() == "connected"
     problems: set[str] = set()
-    nics = soap.one("QueryNetConfig", "HostVirtualNicManager", f"virtualNicManager-{host}",
-                    "<nicType>vmotion</nicType>")
+    nics = soap.one(
+        "QueryNetConfig", "HostVirtualNicManager", f"virtualNicManager-{host}", "<nicType>vmotion</nicType>"
+    )
     wrong(nics, "nics", problems)
     assert nics.find(f"{V}selectedVnic") is not None
     for one in soap.call("QueryPerfCounterByLevel", "PerformanceManager", "PerformanceManager", "<level>1</level>"):
@@ -204,8 +229,12 @@ def test_odds_and_ends_of_vms_and_hosts(soap: Soap, lab: VsphereLab) -> None:
     some = soap.call("QueryPerfCounter", "PerformanceManager", "PerformanceManager", "<counterId>2</counterId>")
     assert [one.findtext(f"{V}key") for one in some] == ["2"]
     assert not problems
-    assert soap.one("DoesCustomizationSpecExist", "CustomizationSpecManager", "CustomizationSpecManager",
-                    "<name>x</name>").text == "false"
+    assert (
+        soap.one(
+            "DoesCustomizationSpecExist", "CustomizationSpecManager", "CustomizationSpecManager", "<name>x</name>"
+        ).text
+        == "false"
+    )
     cluster = soap.everything_below("ClusterComputeResource")[0].findtext(f"{V}obj") or ""
     assert not run(soap, lab, "ReconfigureComputeResource_Task", "ClusterComputeResource", cluster, "<spec/>")
 

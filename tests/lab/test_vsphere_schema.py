@@ -46,14 +46,24 @@ class TestSchema:
             seen.add(kind)
             given = {each.findtext(f"{V}name") for each in one.findall(f"{V}propSet")}
             schema: Any = VmomiSupport.GetWsdlType("urn:vim25", kind)
-            found.update(f"{kind}.{each.name} is required" for each in schema._GetPropertyList()
-                         if not each.flags & VmomiSupport.F_OPTIONAL and each.name not in given
-                         and not each.name.endswith("Ex"))
+            found.update(
+                f"{kind}.{each.name} is required"
+                for each in schema._GetPropertyList()
+                if not each.flags & VmomiSupport.F_OPTIONAL and each.name not in given and not each.name.endswith("Ex")
+            )
             for each in one.findall(f"{V}propSet/{V}val"):
                 wrong(each, kind, found)
         assert not found
-        assert {"VirtualMachine", "HostSystem", "Datastore", "Network", "Folder", "Datacenter", "ResourcePool",
-                "ComputeResource"} <= seen
+        assert {
+            "VirtualMachine",
+            "HostSystem",
+            "Datastore",
+            "Network",
+            "Folder",
+            "Datacenter",
+            "ResourcePool",
+            "ComputeResource",
+        } <= seen
 
     def test_content_and_every_manager(self, soap: Soap) -> None:
         found: set[str] = set()
@@ -65,8 +75,9 @@ class TestSchema:
                 for name, value in soap.read(kind, one.text or "").items():
                     wrong(value, f"{kind}.{name}", found)
         host = next(one for one in soap.everything_below("HostSystem"))
-        managers = next(one.find(f"{V}val") for one in host.findall(f"{V}propSet")
-                        if one.findtext(f"{V}name") == "configManager")
+        managers = next(
+            one.find(f"{V}val") for one in host.findall(f"{V}propSet") if one.findtext(f"{V}name") == "configManager"
+        )
         assert managers is not None
         for one in managers:
             for name, value in soap.read(one.get("type") or "", one.text or "").items():
@@ -74,8 +85,11 @@ class TestSchema:
         assert not found
 
     def test_tasks_and_events(self, soap: Soap, lab: VsphereLab) -> None:
-        vm = next(one for one in lab.world.vms.values() if one.power is Power.HALTED and not one.is_template
-                  and one.site_id == lab.site.id)
+        vm = next(
+            one
+            for one in lab.world.vms.values()
+            if one.power is Power.HALTED and not one.is_template and one.site_id == lab.site.id
+        )
         task = soap.one("PowerOnVM_Task", "VirtualMachine", vm.id)
         found: set[str] = set()
         wrong(soap.read("Task", task.text or "", "info")["info"], "task", found)
@@ -90,19 +104,32 @@ class TestSchema:
         for kind, moid in (("VirtualMachine", vm.id), ("Folder", soap.root())):
             names = [*NAMES[kind], *NAMES["ManagedEntity"]]
             assert soap.read(kind, moid, *names)["name"] is not None
-        answer = soap.one("RetrieveProperties", "PropertyCollector", "propertyCollector",
-                          "<specSet><propSet><type>VirtualMachine</type><pathSet>nonsense</pathSet></propSet>"
-                          f'<objectSet><obj type="VirtualMachine">{vm.id}</obj></objectSet></specSet>')
+        answer = soap.one(
+            "RetrieveProperties",
+            "PropertyCollector",
+            "propertyCollector",
+            "<specSet><propSet><type>VirtualMachine</type><pathSet>nonsense</pathSet></propSet>"
+            f'<objectSet><obj type="VirtualMachine">{vm.id}</obj></objectSet></specSet>',
+        )
         assert answer.find(f"{V}missingSet/{V}fault/{V}fault").get(XSI) == "InvalidProperty"  # type: ignore[union-attr]
 
 
 class TestVersions:
     """A client's version goes with every request, and nothing that it can't know comes back (virt-who speaks 5.0)."""
 
-    @pytest.mark.parametrize(("action", "known"), [
-        ("urn:vim25/5.0", False), ('"urn:vim25/6.7"', False), ("urn:vim25/7.0", False), ("urn:vim25/7.0.2.0", True),
-        ("urn:vim25/8.0.1.0", True), ("urn:vim25/9.abc.build", True), ("", True), ("urn:vim25/", True),
-    ])
+    @pytest.mark.parametrize(
+        ("action", "known"),
+        [
+            ("urn:vim25/5.0", False),
+            ('"urn:vim25/6.7"', False),
+            ("urn:vim25/7.0", False),
+            ("urn:vim25/7.0.2.0", True),
+            ("urn:vim25/8.0.1.0", True),
+            ("urn:vim25/9.abc.build", True),
+            ("", True),
+            ("urn:vim25/", True),
+        ],
+    )
     def test_fields_that_are_newer_than_the_client(self, soap: Soap, action: str, known: bool) -> None:
         soap.headers["SOAPAction"] = action
         content = soap.one("RetrieveServiceContent", "ServiceInstance", "ServiceInstance")
@@ -123,12 +150,16 @@ class TestLibvirt:
 
     def test_a_traversal_gives_only_what_was_asked_of(self, soap: Soap) -> None:
         """The start is not skipped, but nothing was asked of folders."""
-        found = soap.call("RetrieveProperties", "PropertyCollector", "propertyCollector",
-                          "<specSet><propSet><type>Datacenter</type><pathSet>name</pathSet></propSet><objectSet>"
-                          f'<obj type="Folder">{soap.root()}</obj><skip>false</skip>'
-                          '<selectSet xsi:type="TraversalSpec">'
-                          "<name>folderToChildEntity</name><type>Folder</type><path>childEntity</path><skip>false</skip>"
-                          "</selectSet></objectSet></specSet>")
+        found = soap.call(
+            "RetrieveProperties",
+            "PropertyCollector",
+            "propertyCollector",
+            "<specSet><propSet><type>Datacenter</type><pathSet>name</pathSet></propSet><objectSet>"
+            f'<obj type="Folder">{soap.root()}</obj><skip>false</skip>'
+            '<selectSet xsi:type="TraversalSpec">'
+            "<name>folderToChildEntity</name><type>Folder</type><path>childEntity</path><skip>false</skip>"
+            "</selectSet></objectSet></specSet>",
+        )
         assert {one.find(f"{V}obj").get("type") for one in found} == {"Datacenter"}  # type: ignore[union-attr]
 
     def test_elements_of_lists_name_their_type(self, soap: Soap) -> None:
@@ -176,7 +207,7 @@ class TestLibvirt:
         disk = next(lab.world.disks[one.disk_id] for one in vm.drives if one.disk_id in lab.world.disks)
         store = lab.world.storages[disk.storage_id]
         browser = soap.read("Datastore", store.id, "browser")["browser"].text or ""
-        spec = "<searchSpec><query xsi:type=\"VmDiskFileQuery\"/><matchPattern>*.vmdk</matchPattern></searchSpec>"
+        spec = '<searchSpec><query xsi:type="VmDiskFileQuery"/><matchPattern>*.vmdk</matchPattern></searchSpec>'
 
         def search(place: str, method: str) -> ET.Element:
             task = soap.one(method, "HostDatastoreBrowser", browser, f"<datastorePath>{place}</datastorePath>{spec}")
@@ -184,8 +215,10 @@ class TestLibvirt:
             return soap.read("Task", task.text or "", "info")["info"]
 
         found = search(f"[{store.name}]", "SearchDatastoreSubFolders_Task")
-        folders = {one.findtext(f"{V}folderPath"): [file.get(XSI) for file in one.findall(f"{V}file")]
-                   for one in found.findall(f"{V}result/{V}HostDatastoreBrowserSearchResults")}
+        folders = {
+            one.findtext(f"{V}folderPath"): [file.get(XSI) for file in one.findall(f"{V}file")]
+            for one in found.findall(f"{V}result/{V}HostDatastoreBrowserSearchResults")
+        }
         assert folders[f"[{store.name}] {disk.id}/"] == ["VmDiskFileInfo"]
         problems: set[str] = set()
         wrong(found, "info", problems)
@@ -202,16 +235,23 @@ class TestLibvirt:
         key = soap.one("QueryVirtualDiskUuid", "VirtualDiskManager", "VirtualDiskManager", path).text or ""
         assert re.fullmatch("60 00 c2 9. .. .. .. ..-.. .. .. .. .. .. .. ..", key)
         with pytest.raises(LookupError, match="FileNotFound"):
-            soap.call("QueryVirtualDiskUuid", "VirtualDiskManager", "VirtualDiskManager",
-                      f"<name>[{store.name}] {disk.id}/none.vmdk</name>")
+            soap.call(
+                "QueryVirtualDiskUuid",
+                "VirtualDiskManager",
+                "VirtualDiskManager",
+                f"<name>[{store.name}] {disk.id}/none.vmdk</name>",
+            )
         lost = search("[none]", "SearchDatastore_Task")
         assert lost.find(f"{V}error/{V}fault").get(XSI) == "InvalidDatastore"  # type: ignore[union-attr]
 
 
 class TestSearch:
     def test_by_path_name_and_address(self, soap: Soap, lab: VsphereLab) -> None:
-        vm = next(one for one in lab.world.vms.values() if one.site_id == lab.site.id and one.guest.tools_running
-                  and one.nics and one.nics[0].addresses)
+        vm = next(
+            one
+            for one in lab.world.vms.values()
+            if one.site_id == lab.site.id and one.guest.tools_running and one.nics and one.nics[0].addresses
+        )
 
         def find(method: str, inner: str) -> list[str]:
             return [one.text or "" for one in soap.call(method, "SearchIndex", "SearchIndex", inner)]
@@ -227,8 +267,9 @@ class TestSearch:
         assert find("FindAllByDnsName", "<dnsName>nobody</dnsName><vmSearch>false</vmSearch>") == []
         file = soap.read("VirtualMachine", vm.id, "config.files.vmPathName")["config.files.vmPathName"].text
         center = path_ids(soap, vm.id)[1]
-        assert find("FindByDatastorePath",
-                    f'<datacenter type="Datacenter">{center}</datacenter><path>{file}</path>') == [vm.id]
+        assert find(
+            "FindByDatastorePath", f'<datacenter type="Datacenter">{center}</datacenter><path>{file}</path>'
+        ) == [vm.id]
         assert find("FindByIp", f'<datacenter type="Datacenter">other</datacenter><ip>{address}</ip>{machine}') == []
         root = soap.root()
         name = path.partition("/")[0]
@@ -251,8 +292,12 @@ class TestSearch:
         assert soap.call("ModifyListView", "ListView", view, refs("add", vms[2], "vm-0") + refs("remove", vms[0]))
         assert shown()[:2] == vms[1:]
         assert not soap.call("ResetListView", "ListView", view, refs("obj", vms[0]))
-        copy = soap.one("CreateListViewFromView", "ViewManager", "ViewManager",
-                        f'<view type="ListView">{view}</view>').text or ""
+        copy = (
+            soap.one(
+                "CreateListViewFromView", "ViewManager", "ViewManager", f'<view type="ListView">{view}</view>'
+            ).text
+            or ""
+        )
         assert shown(copy) == [vms[0]]
         soap.call("ResetListView", "ListView", view, refs("obj", *vms))
         soap.call("ResetListViewFromView", "ListView", copy, f'<view type="ListView">{view}</view>')
@@ -263,8 +308,12 @@ class TestSearch:
 
     def test_views_of_one_level(self, soap: Soap) -> None:
         root = soap.root()
-        view = soap.one("CreateContainerView", "ViewManager", "ViewManager",
-                        f'<container type="Folder">{root}</container><recursive>false</recursive>')
+        view = soap.one(
+            "CreateContainerView",
+            "ViewManager",
+            "ViewManager",
+            f'<container type="Folder">{root}</container><recursive>false</recursive>',
+        )
         shown = soap.read("ContainerView", view.text or "", "view")["view"]
         assert {one.get("type") for one in shown} == {"Datacenter"}
 
@@ -330,51 +379,94 @@ class TestAccess:
         root = f'type="Folder">{soap.root()}'
         lab.site.extra["denied_privileges"] = ("Host.Config.Power",)
         asked = "<privId>System.View</privId><privId>Host.Config.Power</privId>"
-        granted = soap.one("HasPrivilegeOnEntities", "AuthorizationManager", "AuthorizationManager",
-                           f"<entity {root}</entity><sessionId>x</sessionId>{asked}")
+        granted = soap.one(
+            "HasPrivilegeOnEntities",
+            "AuthorizationManager",
+            "AuthorizationManager",
+            f"<entity {root}</entity><sessionId>x</sessionId>{asked}",
+        )
         assert [one.findtext(f"{V}isGranted") for one in granted.findall(f"{V}privAvailability")] == ["true", "false"]
-        own = soap.one("FetchUserPrivilegeOnEntities", "AuthorizationManager", "AuthorizationManager",
-                       f"<entities {root}</entities><userName>x</userName>")
+        own = soap.one(
+            "FetchUserPrivilegeOnEntities",
+            "AuthorizationManager",
+            "AuthorizationManager",
+            f"<entities {root}</entities><userName>x</userName>",
+        )
         assert "System.View" in [one.text for one in own.findall(f"{V}privileges")]
-        assert soap.call("RetrieveEntityPermissions", "AuthorizationManager", "AuthorizationManager",
-                         f"<entity {root}</entity><inherited>true</inherited>")
+        assert soap.call(
+            "RetrieveEntityPermissions",
+            "AuthorizationManager",
+            "AuthorizationManager",
+            f"<entity {root}</entity><inherited>true</inherited>",
+        )
         setting = soap.one("RetrieveServiceContent", "ServiceInstance", "ServiceInstance").find(f"{V}setting")
         assert setting is not None
         options = soap.call("QueryOptions", "OptionManager", setting.text or "")
         assert options
         key = options[0].findtext(f"{V}key")
-        soap.call("UpdateOptions", "OptionManager", setting.text or "", f"<changedValue><key>{key}</key>"
-                  '<value xsi:type="xsd:string" xmlns:xsd="http://www.w3.org/2001/XMLSchema">new</value></changedValue>')
-        assert soap.one("QueryOptions", "OptionManager", setting.text or "",
-                        f"<name>{key}</name>").findtext(f"{V}value") == "new"
+        soap.call(
+            "UpdateOptions",
+            "OptionManager",
+            setting.text or "",
+            f"<changedValue><key>{key}</key>"
+            '<value xsi:type="xsd:string" xmlns:xsd="http://www.w3.org/2001/XMLSchema">new</value></changedValue>',
+        )
+        assert (
+            soap.one("QueryOptions", "OptionManager", setting.text or "", f"<name>{key}</name>").findtext(f"{V}value")
+            == "new"
+        )
         with pytest.raises(LookupError, match="InvalidName"):
             soap.call("QueryOptions", "OptionManager", setting.text or "", "<name>none</name>")
 
     def test_histories(self, soap: Soap, lab: VsphereLab) -> None:
-        one, two = [vm for vm in lab.world.vms.values()
-                    if vm.site_id == lab.site.id and vm.power is Power.RUNNING][:2]
+        one, two = [vm for vm in lab.world.vms.values() if vm.site_id == lab.site.id and vm.power is Power.RUNNING][:2]
         for vm in (one, two):
             task = soap.one("SuspendVM_Task", "VirtualMachine", vm.id).text or ""
             until_done(lab, task)
-        entity = (f'<entity><entity type="VirtualMachine">{two.id}</entity><recursion>self</recursion></entity>')
-        log = soap.one("CreateCollectorForTasks", "TaskManager", "TaskManager",
-                       f"<filter>{entity}<state>success</state></filter>").text or ""
+        entity = f'<entity><entity type="VirtualMachine">{two.id}</entity><recursion>self</recursion></entity>'
+        log = (
+            soap.one(
+                "CreateCollectorForTasks",
+                "TaskManager",
+                "TaskManager",
+                f"<filter>{entity}<state>success</state></filter>",
+            ).text
+            or ""
+        )
         page = soap.read("TaskHistoryCollector", log, "latestPage")["latestPage"]
         assert [info.findtext(f"{V}entity") for info in page] == [two.id]
         soap.call("RewindCollector", "TaskHistoryCollector", log)
         assert len(soap.call("ReadNextTasks", "TaskHistoryCollector", log, "<maxCount>10</maxCount>")) == 1
         assert not soap.call("ReadNextTasks", "TaskHistoryCollector", log, "<maxCount>10</maxCount>")
         assert len(soap.call("ReadPreviousTasks", "TaskHistoryCollector", log, "<maxCount>10</maxCount>")) == 1
-        soap.call("LogUserEvent", "EventManager", "EventManager",
-                  f'<entity type="VirtualMachine">{one.id}</entity><msg>hello</msg>')
-        said = soap.one("CreateCollectorForEvents", "EventManager", "EventManager",
-                        f'<filter><entity><entity type="Folder">{soap.root()}</entity><recursion>all</recursion>'
-                        "</entity><eventTypeId>GeneralUserEvent</eventTypeId></filter>").text or ""
+        soap.call(
+            "LogUserEvent",
+            "EventManager",
+            "EventManager",
+            f'<entity type="VirtualMachine">{one.id}</entity><msg>hello</msg>',
+        )
+        said = (
+            soap.one(
+                "CreateCollectorForEvents",
+                "EventManager",
+                "EventManager",
+                f'<filter><entity><entity type="Folder">{soap.root()}</entity><recursion>all</recursion>'
+                "</entity><eventTypeId>GeneralUserEvent</eventTypeId></filter>",
+            ).text
+            or ""
+        )
         soap.call("SetCollectorPageSize", "EventHistoryCollector", said, "<maxCount>5</maxCount>")
         found = soap.read("EventHistoryCollector", said, "latestPage")["latestPage"]
         assert [event.findtext(f"{V}fullFormattedMessage") for event in found] == ["hello"]
-        late = soap.one("CreateCollectorForEvents", "EventManager", "EventManager",
-                        "<filter><time><beginTime>2100-01-01T00:00:00Z</beginTime></time></filter>").text or ""
+        late = (
+            soap.one(
+                "CreateCollectorForEvents",
+                "EventManager",
+                "EventManager",
+                "<filter><time><beginTime>2100-01-01T00:00:00Z</beginTime></time></filter>",
+            ).text
+            or ""
+        )
         soap.call("ResetCollector", "EventHistoryCollector", late)
         assert not soap.call("ReadPreviousEvents", "EventHistoryCollector", late, "<maxCount>9</maxCount>")
         soap.call("DestroyCollector", "EventHistoryCollector", late)

@@ -44,10 +44,15 @@ class TestDescription:
         disk = root.find(f".//{X}complexType[@name='TraversalSpec']/{X}complexContent/{X}extension")
         assert disk is not None
         assert disk.get("base") == "vim25:SelectionSpec"
-        assert [(one.get("name"), one.get("type"), one.get("minOccurs"), one.get("maxOccurs"))
-                for one in disk.iter(f"{X}element")] == [
-            ("type", "xsd:string", None, None), ("path", "xsd:string", None, None),
-            ("skip", "xsd:boolean", "0", None), ("selectSet", "vim25:SelectionSpec", "0", "unbounded")]
+        assert [
+            (one.get("name"), one.get("type"), one.get("minOccurs"), one.get("maxOccurs"))
+            for one in disk.iter(f"{X}element")
+        ] == [
+            ("type", "xsd:string", None, None),
+            ("path", "xsd:string", None, None),
+            ("skip", "xsd:boolean", "0", None),
+            ("selectSet", "vim25:SelectionSpec", "0", "unbounded"),
+        ]
 
     def test_service_leads_to_it(self, lab_identity: Identity) -> None:
         with vsphere_lab(lab_identity, esxi=True) as lab:

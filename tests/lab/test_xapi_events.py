@@ -55,7 +55,8 @@ def test_changes_are_merged_and_ordered(api: Any, ref_of: Ref) -> None:
     mine = [event for event in batch["events"] if event["ref"] in (vm, made, gone)]
     assert {(event["ref"], event["operation"]) for event in mine} == {(vm, "mod"), (made, "add")}
     assert [event["operation"] for event in batch["events"]] == sorted(
-        (event["operation"] for event in batch["events"]), key=["add", "mod", "del"].index)
+        (event["operation"] for event in batch["events"]), key=["add", "mod", "del"].index
+    )
     deleted = [event for event in batch["events"] if event["operation"] == "del"]
     assert [event["ref"] for event in deleted] == console_gone
     assert "snapshot" not in deleted[0]
@@ -87,7 +88,8 @@ def test_logging_out_wakes_the_waiter(clients: Clients) -> None:
     ended: list[Any] = []
     session_ref = session._session
     waiter = threading.Thread(
-        target=lambda: ended.append(getattr(session.event, "from")(session_ref, ["vm"], token, 30.0)))
+        target=lambda: ended.append(getattr(session.event, "from")(session_ref, ["vm"], token, 30.0))
+    )
     waiter.start()
     other = clients.session(login=False)
     other.session.logout(session_ref)
@@ -220,8 +222,11 @@ def test_a_client_makes_and_ends_tasks_of_its_own(api: Any) -> None:
 
 
 def test_a_rule_makes_a_call_fail(lab: Lab, api: Any, ref_of: Ref) -> None:
-    rule = lab.world.faults.add(FaultRule(method="VM.start", object="web-*", code="SR_BACKEND_FAILURE_46",
-                                          params=("", "locked", ""), max_count=1))
+    rule = lab.world.faults.add(
+        FaultRule(
+            method="VM.start", object="web-*", code="SR_BACKEND_FAILURE_46", params=("", "locked", ""), max_count=1
+        )
+    )
     assert failure(api.VM.start, ref_of("web-old"), False, False) == ["SR_BACKEND_FAILURE_46", "", "locked", ""]
     api.VM.start(ref_of("web-old"), False, False)
     assert rule.fired == 1

@@ -53,7 +53,11 @@ def test_xen_orchestras_client_works_the_lab(lab: Lab, package: Path) -> None:
     address = lab.world.vm_named("web-01").nics[0].addresses[0]
     done = subprocess.run(
         ["node", str(PEER), f"https://{server.members[0]}", server.user, server.password],
-        env={**os.environ, "PEER_ROOT": str(package)}, capture_output=True, timeout=60, check=False)
+        env={**os.environ, "PEER_ROOT": str(package)},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     seen = json.loads(done.stdout.splitlines()[-1])
     assert "error" not in seen, seen["error"]

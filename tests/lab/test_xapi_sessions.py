@@ -139,8 +139,9 @@ def test_the_root_password_changes_for_all(lab: Lab, clients: Clients) -> None:
     fresh.xenapi.login_with_password("root", "brand new")
 
 
-def test_restarting_the_toolstack_forgets_sessions_and_tasks(lab: Lab, clients: Clients,
-                                                              ref_of: Callable[[str], str]) -> None:
+def test_restarting_the_toolstack_forgets_sessions_and_tasks(
+    lab: Lab, clients: Clients, ref_of: Callable[[str], str]
+) -> None:
     session = clients.session()
     task = session.xenapi.Async.VM.pause(ref_of("web-01"))
     ref = session._session

@@ -71,7 +71,11 @@ def test_refusals_in_the_words_of_xapi(api: Any, ref_of: Ref) -> None:
     web, silent, blocked = ref_of("web-01"), ref_of("telephony"), ref_of("backup-proxy")
     assert failure(api.VM.start, web, False, False) == ["VM_BAD_POWER_STATE", web, "halted", "running"]
     assert failure(api.VM.hard_shutdown, ref_of("web-old")) == [
-        "VM_BAD_POWER_STATE", ref_of("web-old"), "paused, suspended, running", "halted"]
+        "VM_BAD_POWER_STATE",
+        ref_of("web-old"),
+        "paused, suspended, running",
+        "halted",
+    ]
     assert failure(api.VM.clean_shutdown, silent) == ["VM_LACKS_FEATURE", silent]
     assert failure(api.VM.suspend, silent) == ["VM_LACKS_FEATURE", silent]
     assert failure(api.VM.hard_shutdown, blocked)[:2] == ["OPERATION_BLOCKED", blocked]
@@ -112,7 +116,12 @@ def test_maps_are_changed_key_by_key(api: Any, ref_of: Ref) -> None:
     vm = ref_of("web-01")
     api.VM.add_to_other_config(vm, "folder", "/web")
     assert failure(api.VM.add_to_other_config, vm, "folder", "x") == [
-        "MAP_DUPLICATE_KEY", "VM", "other_config", api.VM.get_uuid(vm), "folder"]
+        "MAP_DUPLICATE_KEY",
+        "VM",
+        "other_config",
+        api.VM.get_uuid(vm),
+        "folder",
+    ]
     api.VM.remove_from_other_config(vm, "folder")
     api.VM.remove_from_other_config(vm, "folder")
     api.VM.add_tags(vm, "new")
@@ -172,14 +181,32 @@ def test_a_vm_from_a_template(api: Any, ref_of: Ref) -> None:
     size = str(2 << 30)
     api.VM.set_memory_limits(made, str(1 << 29), size, size, size)
     network = api.network.get_by_name_label("Production LAN")[0]
-    card = {"device": "0", "network": network, "VM": made, "MAC": "", "MTU": "1500", "other_config": {},
-            "qos_algorithm_type": "", "qos_algorithm_params": {}}
+    card = {
+        "device": "0",
+        "network": network,
+        "VM": made,
+        "MAC": "",
+        "MTU": "1500",
+        "other_config": {},
+        "qos_algorithm_type": "",
+        "qos_algorithm_params": {},
+    }
     api.VIF.create(card)
     assert failure(api.VIF.create, card) == ["DEVICE_ALREADY_EXISTS", "0"]
     api.VM.provision(made)
-    drive = {"VM": made, "VDI": NULL, "userdevice": "3", "bootable": False, "mode": "RO", "type": "CD",
-             "unpluggable": True, "empty": True, "other_config": {}, "qos_algorithm_type": "",
-             "qos_algorithm_params": {}}
+    drive = {
+        "VM": made,
+        "VDI": NULL,
+        "userdevice": "3",
+        "bootable": False,
+        "mode": "RO",
+        "type": "CD",
+        "unpluggable": True,
+        "empty": True,
+        "other_config": {},
+        "qos_algorithm_type": "",
+        "qos_algorithm_params": {},
+    }
     cd = api.VBD.create(drive)
     api.VBD.insert(cd, api.VDI.get_by_name_label("debian-12.5.0-amd64-netinst.iso")[0])
     assert api.VM.get_allowed_VBD_devices(made)[:2] == ["1", "2"]

@@ -16,8 +16,11 @@ Web = Callable[..., tuple[int, Any, bytes]]
 
 
 def call_xml(web: Web, method: str, *params: str, path: str = "/") -> tuple[int, Any, str]:
-    body = (f"<?xml version='1.0'?><methodCall><methodName>{method}</methodName><params>"
-            + "".join(f"<param><value>{param}</value></param>" for param in params) + "</params></methodCall>")
+    body = (
+        f"<?xml version='1.0'?><methodCall><methodName>{method}</methodName><params>"
+        + "".join(f"<param><value>{param}</value></param>" for param in params)
+        + "</params></methodCall>"
+    )
     status, headers, reply = web("POST", path, body.encode(), headers={"Content-Type": "text/xml"})
     return status, headers, reply.decode()
 
@@ -39,14 +42,15 @@ def login(lab: Lab, web: Web) -> str:
 
 
 def test_xml_is_compact_and_untagged() -> None:
-    value = {"s": "a <&> \"b\"", "i": 5, "b": True, "f": 0.5, "d": Date("20240102T03:04:05Z"), "l": ["x"], "m": {}}
+    value = {"s": 'a <&> "b"', "i": 5, "b": True, "f": 0.5, "d": Date("20240102T03:04:05Z"), "l": ["x"], "m": {}}
     assert values.to_xml(value) == (
         "<value><struct><member><name>s</name><value>a &lt;&amp;&gt; &quot;b&quot;</value></member>"
         "<member><name>i</name><value>5</value></member><member><name>b</name><value><boolean>1</boolean></value>"
         "</member><member><name>f</name><value><double>0.5</double></value></member><member><name>d</name><value>"
         "<dateTime.iso8601>20240102T03:04:05Z</dateTime.iso8601></value></member><member><name>l</name><value><array>"
         "<data><value>x</value></data></array></value></member><member><name>m</name><value><struct></struct></value>"
-        "</member></struct></value>")
+        "</member></struct></value>"
+    )
     assert values.to_xml(I4(3)) == "<value><i4>3</i4></value>"
     assert values.to_xml("a\x00b\ud800c\n") == "<value>abc\n</value>"
     assert values.to_xml(None) == "<value></value>"
@@ -54,7 +58,8 @@ def test_xml_is_compact_and_untagged() -> None:
 
 def test_json_has_numbers_and_plain_dates() -> None:
     assert values.to_json({"i": 5, "f": 1.0, "b": False, "d": Date("20240102T03:04:05Z"), "v": None}) == (
-        '{"i":5,"f":1.0,"b":false,"d":"20240102T03:04:05Z","v":""}')
+        '{"i":5,"f":1.0,"b":false,"d":"20240102T03:04:05Z","v":""}'
+    )
 
 
 def test_success_and_failure_envelopes(web: Web) -> None:
@@ -66,7 +71,8 @@ def test_success_and_failure_envelopes(web: Web) -> None:
         '<?xml version="1.0"?><methodResponse><params><param><value><struct><member><name>Status</name>'
         "<value>Failure</value></member><member><name>ErrorDescription</name><value><array><data>"
         "<value>SESSION_INVALID</value><value>OpaqueRef:x</value></data></array></value></member></struct></value>"
-        "</param></params></methodResponse>")
+        "</param></params></methodResponse>"
+    )
 
 
 def test_any_other_path_is_xmlrpc_too(web: Web) -> None:
@@ -97,13 +103,19 @@ def test_json_and_xml_agree(lab: Lab, web: Web, api: Any) -> None:
     assert batch["valid_ref_counts"]["vm"] == len(records)
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"<", b"<methodCall/>", b"\xff\xfe",
-    b"<methodCall><methodName>x</methodName><value><int>y</int></value></methodCall>",
-    b'<!DOCTYPE a [<!ENTITY b "c">]><methodCall><methodName>&b;</methodName></methodCall>',
-    b"<?xml version='1.0' encoding='hex'?><methodCall/>",
-    b"<methodCall><methodName>x</methodName>" + b"<array><data><value>" * 200 + b"</methodCall>",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<",
+        b"<methodCall/>",
+        b"\xff\xfe",
+        b"<methodCall><methodName>x</methodName><value><int>y</int></value></methodCall>",
+        b'<!DOCTYPE a [<!ENTITY b "c">]><methodCall><methodName>&b;</methodName></methodCall>',
+        b"<?xml version='1.0' encoding='hex'?><methodCall/>",
+        b"<methodCall><methodName>x</methodName>" + b"<array><data><value>" * 200 + b"</methodCall>",
+    ],
+)
 def test_damaged_requests_are_a_http_error(web: Web, body: bytes) -> None:
     status, headers, reply = web("POST", "/", body)
     assert status == 500
@@ -122,7 +134,8 @@ def test_requests_are_read_back_as_written() -> None:
         b"<string>s</string></value></param><param><value><struct><member><name>k</name><value><array><data><value>"
         b"<i4>1</i4></value><value><boolean>0</boolean></value></data></array></value></member></struct></value>"
         b"</param><param><value><double>1.5</double></value></param><param><value><nil/></value></param></params>"
-        b"</methodCall>")
+        b"</methodCall>"
+    )
     assert (name, params) == ("VM.x", ["plain <", "s", {"k": [1, False]}, 1.5, None])
 
 

@@ -24,15 +24,21 @@ class Soap:
         context = ssl._create_unverified_context()
         self.connection = http.client.HTTPSConnection(lab.address, lab.port, timeout=20, context=context)
         self.headers: dict[str, str] = {}
-        self.call("Login", "SessionManager", "SessionManager", f"<userName>{escape(lab.site.user)}</userName>"
-                  f"<password>{escape(lab.site.password)}</password>")
+        self.call(
+            "Login",
+            "SessionManager",
+            "SessionManager",
+            f"<userName>{escape(lab.site.user)}</userName><password>{escape(lab.site.password)}</password>",
+        )
 
     def call(self, method: str, kind: str, moid: str, inner: str = "") -> list[ET.Element]:
         """The ``returnval`` elements; raises ``LookupError`` with the fault's class."""
-        body = ('<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" '
-                'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><e:Body>'
-                f'<{method} xmlns="urn:vim25"><_this type="{kind}">{escape(moid)}</_this>{inner}</{method}>'
-                "</e:Body></e:Envelope>")
+        body = (
+            '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" '
+            'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><e:Body>'
+            f'<{method} xmlns="urn:vim25"><_this type="{kind}">{escape(moid)}</_this>{inner}</{method}>'
+            "</e:Body></e:Envelope>"
+        )
         self.connection.request("POST", "/sdk", body.encode(), {"Content-Type": "text/xml", **self.headers})
         with self.connection.getresponse() as response:
             cookie = response.getheader("Set-Cookie")
@@ -46,7 +52,7 @@ class Soap:
 
     def one(self, method: str, kind: str, moid: str, inner: str = "") -> ET.Element:
         """The only ``returnval``."""
-        found, = self.call(method, kind, moid, inner)
+        (found,) = self.call(method, kind, moid, inner)
         return found
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, bytes]:
@@ -59,13 +65,21 @@ class Soap:
         """Every object of the inventory with all its properties."""
         root = self.root()
         types = "".join(f"<type>{kind}</type>" for kind in kinds.split())
-        view = self.one("CreateContainerView", "ViewManager", "ViewManager",
-                        f'<container type="Folder">{root}</container>{types}<recursive>true</recursive>')
-        return self.call("RetrieveProperties", "PropertyCollector", "propertyCollector",
-                         "<specSet><propSet><type>ManagedEntity</type><all>true</all></propSet>"
-                         f'<objectSet><obj type="ContainerView">{view.text}</obj><skip>true</skip>'
-                         '<selectSet xsi:type="TraversalSpec"><name>v</name><type>ContainerView</type>'
-                         "<path>view</path></selectSet></objectSet></specSet>")
+        view = self.one(
+            "CreateContainerView",
+            "ViewManager",
+            "ViewManager",
+            f'<container type="Folder">{root}</container>{types}<recursive>true</recursive>',
+        )
+        return self.call(
+            "RetrieveProperties",
+            "PropertyCollector",
+            "propertyCollector",
+            "<specSet><propSet><type>ManagedEntity</type><all>true</all></propSet>"
+            f'<objectSet><obj type="ContainerView">{view.text}</obj><skip>true</skip>'
+            '<selectSet xsi:type="TraversalSpec"><name>v</name><type>ContainerView</type>'
+            "<path>view</path></selectSet></objectSet></specSet>",
+        )
 
     def root(self) -> str:
         """The root folder's id."""
@@ -75,9 +89,13 @@ class Soap:
     def read(self, kind: str, moid: str, *paths: str) -> dict[str, ET.Element]:
         """Properties of one object."""
         asked = "".join(f"<pathSet>{path}</pathSet>" for path in paths) or "<all>true</all>"
-        found = self.one("RetrieveProperties", "PropertyCollector", "propertyCollector",
-                         f"<specSet><propSet><type>{kind}</type>{asked}</propSet>"
-                         f'<objectSet><obj type="{kind}">{escape(moid)}</obj></objectSet></specSet>')
+        found = self.one(
+            "RetrieveProperties",
+            "PropertyCollector",
+            "propertyCollector",
+            f"<specSet><propSet><type>{kind}</type>{asked}</propSet>"
+            f'<objectSet><obj type="{kind}">{escape(moid)}</obj></objectSet></specSet>',
+        )
         assert found.find(f"{V}missingSet") is None, ET.tostring(found)
         return {one.findtext(f"{V}name") or "": one.find(f"{V}val") for one in found.findall(f"{V}propSet")}  # type: ignore[misc]
 
@@ -103,8 +121,11 @@ def wrong(element: ET.Element, path: str, found: set[str]) -> None:
     if known != sorted(known, key=order.index):
         found.add(f"{kind} out of order: {known}")
     lists = {one.name for one in fields if issubclass(one.type, list)}
-    found.update(f"{kind}.{one.name} is required ({path})" for one in fields
-                 if not one.flags & VmomiSupport.F_OPTIONAL and one.name not in names and one.name not in lists)
+    found.update(
+        f"{kind}.{one.name} is required ({path})"
+        for one in fields
+        if not one.flags & VmomiSupport.F_OPTIONAL and one.name not in names and one.name not in lists
+    )
     for child in element:
         wrong(child, f"{path}.{child.tag.removeprefix(V)}", found)
 

@@ -58,8 +58,20 @@ class Cables:
             )
 
     def _pair(self, name: str) -> None:
-        _ip("link", "add", f"{name}s", "netns", self.station, "type", "veth", "peer", "name", f"{name}g", "netns",
-            self.guests)
+        _ip(
+            "link",
+            "add",
+            f"{name}s",
+            "netns",
+            self.station,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            f"{name}g",
+            "netns",
+            self.guests,
+        )
         _ip("-n", self.station, "link", "set", f"{name}s", "up")
         _ip("-n", self.guests, "link", "set", f"{name}g", "up")
 

@@ -92,8 +92,7 @@ answers = st.sampled_from(
 
 @given(st.sampled_from([CaptureState.INTENT, CaptureState.SENT, CaptureState.UNKNOWN]), st.data())
 def test_laws(state: CaptureState, data: st.DataObject) -> None:
-    """It ends; it asks only right after seeing nothing; after lost outcomes at most once more, in this run or another.
-    """
+    """It ends; asks only right after seeing nothing; after lost outcomes at most once more, in this run or another."""
     progress, step = begin(state)
     asked = lost = 0
     uncertain = state is not CaptureState.INTENT

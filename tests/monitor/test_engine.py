@@ -173,9 +173,7 @@ def test_a_killed_engine_is_started_again_and_the_round_in_flight_is_void(
     assert running.pid != pid
 
 
-def test_a_hanging_engine_is_replaced(
-    lab: Lab, engine: Start, waiter: Waiter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hanging_engine_is_replaced(lab: Lab, engine: Start, waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(icmp, "SILENT_S", 0.3)
     running = engine(lab_network=lab.network)
     heard = Heard(waiter)
@@ -279,9 +277,7 @@ def may_ping() -> bool:
     return True
 
 
-needs_icmp = pytest.mark.skipif(
-    not may_ping() and not os.environ.get("CI"), reason="no right to open an ICMP socket"
-)
+needs_icmp = pytest.mark.skipif(not may_ping() and not os.environ.get("CI"), reason="no right to open an ICMP socket")
 
 
 @needs_icmp

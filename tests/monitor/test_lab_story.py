@@ -89,8 +89,8 @@ class LabStage:
             connection.close()
         self.history.stop()
         self.until(
-            lambda: not (
-                self.watcher.alive() or self.history.alive() or [c for c in self.connections.all() if c.alive()]
+            lambda: (
+                not (self.watcher.alive() or self.history.alive() or [c for c in self.connections.all() if c.alive()])
             ),
             "all threads to end",
         )

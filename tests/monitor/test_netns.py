@@ -46,9 +46,7 @@ def cables(request: pytest.FixtureRequest) -> Iterator[Cables]:
 
 @pytest.fixture
 def both_cpus_busy() -> Iterator[None]:
-    busy = [
-        subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)
-    ]
+    busy = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     yield
     for process in busy:
         process.kill()
@@ -109,9 +107,7 @@ def test_twenty_cut_cables_twenty_snapshots_in_time_and_no_other(
         assert {one.result for one in status.rounds} <= {RoundResult.OK, RoundResult.UNKNOWN}
 
 
-def test_mended_and_cut_again_is_another_outage(
-    stage: Stage, cables: Cables, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mended_and_cut_again_is_another_outage(stage: Stage, cables: Cables, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(situation, "AFTERMATH_S", 0.0)
     watch(stage, cables, {"web": cables.addresses[0], "db": cables.v6_addresses[1]})
     for count in (1, 2):
@@ -160,9 +156,7 @@ def test_a_gateway_that_answers_shows_that_we_are_online(
     monkeypatch.setattr("hvconsole.monitor.desk.BEAT_S", 0.1)
     watch(stage, cables, {"web": cables.addresses[0], "db": cables.addresses[1]})
     opened: Any = stage.watcher
-    stage.until(
-        lambda: any(w.last_result == 0 for w in opened._station._witnesses.values()), "the gateway to answer"
-    )
+    stage.until(lambda: any(w.last_result == 0 for w in opened._station._witnesses.values()), "the gateway to answer")
     cables.cut(0)
     cables.cut(1)
     stage.until(lambda: sorted(asked(stage)) == ["db", "web"], "both requests")

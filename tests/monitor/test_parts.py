@@ -264,9 +264,7 @@ def snapshot(number: int, *, own: bool = True, dated: bool = True) -> Snapshot:
     st.lists(st.tuples(st.integers(0, 400), st.booleans(), st.booleans()), max_size=12, unique_by=lambda t: t[0]),
     st.integers(0, 5),
 )
-def test_retention_touches_only_old_snapshots_of_its_own(
-    made: list[tuple[int, bool, bool]], keep: int
-) -> None:
+def test_retention_touches_only_old_snapshots_of_its_own(made: list[tuple[int, bool, bool]], keep: int) -> None:
     snapshots = tuple(snapshot(n, own=own, dated=dated) for n, own, dated in made)
     going = retention.expendable(vm("web", snapshots=snapshots), keep)
     assert all(s.automatic and s.created is not None for s in going)
@@ -397,7 +395,7 @@ def test_frames_come_through_any_pipe(sent: list[tuple[int, bytes]], piece: int,
 
     def read(count: int) -> bytes:
         nonlocal position
-        data = stream[position:position + min(count, piece)]
+        data = stream[position : position + min(count, piece)]
         position += len(data)
         return data
 

@@ -26,7 +26,7 @@ class Story:
         self.pinger.aim(ADDRESS, DEFAULT)
 
     def rounds(self, results: str, heard: float = 0.0) -> None:
-        """"." ok, "-" degraded, "x" lost, "?" unknown: one every five seconds."""
+        """ "." ok, "-" degraded, "x" lost, "?" unknown: one every five seconds."""
         for symbol in results:
             self.engine.round(ADDRESS, ".-x?".index(symbol), start=self.begin + 5 * self.count, heard=heard)
             self.count += 1

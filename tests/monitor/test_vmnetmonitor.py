@@ -66,9 +66,7 @@ def test_a_name_that_is_unknown_for_now_is_tried_again(stage: Stage, monkeypatch
     assert tries == ["web.example"] * 3
 
 
-def test_a_name_that_is_found_too_late_is_not_pinged_any_more(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_is_found_too_late_is_not_pinged_any_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     late = threading.Event()
     looked_up: list[str] = []
 
@@ -252,9 +250,11 @@ def test_other_defaults_hold_at_once_for_vms_without_settings_of_their_own(stage
     watcher.defaults_changed()
     assert stage.engine is not None
     stage.until(
-        lambda: stage.engine is not None
-        and {p.target.address: p.target.interval_s for p in tuple(stage.engine.pings.values())}
-        == {WEB: 2.0, "10.20.4.32": 60.0},
+        lambda: (
+            stage.engine is not None
+            and {p.target.address: p.target.interval_s for p in tuple(stage.engine.pings.values())}
+            == {WEB: 2.0, "10.20.4.32": 60.0}
+        ),
         "the new interval",
     )
 

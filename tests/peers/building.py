@@ -44,8 +44,10 @@ def _install() -> None:
     if not shutil.which("apt-get") or os.geteuid() != 0:
         raise CannotBuild(f"needs the Debian packages {' and '.join(PACKAGES)} (apt-get install them as root)")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-qq"],
-                    ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
+    ):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CannotBuild(f"{' '.join(command)} failed: {done.stderr[-500:]}")
@@ -54,8 +56,9 @@ def _install() -> None:
 def _build(folder: Path, target: Path) -> None:
     environment = {**os.environ, "GOCACHE": str(CACHE / "go-build")}
     new = target.with_suffix(".new")
-    done = subprocess.run(["sh", str(folder / "build.sh"), str(new)], env=environment, capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        ["sh", str(folder / "build.sh"), str(new)], env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise CannotBuild(f"building {folder.name} failed: {done.stderr[-2000:]}")
     new.replace(target)

@@ -230,17 +230,29 @@ class Gallery:
         reasons = [(v.name, "No working XenServer VM Tools in this guest; suspending needs them.") for v in one]
         yield "confirm", lambda: confirm.ConfirmDialog(shell, op(Verb.SHUTDOWN).question, op(Verb.SHUTDOWN), one)  # type: ignore[arg-type]
         yield "confirm-several", lambda: confirm.ConfirmDialog(shell, op(Verb.RESET).question, op(Verb.RESET), several)  # type: ignore[arg-type]
-        yield "maintenance", lambda: confirm.ConfirmDialog(
-            shell, op(Verb.ENTER_MAINTENANCE).question, op(Verb.ENTER_MAINTENANCE), host  # type: ignore[arg-type]
+        yield (
+            "maintenance",
+            lambda: confirm.ConfirmDialog(
+                shell,
+                op(Verb.ENTER_MAINTENANCE).question,
+                op(Verb.ENTER_MAINTENANCE),
+                host,  # type: ignore[arg-type]
+            ),
         )
         yield "error", lambda: error.ErrorDialog(shell, "Shut down web-01", tools, op(Verb.POWER_OFF))
         yield "message", lambda: error.MessageDialog(shell, "Password not saved", "It is kept until you quit.", "x")
         yield "reasons", lambda: error.ReasonsDialog(shell, op(Verb.SUSPEND), several, reasons)
-        yield "certificate-new", lambda: certificate.CertificateDialog(
-            shell, "Aurora", CertificateError("?", reason="unknown", presented=new)
+        yield (
+            "certificate-new",
+            lambda: certificate.CertificateDialog(
+                shell, "Aurora", CertificateError("?", reason="unknown", presented=new)
+            ),
         )
-        yield "certificate-changed", lambda: certificate.CertificateDialog(
-            shell, "Aurora", CertificateError("!", reason="changed", presented=new, pinned=old)
+        yield (
+            "certificate-changed",
+            lambda: certificate.CertificateDialog(
+                shell, "Aurora", CertificateError("!", reason="changed", presented=new, pinned=old)
+            ),
         )
         yield "snapshot", lambda: snapshot.SnapshotDialog(shell, one)
         yield "revert", lambda: snapshot.ChooseSnapshotDialog(shell, op(Verb.REVERT), one)
@@ -259,11 +271,15 @@ class Gallery:
         yield "point-to-master", lambda: server.PointToMasterDialog(shell, op(Verb.POINT_TO_MASTER), pool)
         yield "create", lambda: create.CreateDialog(shell, pool)
         yield "connect", lambda: connect.ConnectDialog(shell)
-        yield "connect-again", lambda: connect.ConnectDialog(
-            shell, pool.connection.id, AuthError("The server refused this name and password.", "SESSION_AUTH…")
+        yield (
+            "connect-again",
+            lambda: connect.ConnectDialog(
+                shell, pool.connection.id, AuthError("The server refused this name and password.", "SESSION_AUTH…")
+            ),
         )
-        yield "member", lambda: connect.MasterDialog(
-            shell, pool.connection.profile, HostIsSlave("x", master_address="10.20.1.12")
+        yield (
+            "member",
+            lambda: connect.MasterDialog(shell, pool.connection.profile, HostIsSlave("x", master_address="10.20.1.12")),
         )
         yield "monitoring", lambda: monitoring.MonitorSettingsDialog(shell, one)
         for tab in preferences.TABS:

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - tables of sample data read better in one line each
 """A small pool that answers from memory, and a shell around one window, for tests of pages and dialogs."""
 
 from __future__ import annotations
@@ -104,10 +103,34 @@ def vm(vid: str, name: str, power: PowerState = PowerState.RUNNING, host: str = 
         "vcpus": 4,
         "memory_bytes": 8 * GIB,
         "started": NOW - dt.timedelta(days=41) if running else None,
-        "nics": (Nic(id=oid(vid + "n"), device="0", mac="9a:3f:51:0c:7e:21", network_id=oid("n1"), network="Pool-wide network 0", connected=True),),
+        "nics": (
+            Nic(
+                id=oid(vid + "n"),
+                device="0",
+                mac="9a:3f:51:0c:7e:21",
+                network_id=oid("n1"),
+                network="Pool-wide network 0",
+                connected=True,
+            ),
+        ),
         "disks": (
-            Disk(id=oid(vid + "d0"), name="System", device="xvda", size_bytes=20 * GIB, used_bytes=9 * GIB, storage_id=oid("st1"), storage="Local storage"),
-            Disk(id=oid(vid + "d1"), name="Data", device="xvdb", size_bytes=60 * GIB, storage_id=oid("st2"), storage="NFS 1"),
+            Disk(
+                id=oid(vid + "d0"),
+                name="System",
+                device="xvda",
+                size_bytes=20 * GIB,
+                used_bytes=9 * GIB,
+                storage_id=oid("st1"),
+                storage="Local storage",
+            ),
+            Disk(
+                id=oid(vid + "d1"),
+                name="Data",
+                device="xvdb",
+                size_bytes=60 * GIB,
+                storage_id=oid("st2"),
+                storage="NFS 1",
+            ),
         ),
     }
     return Vm(**{**values, **more})
@@ -122,7 +145,13 @@ def sample_inventory() -> Inventory:
     )
     vms = [
         vm("v1", "web-frontend-01", snapshots=web_snaps, current_snapshot_id=oid("s-c"), tags=("web", "prod")),
-        vm("v2", "web-frontend-02", refusals={Verb.SNAPSHOT_QUIESCE: "No working XenServer VM Tools in this guest; a quiesced snapshot needs them."}),
+        vm(
+            "v2",
+            "web-frontend-02",
+            refusals={
+                Verb.SNAPSHOT_QUIESCE: "No working XenServer VM Tools in this guest; a quiesced snapshot needs them."
+            },
+        ),
         vm("v10", "web-frontend-10"),
         vm("v3", "db-primary", snapshots=(snapshot("s-n", "nightly 2026-11-22", 1),)),
         vm("v4", "build-agent-3", PowerState.SUSPENDED, "h2"),
@@ -130,27 +159,104 @@ def sample_inventory() -> Inventory:
         vm("v6", "mail-gw", host="h2", tools=ToolsState.MISSING, tools_text=""),
         vm("v7", "paused-thing", PowerState.PAUSED, "h2"),
         vm("v8", HOSTILE, PowerState.HALTED, "h2", description=HOSTILE),
-        vm("v9", "cluster-a", host="h2", disks=(
-            Disk(id=oid("v9d0"), name="System", device="xvda", size_bytes=20 * GIB, storage="Local storage"),
-            Disk(id=oid("shared"), name="Quorum", device="xvdb", size_bytes=GIB, storage="NFS 1", shared_with=("cluster-b",)),
-            Disk(id=oid("cd"), name="debian.iso", device="xvdd", is_cd=True),
-        )),
+        vm(
+            "v9",
+            "cluster-a",
+            host="h2",
+            disks=(
+                Disk(id=oid("v9d0"), name="System", device="xvda", size_bytes=20 * GIB, storage="Local storage"),
+                Disk(
+                    id=oid("shared"),
+                    name="Quorum",
+                    device="xvdb",
+                    size_bytes=GIB,
+                    storage="NFS 1",
+                    shared_with=("cluster-b",),
+                ),
+                Disk(id=oid("cd"), name="debian.iso", device="xvdd", is_cd=True),
+            ),
+        ),
         vm("t1", "Debian 12 template", PowerState.HALTED, kind=VmKind.TEMPLATE),
     ]
     return Inventory(
-        server=ServerInfo(platform="xenserver", product="XenServer", version="8.4.0", address="10.20.1.11", port=443, user="root"),
+        server=ServerInfo(
+            platform="xenserver", product="XenServer", version="8.4.0", address="10.20.1.11", port=443, user="root"
+        ),
         taken=NOW,
-        pools={oid("p1"): Pool(id=oid("p1"), uuid="p1", name="Production pool", master_id=oid("h1"), default_storage_id=oid("st2"))},
+        pools={
+            oid("p1"): Pool(
+                id=oid("p1"), uuid="p1", name="Production pool", master_id=oid("h1"), default_storage_id=oid("st2")
+            )
+        },
         hosts={
-            oid("h1"): Host(id=oid("h1"), uuid="h1", name="xs-node-01", address="10.20.1.11", pool_id=oid("p1"), is_master=True, live=True, product="XenServer", version="8.4.0", cpu_model="Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", cpus=64, cores=32, sockets=2, memory_bytes=256 * GIB, memory_free_bytes=90 * GIB, started=NOW - dt.timedelta(days=120)),
-            oid("h2"): Host(id=oid("h2"), uuid="h2", name="xs-node-02", address="10.20.1.12", pool_id=oid("p1"), live=True, product="XenServer", version="8.4.0", memory_bytes=256 * GIB, memory_free_bytes=4 * GIB),
-            oid("h3"): Host(id=oid("h3"), uuid="h3", name="xs-node-03", address="10.20.1.13", pool_id=oid("p1"), live=True, enabled=False, in_maintenance=True, memory_bytes=128 * GIB, memory_free_bytes=120 * GIB),
+            oid("h1"): Host(
+                id=oid("h1"),
+                uuid="h1",
+                name="xs-node-01",
+                address="10.20.1.11",
+                pool_id=oid("p1"),
+                is_master=True,
+                live=True,
+                product="XenServer",
+                version="8.4.0",
+                cpu_model="Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz",
+                cpus=64,
+                cores=32,
+                sockets=2,
+                memory_bytes=256 * GIB,
+                memory_free_bytes=90 * GIB,
+                started=NOW - dt.timedelta(days=120),
+            ),
+            oid("h2"): Host(
+                id=oid("h2"),
+                uuid="h2",
+                name="xs-node-02",
+                address="10.20.1.12",
+                pool_id=oid("p1"),
+                live=True,
+                product="XenServer",
+                version="8.4.0",
+                memory_bytes=256 * GIB,
+                memory_free_bytes=4 * GIB,
+            ),
+            oid("h3"): Host(
+                id=oid("h3"),
+                uuid="h3",
+                name="xs-node-03",
+                address="10.20.1.13",
+                pool_id=oid("p1"),
+                live=True,
+                enabled=False,
+                in_maintenance=True,
+                memory_bytes=128 * GIB,
+                memory_free_bytes=120 * GIB,
+            ),
         },
         vms={v.id: v for v in vms},
-        networks={oid("n1"): Network(id=oid("n1"), uuid="n1", name="Pool-wide network 0"), oid("n2"): Network(id=oid("n2"), uuid="n2", name="Storage")},
+        networks={
+            oid("n1"): Network(id=oid("n1"), uuid="n1", name="Pool-wide network 0"),
+            oid("n2"): Network(id=oid("n2"), uuid="n2", name="Storage"),
+        },
         storages={
-            oid("st1"): Storage(id=oid("st1"), uuid="st1", name="Local storage", kind="lvm", size_bytes=400 * GIB, used_bytes=220 * GIB, host_ids=(oid("h1"),)),
-            oid("st2"): Storage(id=oid("st2"), uuid="st2", name="NFS 1", kind="nfs", shared=True, size_bytes=4000 * GIB, used_bytes=1500 * GIB, host_ids=(oid("h1"), oid("h2"), oid("h3"))),
+            oid("st1"): Storage(
+                id=oid("st1"),
+                uuid="st1",
+                name="Local storage",
+                kind="lvm",
+                size_bytes=400 * GIB,
+                used_bytes=220 * GIB,
+                host_ids=(oid("h1"),),
+            ),
+            oid("st2"): Storage(
+                id=oid("st2"),
+                uuid="st2",
+                name="NFS 1",
+                kind="nfs",
+                shared=True,
+                size_bytes=4000 * GIB,
+                used_bytes=1500 * GIB,
+                host_ids=(oid("h1"), oid("h2"), oid("h3")),
+            ),
             oid("st3"): Storage(id=oid("st3"), uuid="st3", name="ISO library", kind="iso", shared=True, holds_iso=True),
         },
     )
@@ -204,7 +310,9 @@ class MemoryHypervisor(Hypervisor):
     def details(self, vm_id: ObjectId) -> VmDetails:
         self.gate.wait(10)
         found = self.inventory.vms[vm_id]
-        return VmDetails(vm_id=vm_id, nics=found.nics, disks=found.disks, facts=(("Boot mode", "UEFI"), ("HA priority", "—")))
+        return VmDetails(
+            vm_id=vm_id, nics=found.nics, disks=found.disks, facts=(("Boot mode", "UEFI"), ("HA priority", "—"))
+        )
 
     def metrics(self, object_id: ObjectId, seconds: int = 600) -> Metrics:
         count = 60
@@ -220,7 +328,11 @@ class MemoryHypervisor(Hypervisor):
                 Series(name="vif_0_rx", unit="bytes/s", values=tuple(v * 2_000_000 for v in wave)),
                 Series(name="vif_0_tx", unit="bytes/s", values=tuple(v * 900_000 for v in wave)),
                 Series(name="vbd_xvda_read", unit="bytes/s", values=tuple(v * 9_000_000 for v in wave)),
-                Series(name="vbd_xvda_write", unit="bytes/s", values=(*(v * 4_000_000 for v in wave[:-5]), None, None, 0.0, 0.0, 0.0)),
+                Series(
+                    name="vbd_xvda_write",
+                    unit="bytes/s",
+                    values=(*(v * 4_000_000 for v in wave[:-5]), None, None, 0.0, 0.0, 0.0),
+                ),
             ),
         )
 
@@ -251,7 +363,17 @@ class MemoryHypervisor(Hypervisor):
         return HostDetails(
             host_id=host_id,
             nics=(
-                HostNic(name="eth0", mac="00:1b:21:aa:00:01", network="Pool-wide network 0", address="10.20.1.11", netmask="255.255.0.0", gateway="10.20.0.1", management=True, link_up=True, speed_mbps=10000),
+                HostNic(
+                    name="eth0",
+                    mac="00:1b:21:aa:00:01",
+                    network="Pool-wide network 0",
+                    address="10.20.1.11",
+                    netmask="255.255.0.0",
+                    gateway="10.20.0.1",
+                    management=True,
+                    link_up=True,
+                    speed_mbps=10000,
+                ),
                 HostNic(name="eth1", mac="00:1b:21:aa:00:02", link_up=False, speed_mbps=10000),
             ),
             storages=(oid("st1"), oid("st2")),
@@ -263,14 +385,29 @@ class MemoryHypervisor(Hypervisor):
         return self.screen
 
     def console(self, vm_id: ObjectId) -> ConsoleAddress:
-        return ConsoleAddress(protocol="rfb", location=f"https://10.20.1.11/console?uuid={vm_id}", note="Needs a viewer.")
+        return ConsoleAddress(
+            protocol="rfb", location=f"https://10.20.1.11/console?uuid={vm_id}", note="Needs a viewer."
+        )
 
     def events(self, since: dt.datetime | None = None) -> tuple[ServerEvent, ...]:
         return (ServerEvent(when=NOW, name="VM_STARTED", text=HOSTILE, subject="web-frontend-01"),)
 
     def creation_choices(self, host_id: ObjectId | None = None) -> CreationChoices:
         return CreationChoices(
-            fields=frozenset({"name", "description", "template_id", "vcpus", "memory_bytes", "disk_bytes", "storage_id", "network_id", "iso", "start"}),
+            fields=frozenset(
+                {
+                    "name",
+                    "description",
+                    "template_id",
+                    "vcpus",
+                    "memory_bytes",
+                    "disk_bytes",
+                    "storage_id",
+                    "network_id",
+                    "iso",
+                    "start",
+                }
+            ),
             isos=(("iso1", "debian-12.iso"),),
             max_vcpus=32,
         )
@@ -345,7 +482,9 @@ class StageWatcher:
         done(Round(NOW, RoundResult.OK, (11.0, 12.0)))
 
 
-def status(vid: str, name: str, state: MonitorState = MonitorState.UP, *, lost: int = 0, base: float = 12.0, **more: Any) -> MonitorStatus:
+def status(
+    vid: str, name: str, state: MonitorState = MonitorState.UP, *, lost: int = 0, base: float = 12.0, **more: Any
+) -> MonitorStatus:
     """A VM's monitor with 60 rounds, the last ``lost`` of them lost."""
     rounds = []
     for n in range(60):
@@ -379,15 +518,46 @@ def status(vid: str, name: str, state: MonitorState = MonitorState.UP, *, lost: 
 
 def sample_statuses() -> tuple[MonitorStatus, ...]:
     outage = Outage(
-        id="o1", server_id=SERVER, vm_id=oid("v6"), vm_name="mail-gw", opened=NOW, snapshot_name="Network_Down x", state=CaptureState.DONE
+        id="o1",
+        server_id=SERVER,
+        vm_id=oid("v6"),
+        vm_name="mail-gw",
+        opened=NOW,
+        snapshot_name="Network_Down x",
+        state=CaptureState.DONE,
     )
     return (
-        status("v1", "web-frontend-01", last_snapshot_when=NOW - dt.timedelta(hours=11), last_snapshot_name="Network_Down x"),
+        status(
+            "v1",
+            "web-frontend-01",
+            last_snapshot_when=NOW - dt.timedelta(hours=11),
+            last_snapshot_name="Network_Down x",
+        ),
         status("v2", "web-frontend-02", base=14),
         status("v3", "db-primary", base=0.4),
         status("v6", "mail-gw", MonitorState.DOWN, lost=22, base=30, outage=outage, last_snapshot_when=NOW),
-        status("v4", "build-agent-3", MonitorState.PAUSED, rounds=(), last_rtt_ms=None, average_rtt_ms=None, loss_fraction=None, rounds_total=0, reason="The VM isn't running."),
-        status("v9", "cluster-a", MonitorState.LEARNING, rounds=(), last_rtt_ms=None, average_rtt_ms=None, loss_fraction=None, rounds_total=0, reason="It has never answered a ping since it was ticked or started. Does its firewall block ICMP?"),
+        status(
+            "v4",
+            "build-agent-3",
+            MonitorState.PAUSED,
+            rounds=(),
+            last_rtt_ms=None,
+            average_rtt_ms=None,
+            loss_fraction=None,
+            rounds_total=0,
+            reason="The VM isn't running.",
+        ),
+        status(
+            "v9",
+            "cluster-a",
+            MonitorState.LEARNING,
+            rounds=(),
+            last_rtt_ms=None,
+            average_rtt_ms=None,
+            loss_fraction=None,
+            rounds_total=0,
+            reason="It has never answered a ping since it was ticked or started. Does its firewall block ICMP?",
+        ),
     )
 
 
@@ -477,8 +647,12 @@ class StageShell:
         self.selection = selection
         self.asked.append(("select", selection))
 
-    def run(self, verb: Verb, selection: Selection | None = None, arguments: Mapping[str, object] | None = None) -> None:
-        self.asked.append(("run", verb, selection or self.selection, dict(arguments) if arguments is not None else None))
+    def run(
+        self, verb: Verb, selection: Selection | None = None, arguments: Mapping[str, object] | None = None
+    ) -> None:
+        self.asked.append(
+            ("run", verb, selection or self.selection, dict(arguments) if arguments is not None else None)
+        )
 
     def why_not(self, verb: Verb, selection: Selection | None = None) -> str | None:
         return self.refusals.get(verb)

@@ -94,9 +94,7 @@ def test_the_filter_is_written_and_read_back(root: tk.Tk, theme: Theme) -> None:
 
 
 @pytest.mark.display
-def test_a_first_start_leaves_room_for_the_frame(
-    root: tk.Tk, theme: Theme, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_first_start_leaves_room_for_the_frame(root: tk.Tk, theme: Theme, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tk.Tk, "winfo_screenwidth", lambda self: 1280)
     monkeypatch.setattr(tk.Tk, "winfo_screenheight", lambda self: 800)
     Placement(root, theme, SettingsStore())

@@ -20,9 +20,23 @@ ANONYMOUS = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 CIM = "http://schemas.dmtf.org/wbem/wscim/1/common"
 
-_CIM_TYPES = {"s": "string", "b": "boolean", "d": "datetime", "ref": "string", "o": "string",
-              "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
-              "i8": "sint8", "i16": "sint16", "i32": "sint32", "i64": "sint64", "r32": "real32", "r64": "real64"}
+_CIM_TYPES = {
+    "s": "string",
+    "b": "boolean",
+    "d": "datetime",
+    "ref": "string",
+    "o": "string",
+    "u8": "uint8",
+    "u16": "uint16",
+    "u32": "uint32",
+    "u64": "uint64",
+    "i8": "sint8",
+    "i16": "sint16",
+    "i32": "sint32",
+    "i64": "sint64",
+    "r32": "real32",
+    "r64": "real64",
+}
 _KEY = re.compile(r"\s*(\w+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'|([^,]*))\s*(?:,|$)", re.DOTALL)
 
 
@@ -54,12 +68,15 @@ class Ref:
 
     def epr(self) -> str:
         """The inside of an endpoint reference; ``a`` and ``w`` are bound by the envelope."""
-        selectors = "".join(f"<w:Selector Name={quoteattr(key)}>{escape(value)}</w:Selector>"
-                            for key, value in self.keys)
-        return (f"<a:Address>{ANONYMOUS}</a:Address><a:ReferenceParameters>"
-                f"<w:ResourceURI>{WMI}/{self.namespace}/{self.class_name}</w:ResourceURI>"
-                f"<w:SelectorSet><w:Selector Name=\"__cimnamespace\">{self.namespace}</w:Selector>{selectors}"
-                f"</w:SelectorSet></a:ReferenceParameters>")
+        selectors = "".join(
+            f"<w:Selector Name={quoteattr(key)}>{escape(value)}</w:Selector>" for key, value in self.keys
+        )
+        return (
+            f"<a:Address>{ANONYMOUS}</a:Address><a:ReferenceParameters>"
+            f"<w:ResourceURI>{WMI}/{self.namespace}/{self.class_name}</w:ResourceURI>"
+            f'<w:SelectorSet><w:Selector Name="__cimnamespace">{self.namespace}</w:Selector>{selectors}'
+            f"</w:SelectorSet></a:ReferenceParameters>"
+        )
 
 
 def _in_path(value: str) -> str:
@@ -120,8 +137,10 @@ class Inst:
         """WS-Man instance XML; ``tag`` replaces the class name (embedded objects of a method's output)."""
         name = self.definition.name
         uri = f"{WMI}/{self.namespace}/{name}"
-        parts = [f'<{prefix}:{tag or name} xmlns:{prefix}="{uri}" xmlns:xsi="{XSI}" xmlns:cim="{CIM}" '
-                 f'xsi:type="{prefix}:{name}_Type">']
+        parts = [
+            f'<{prefix}:{tag or name} xmlns:{prefix}="{uri}" xmlns:xsi="{XSI}" xmlns:cim="{CIM}" '
+            f'xsi:type="{prefix}:{name}_Type">'
+        ]
         values = self.values
         for prop, kind in self.definition.properties.items():
             parts.append(_element(f"{prefix}:{prop}", kind, values.get(prop), "cim:", self.namespace))

@@ -46,8 +46,16 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self.kept_s = KEPT_S
 
-    def start(self, name: str, work: Callable[[Task], Any], *, target_id: str = "", job_type: int = 0,
-              class_name: str = "Msvm_ConcreteJob", affected: tuple[Ref, ...] = ()) -> Job:
+    def start(
+        self,
+        name: str,
+        work: Callable[[Task], Any],
+        *,
+        target_id: str = "",
+        job_type: int = 0,
+        class_name: str = "Msvm_ConcreteJob",
+        affected: tuple[Ref, ...] = (),
+    ) -> Job:
         """Run ``work`` as a job."""
         task = self._world.new_task(self._site_id, name, target_id, recorded=True)
         job = Job(naming.guid(self._world.new_id()), class_name, job_type, name, task, list(affected))
@@ -56,8 +64,9 @@ class Jobs:
 
         def run(task: Task) -> Any:
             result = work(task)
-            job.affected.extend(item for item in (result if isinstance(result, list) else [result])
-                                if isinstance(item, Ref))
+            job.affected.extend(
+                item for item in (result if isinstance(result, list) else [result]) if isinstance(item, Ref)
+            )
             return result
 
         self._world.spawn(self._site_id, name, run, task=task)
@@ -67,8 +76,11 @@ class Jobs:
         """Jobs that have not been forgotten yet."""
         now = self._world.now()
         with self._lock:
-            gone = [job.id for job in self._jobs.values() if job.task.done.is_set()
-                    and now - job.task.finished > self.kept_s]
+            gone = [
+                job.id
+                for job in self._jobs.values()
+                if job.task.done.is_set() and now - job.task.finished > self.kept_s
+            ]
             for job_id in gone:
                 del self._jobs[job_id]
             return list(self._jobs.values())
@@ -90,24 +102,51 @@ class Jobs:
         now = self._world.now()
         extra: dict[str, Any] = {"JobCompletionStatusCode": 0} if job.class_name == "Msvm_StorageJob" else {}
         return make(
-            job.class_name, InstanceID=job.id, Caption=job.name, Description=job.name, ElementName=job.name,
-            Name="Msvm_ConcreteJob", OperationalStatus=[2] if code == 0 else [6], HealthState=5,
-            JobStatus="Job is running" if pending else "Job is completed", TimeSubmitted=task.created,
-            StartTime=task.created, ElapsedTime=Interval((task.finished or now) - task.created), Notify="",
-            Owner="Administrator", LocalOrUtcTime=2, PercentComplete=round(task.progress * 100),
-            DeleteOnCompletion=False, ErrorCode=code, ErrorDescription=text or None,
+            job.class_name,
+            InstanceID=job.id,
+            Caption=job.name,
+            Description=job.name,
+            ElementName=job.name,
+            Name="Msvm_ConcreteJob",
+            OperationalStatus=[2] if code == 0 else [6],
+            HealthState=5,
+            JobStatus="Job is running" if pending else "Job is completed",
+            TimeSubmitted=task.created,
+            StartTime=task.created,
+            ElapsedTime=Interval((task.finished or now) - task.created),
+            Notify="",
+            Owner="Administrator",
+            LocalOrUtcTime=2,
+            PercentComplete=round(task.progress * 100),
+            DeleteOnCompletion=False,
+            ErrorCode=code,
+            ErrorDescription=text or None,
             ErrorSummaryDescription=text or None,
             JobState=6 if pending and task.cancel_requested else state[task.status],
-            TimeOfLastStateChange=task.finished or task.created, TimeBeforeRemoval=Interval(self.kept_s),
-            Cancellable=pending and task.cancellable, JobType=job.job_type, **extra)
+            TimeOfLastStateChange=task.finished or task.created,
+            TimeBeforeRemoval=Interval(self.kept_s),
+            Cancellable=pending and task.cancellable,
+            JobType=job.job_type,
+            **extra,
+        )
 
     def errors(self, job: Job) -> list[str]:
         """GetErrorEx: CIM-XML texts of Msvm_Error."""
         code, text = error_of(job.task.error)
         if code == 0:
             return []
-        return [make("Msvm_Error", ErrorType=4, OwningEntity="Microsoft:Hyper-V", MessageID=str(code), Message=text,
-                     ErrorSource=job.ref.class_name, ErrorSourceFormat=2, CIMStatusCode=1).cim_xml()]
+        return [
+            make(
+                "Msvm_Error",
+                ErrorType=4,
+                OwningEntity="Microsoft:Hyper-V",
+                MessageID=str(code),
+                Message=text,
+                ErrorSource=job.ref.class_name,
+                ErrorSourceFormat=2,
+                CIMStatusCode=1,
+            ).cim_xml()
+        ]
 
 
 def error_of(error: Exception | None) -> tuple[int, str]:

@@ -94,8 +94,9 @@ class Login:
             os.environ["NTLM_USER_FILE"] = path
             if self._context is None:
                 options = spnego.NegotiateOptions.use_ntlm if bare else spnego.NegotiateOptions.use_negotiate
-                self._context = spnego.server(hostname="lab", service="http", options=options,
-                                              protocol="ntlm" if bare else "negotiate")
+                self._context = spnego.server(
+                    hostname="lab", service="http", options=options, protocol="ntlm" if bare else "negotiate"
+                )
             answer = self._context.step(token, channel_bindings=self._bindings(token))
         finally:
             if before is None:
@@ -142,14 +143,14 @@ class Login:
         if len(parts) != 3 or not parts[2].startswith(_OCTETS):
             raise Unreadable("not multipart/encrypted")
         length = parts[1].rpartition(b"Length=")[2].strip()
-        sealed = parts[2][len(_OCTETS):].removesuffix(_BOUNDARY + b"--\r\n")
+        sealed = parts[2][len(_OCTETS) :].removesuffix(_BOUNDARY + b"--\r\n")
         if len(sealed) < 20 or not length.isdigit():
             raise Unreadable("too short")
         size = struct.unpack("<i", sealed[:4])[0]
         if not 0 < size <= 64:
             raise Unreadable("bad signature length")
         try:
-            message = self._context.unwrap_winrm(sealed[4:4 + size], sealed[4 + size:])
+            message = self._context.unwrap_winrm(sealed[4 : 4 + size], sealed[4 + size :])
         except SpnegoError as exc:
             raise Unreadable(type(exc).__name__) from exc
         if len(message) != int(length):
@@ -160,9 +161,22 @@ class Login:
         """(content type, body) of a sealed answer."""
         assert self._context is not None
         sealed = self._context.wrap_winrm(message)
-        body = b"".join((
-            _BOUNDARY, b"\r\n\tContent-Type: ", PROTOCOL.encode(),
-            b"\r\n\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length=", str(len(message)).encode(),
-            b"\r\n", _BOUNDARY, b"\r\n", _OCTETS, struct.pack("<i", len(sealed.header)), sealed.header, sealed.data,
-            _BOUNDARY, b"--\r\n"))
+        body = b"".join(
+            (
+                _BOUNDARY,
+                b"\r\n\tContent-Type: ",
+                PROTOCOL.encode(),
+                b"\r\n\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length=",
+                str(len(message)).encode(),
+                b"\r\n",
+                _BOUNDARY,
+                b"\r\n",
+                _OCTETS,
+                struct.pack("<i", len(sealed.header)),
+                sealed.header,
+                sealed.data,
+                _BOUNDARY,
+                b"--\r\n",
+            )
+        )
         return f'multipart/encrypted;protocol="{PROTOCOL}";boundary="Encrypted Boundary"', body

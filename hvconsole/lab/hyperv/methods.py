@@ -88,11 +88,20 @@ class Call:
             raise ReturnValue(INVALID_PARAMETER)
         return found[0]
 
-    def job(self, name: str, work: Callable[..., Any], target_id: str, *affected: Ref, job_type: int = 0,
-            class_name: str = "Msvm_ConcreteJob", **outputs: Any) -> Output:
+    def job(
+        self,
+        name: str,
+        work: Callable[..., Any],
+        target_id: str,
+        *affected: Ref,
+        job_type: int = 0,
+        class_name: str = "Msvm_ConcreteJob",
+        **outputs: Any,
+    ) -> Output:
         """Answer 4096 and work on."""
-        job: Job = self.picture.jobs.start(name, work, target_id=target_id, job_type=job_type,
-                                           class_name=class_name, affected=affected)
+        job: Job = self.picture.jobs.start(
+            name, work, target_id=target_id, job_type=job_type, class_name=class_name, affected=affected
+        )
         return {**outputs, "Job": job.ref, "ReturnValue": JOB}
 
 
@@ -132,8 +141,14 @@ def table() -> dict[str, dict[str, Method]]:
     )
 
     merged: dict[str, dict[str, Method]] = {}
-    for part in (verbs_more.METHODS, verbs_power.METHODS, verbs_snapshots.METHODS, verbs_define.METHODS,
-                 verbs_move.METHODS, verbs_host.METHODS):
+    for part in (
+        verbs_more.METHODS,
+        verbs_power.METHODS,
+        verbs_snapshots.METHODS,
+        verbs_define.METHODS,
+        verbs_move.METHODS,
+        verbs_host.METHODS,
+    ):
         for class_name, methods in part.items():
             merged.setdefault(class_name.lower(), {}).update({key.lower(): value for key, value in methods.items()})
     return merged

@@ -130,5 +130,5 @@ def split_uri(uri: str) -> tuple[str, str]:
     position = uri.lower().find(marker)
     if position < 0:
         return "", ""
-    namespace, _, class_name = uri[position + len(marker):].rpartition("/")
+    namespace, _, class_name = uri[position + len(marker) :].rpartition("/")
     return namespace.lower(), class_name

@@ -35,10 +35,23 @@ class Periphery:
     @staticmethod
     def _device(class_name: str, vm: Vm, title: str, **more: Any) -> Inst:
         guid = naming.guid(vm.id)
-        return make(class_name, SystemCreationClassName="Msvm_ComputerSystem", SystemName=guid,
-                    CreationClassName=class_name, DeviceID=f"Microsoft:{guid}\\{naming.derived(class_name, vm.id)}",
-                    ElementName=title, Name=title, Caption=title, EnabledState=2, RequestedState=12, EnabledDefault=2,
-                    HealthState=5, OperationalStatus=[2], Status="OK", **more)
+        return make(
+            class_name,
+            SystemCreationClassName="Msvm_ComputerSystem",
+            SystemName=guid,
+            CreationClassName=class_name,
+            DeviceID=f"Microsoft:{guid}\\{naming.derived(class_name, vm.id)}",
+            ElementName=title,
+            Name=title,
+            Caption=title,
+            EnabledState=2,
+            RequestedState=12,
+            EnabledDefault=2,
+            HealthState=5,
+            OperationalStatus=[2],
+            Status="OK",
+            **more,
+        )
 
     def displays(self) -> Iterator[Inst]:
         """Msvm_SyntheticDisplayController."""
@@ -57,15 +70,23 @@ class Periphery:
             yield self._head(vm)
 
     def _head(self, vm: Vm) -> Inst:
-        return self._device("Msvm_VideoHead", vm, "Video Head", CurrentBitsPerPixel=32,
-                            CurrentHorizontalResolution=_WIDTH, CurrentVerticalResolution=_HEIGHT,
-                            CurrentRefreshRate=60)
+        return self._device(
+            "Msvm_VideoHead",
+            vm,
+            "Video Head",
+            CurrentBitsPerPixel=32,
+            CurrentHorizontalResolution=_WIDTH,
+            CurrentVerticalResolution=_HEIGHT,
+            CurrentRefreshRate=60,
+        )
 
     def heads_on_controllers(self) -> Iterator[tuple[Ref, Ref]]:
         """Msvm_VideoHeadOnController."""
         for vm in self._running():
-            yield (self._device("Msvm_SyntheticDisplayController", vm, "Synthetic Display Controller").ref,
-                   self._head(vm).ref)
+            yield (
+                self._device("Msvm_SyntheticDisplayController", vm, "Synthetic Display Controller").ref,
+                self._head(vm).ref,
+            )
 
     def keyboards(self) -> Iterator[Inst]:
         """Msvm_Keyboard."""
@@ -76,12 +97,25 @@ class Periphery:
     def serial_ports(owner: Vm | Snapshot) -> Iterator[Inst]:
         """Msvm_SerialPortSettingData: COM 1 and COM 2, with no pipe behind them."""
         for number in (0, 1) if naming.generation(owner) == 1 else ():
-            yield make("Msvm_SerialPortSettingData", ElementName=f"COM {number + 1}", ResourceType=21,
-                       InstanceID=f"{naming.settings_id(owner)}\\{_SERIAL_CONTROLLER}\\{number}",
-                       ResourceSubType=SERIAL, PoolID="", ConsumerVisibility=3, Connection=[""],
-                       AllocationUnits="count", VirtualQuantity=1, Reservation=1, Limit=1, Weight=0,
-                       AutomaticAllocation=True, AutomaticDeallocation=True, VirtualQuantityUnits="count",
-                       DebuggerMode=False)
+            yield make(
+                "Msvm_SerialPortSettingData",
+                ElementName=f"COM {number + 1}",
+                ResourceType=21,
+                InstanceID=f"{naming.settings_id(owner)}\\{_SERIAL_CONTROLLER}\\{number}",
+                ResourceSubType=SERIAL,
+                PoolID="",
+                ConsumerVisibility=3,
+                Connection=[""],
+                AllocationUnits="count",
+                VirtualQuantity=1,
+                Reservation=1,
+                Limit=1,
+                Weight=0,
+                AutomaticAllocation=True,
+                AutomaticDeallocation=True,
+                VirtualQuantityUnits="count",
+                DebuggerMode=False,
+            )
 
     def counters(self) -> Iterator[Inst]:
         """Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor, in units of 100 ns."""
@@ -89,9 +123,16 @@ class Periphery:
         for vm in self._running():
             up = max(0.0, now - vm.started) * 1e7
             for number in range(vm.vcpus):
-                yield make("Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor", CIMV2,
-                           Name=f"{vm.name}:Hv VP {number}", PercentTotalRunTime=int(up * _RUN_SHARE),
-                           PercentGuestRunTime=int(up * _RUN_SHARE * 0.9), PercentHypervisorRunTime=int(
-                               up * _RUN_SHARE * 0.1), PercentTotalRunTime_Base=int(up),
-                           PercentGuestRunTime_Base=int(up), PercentHypervisorRunTime_Base=int(up),
-                           Timestamp_Sys100NS=int(now * 1e7), Frequency_Sys100NS=10_000_000)
+                yield make(
+                    "Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor",
+                    CIMV2,
+                    Name=f"{vm.name}:Hv VP {number}",
+                    PercentTotalRunTime=int(up * _RUN_SHARE),
+                    PercentGuestRunTime=int(up * _RUN_SHARE * 0.9),
+                    PercentHypervisorRunTime=int(up * _RUN_SHARE * 0.1),
+                    PercentTotalRunTime_Base=int(up),
+                    PercentGuestRunTime_Base=int(up),
+                    PercentHypervisorRunTime_Base=int(up),
+                    Timestamp_Sys100NS=int(now * 1e7),
+                    Frequency_Sys100NS=10_000_000,
+                )

@@ -18,8 +18,14 @@ from hvconsole.lab.hyperv.schema import CIMV2, V2
 from hvconsole.lab.objects import Host, Site
 from hvconsole.lab.world import World
 
-COMPONENTS = ("Msvm_ShutdownComponent", "Msvm_HeartbeatComponent", "Msvm_KvpExchangeComponent",
-              "Msvm_TimeSyncComponent", "Msvm_VssComponent", "Msvm_GuestServiceInterfaceComponent")
+COMPONENTS = (
+    "Msvm_ShutdownComponent",
+    "Msvm_HeartbeatComponent",
+    "Msvm_KvpExchangeComponent",
+    "Msvm_TimeSyncComponent",
+    "Msvm_VssComponent",
+    "Msvm_GuestServiceInterfaceComponent",
+)
 
 Pairs = Iterable[tuple[Ref, Ref]]
 
@@ -51,15 +57,21 @@ class Picture:
             "Msvm_PlannedComputerSystem": machines.planned_systems,
             "Msvm_VirtualSystemSettingData": machines.settings,
             "Msvm_SummaryInformation": self._summaries,
-            "Msvm_ProcessorSettingData": lambda: [*devices.every(devices.processors),
-                                                  *devices.definitions("Msvm_ProcessorSettingData")],
-            "Msvm_MemorySettingData": lambda: [*devices.every(devices.memory),
-                                               *devices.definitions("Msvm_MemorySettingData")],
+            "Msvm_ProcessorSettingData": lambda: [
+                *devices.every(devices.processors),
+                *devices.definitions("Msvm_ProcessorSettingData"),
+            ],
+            "Msvm_MemorySettingData": lambda: [
+                *devices.every(devices.memory),
+                *devices.definitions("Msvm_MemorySettingData"),
+            ],
             "Msvm_ResourceAllocationSettingData": lambda: devices.every(devices.allocations),
             "Msvm_StorageAllocationSettingData": lambda: devices.every(devices.storage),
             "Msvm_SyntheticEthernetPortSettingData": lambda: devices.every(devices.nics),
-            "Msvm_EthernetPortAllocationSettingData":
-                lambda: [*devices.every(devices.connections), *objects.host_connections()],
+            "Msvm_EthernetPortAllocationSettingData": lambda: [
+                *devices.every(devices.connections),
+                *objects.host_connections(),
+            ],
             "Msvm_GuestNetworkAdapterConfiguration": lambda: devices.every(devices.guest_networks),
             "Msvm_SyntheticEthernetPort": devices.ports,
             "Msvm_SerialPortSettingData": lambda: devices.every(periphery.serial_ports),
@@ -109,8 +121,10 @@ class Picture:
                     found.extend(build())
                 elif definition.name in self._associations:
                     first, second = self._roles(definition.name)
-                    found.extend(make(definition.name, namespace, **{first: one, second: other})
-                                 for one, other in self._associations[definition.name]())
+                    found.extend(
+                        make(definition.name, namespace, **{first: one, second: other})
+                        for one, other in self._associations[definition.name]()
+                    )
         return found
 
     def get(self, ref: Ref) -> Inst | None:
@@ -132,13 +146,33 @@ class Picture:
 
     def _directories(self) -> list[Inst]:
         names = {path.rpartition("\\")[0] for path in self.site.extra.get("exports", {})}
-        return [make("Win32_Directory", CIMV2, Name=name, Drive=name[:2], FileType="File Folder",
-                     CreationClassName="Win32_Directory", CSName=self.server) for name in sorted(names)]
+        return [
+            make(
+                "Win32_Directory",
+                CIMV2,
+                Name=name,
+                Drive=name[:2],
+                FileType="File Folder",
+                CreationClassName="Win32_Directory",
+                CSName=self.server,
+            )
+            for name in sorted(names)
+        ]
 
     def _exported_files(self) -> list[Inst]:
-        return [make("CIM_DataFile", CIMV2, Name=path, Drive=path[:2], Extension="vmcx", FileSize=50_000,
-                     CreationClassName="CIM_DataFile", CSName=self.server)
-                for path in self.site.extra.get("exports", {})]
+        return [
+            make(
+                "CIM_DataFile",
+                CIMV2,
+                Name=path,
+                Drive=path[:2],
+                Extension="vmcx",
+                FileSize=50_000,
+                CreationClassName="CIM_DataFile",
+                CSName=self.server,
+            )
+            for path in self.site.extra.get("exports", {})
+        ]
 
     # ---- associations --------------------------------------------------------------------------------------
 
@@ -160,17 +194,25 @@ class Picture:
 
     @staticmethod
     def _roles(association: str) -> tuple[str, str]:
-        roles = {"Msvm_SettingsDefineState": ("ManagedElement", "SettingData"),
-                 "Msvm_AffectedJobElement": ("AffectedElement", "AffectingElement")}
+        roles = {
+            "Msvm_SettingsDefineState": ("ManagedElement", "SettingData"),
+            "Msvm_AffectedJobElement": ("AffectedElement", "AffectingElement"),
+        }
         if association in roles:
             return roles[association]
-        if association in ("Msvm_VirtualSystemSettingDataComponent", "Msvm_SystemDevice",
-                           "Msvm_SettingDataComponent", "CIM_DirectoryContainsFile", "Win32_ComputerSystemProcessor"):
+        if association in (
+            "Msvm_VirtualSystemSettingDataComponent",
+            "Msvm_SystemDevice",
+            "Msvm_SettingDataComponent",
+            "CIM_DirectoryContainsFile",
+            "Win32_ComputerSystemProcessor",
+        ):
             return ("GroupComponent", "PartComponent")
         return ("Antecedent", "Dependent")
 
-    def associated(self, ref: Ref, assoc_class: str = "", result_class: str = "", role: str = "",
-                   result_role: str = "") -> list[Inst] | None:
+    def associated(
+        self, ref: Ref, assoc_class: str = "", result_class: str = "", role: str = "", result_role: str = ""
+    ) -> list[Inst] | None:
         """Instances associated with ``ref``; None if a class name does not exist.
 
         ``role`` and ``result_role``: which ends of the association ``ref`` and the instances are to be.
@@ -187,8 +229,13 @@ class Picture:
                     continue
                 first, second = (each.lower() for each in self._roles(name))
                 for one, other in pairs():
-                    mine, theirs, target = ((first, second, other) if one.same(ref) else
-                                            (second, first, one) if other.same(ref) else ("", "", None))
+                    mine, theirs, target = (
+                        (first, second, other)
+                        if one.same(ref)
+                        else (second, first, one)
+                        if other.same(ref)
+                        else ("", "", None)
+                    )
                     if target is None or role.lower() not in ("", mine) or result_role.lower() not in ("", theirs):
                         continue
                     if result_class and not schema.descends(ref.namespace, target.class_name, result_class):
@@ -206,12 +253,16 @@ class Picture:
         with self.world.lock:
             for name, pairs in self._associations.items():
                 if schema.find(ref.namespace, name) is None or (
-                        result_class and not schema.descends(ref.namespace, name, result_class)):
+                    result_class and not schema.descends(ref.namespace, name, result_class)
+                ):
                     continue
                 first, second = self._roles(name)
-                found += [make(name, ref.namespace, **{first: one, second: other}) for one, other in pairs()
-                          if (one.same(ref) and role.lower() in ("", first.lower()))
-                          or (other.same(ref) and role.lower() in ("", second.lower()))]
+                found += [
+                    make(name, ref.namespace, **{first: one, second: other})
+                    for one, other in pairs()
+                    if (one.same(ref) and role.lower() in ("", first.lower()))
+                    or (other.same(ref) and role.lower() in ("", second.lower()))
+                ]
         return found
 
     def _settings_define_state(self) -> Pairs:
@@ -220,8 +271,15 @@ class Picture:
 
     def _components_of_settings(self) -> Pairs:
         devices = self.devices
-        for build in (devices.processors, devices.memory, devices.allocations, devices.storage, devices.nics,
-                      devices.connections, self.periphery.serial_ports):
+        for build in (
+            devices.processors,
+            devices.memory,
+            devices.allocations,
+            devices.storage,
+            devices.nics,
+            devices.connections,
+            self.periphery.serial_ports,
+        ):
             for inst in devices.every(build):
                 owner = str(inst.get("InstanceID")).split("\\")[0]
                 yield _settings(owner), inst.ref
@@ -268,8 +326,10 @@ class Picture:
 
     def _directory_files(self) -> Pairs:
         for path in self.site.extra.get("exports", {}):
-            yield (Ref(CIMV2, "Win32_Directory", (("Name", path.rpartition("\\")[0]),)),
-                   Ref(CIMV2, "CIM_DataFile", (("Name", path),)))
+            yield (
+                Ref(CIMV2, "Win32_Directory", (("Name", path.rpartition("\\")[0]),)),
+                Ref(CIMV2, "CIM_DataFile", (("Name", path),)),
+            )
 
 
 def _settings(instance_id: str) -> Ref:

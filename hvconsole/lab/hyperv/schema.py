@@ -138,5 +138,6 @@ def descends(namespace: str, class_name: str, ancestor: str) -> bool:
 def concrete(namespace: str, class_name: str) -> tuple[ClassDef, ...]:
     """The class itself and everything that inherits from it, without abstract ones."""
     classes = NAMESPACES[namespace.lower()]
-    return tuple(other for other in classes.values()
-                 if not other.abstract and _descends(classes, other.name, class_name))
+    return tuple(
+        other for other in classes.values() if not other.abstract and _descends(classes, other.name, class_name)
+    )

@@ -45,8 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.connection.settimeout(self.server.owner.idle_s)
         owner = self.server.owner
-        self.login = login.Login(owner.site.user, owner.site.password, owner.binding if self.server.tls else None,
-                                 strict=owner.cbt_strict)
+        self.login = login.Login(
+            owner.site.user, owner.site.password, owner.binding if self.server.tls else None, strict=owner.cbt_strict
+        )
 
     def log_message(self, format: str, *args: Any) -> None:
         log.debug(format, *args)
@@ -176,8 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._reply(answer.status, answer.body, _SOAP)
 
-    def _reply(self, status: int, body: bytes = b"", content_type: str = "",
-               headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def _reply(
+        self, status: int, body: bytes = b"", content_type: str = "", headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -275,8 +277,9 @@ class HypervServer:
         for scheme, context in (("https", self._identity.context), ("http", None)):
             listener = _Listener(self, (self._address, 0), context)
             self._listeners[scheme] = listener
-            thread = threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True,
-                                      name=f"lab-hyperv-{scheme}")
+            thread = threading.Thread(
+                target=listener.serve_forever, args=(0.05,), daemon=True, name=f"lab-hyperv-{scheme}"
+            )
             thread.start()
             self._threads.append(thread)
 
@@ -304,10 +307,15 @@ class HypervServer:
     def describe(self) -> ServerDescription:
         """How clients reach it."""
         port = self.port()
-        return ServerDescription(platform="hyperv", name=self.site.name, user=self.site.user,
-                                 url=f"hyperv://{self.site.user}@{self._address}:{port}",
-                                 password=self.site.password, sha256=self._identity.sha256,
-                                 other_urls=(f"hyperv+http://{self.site.user}@{self._address}:{self.port('http')}",))
+        return ServerDescription(
+            platform="hyperv",
+            name=self.site.name,
+            user=self.site.user,
+            url=f"hyperv://{self.site.user}@{self._address}:{port}",
+            password=self.site.password,
+            sha256=self._identity.sha256,
+            other_urls=(f"hyperv+http://{self.site.user}@{self._address}:{self.port('http')}",),
+        )
 
     # ---- what the connections report -----------------------------------------------------------------------
 

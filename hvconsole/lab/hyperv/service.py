@@ -92,8 +92,11 @@ class Service:
         self._lock = threading.Lock()
         self._contexts: dict[str, _Context] = {}
         self._actions: dict[str, Callable[[Request], str]] = {
-            f"{ENUMERATION}/Enumerate": self._enumerate, f"{ENUMERATION}/Pull": self._pull,
-            f"{ENUMERATION}/Release": self._release, f"{TRANSFER}/Get": self._get, f"{TRANSFER}/Put": self._put,
+            f"{ENUMERATION}/Enumerate": self._enumerate,
+            f"{ENUMERATION}/Pull": self._pull,
+            f"{ENUMERATION}/Release": self._release,
+            f"{TRANSFER}/Get": self._get,
+            f"{TRANSFER}/Put": self._put,
         }
 
     @property
@@ -159,8 +162,9 @@ class Service:
     def _answer(self, request: Request, auth: str, user: str) -> Response:
         if request.identify:
             version = self._picture.site.version
-            return Response(200, soap.identify(request.identify, "Microsoft Corporation",
-                                               f"OS: {version} SP: 0.0 Stack: 3.0"))
+            return Response(
+                200, soap.identify(request.identify, "Microsoft Corporation", f"OS: {version} SP: 0.0 Stack: 3.0")
+            )
         try:
             if request.strange is not None:
                 raise soap.Refused(request.strange)
@@ -173,7 +177,8 @@ class Service:
                 body = action(request)
                 response = soap.respond(request.action + "Response", request.message_id, body)
             elif request.action.startswith(request.uri + "/") or request.action.lower().startswith(
-                    request.uri.lower() + "/"):
+                request.uri.lower() + "/"
+            ):
                 response = self._invoke(request, auth, user)
             else:
                 raise soap.Refused(soap.NO_ACTION)
@@ -203,11 +208,15 @@ class Service:
             return f"<n:EnumerateResponse><n:EnumerationContext>{context}</n:EnumerationContext></n:EnumerateResponse>"
         # Whatever MaxElements says, Windows puts one item into the first answer.
         if len(items) <= 1:
-            return (f"<n:EnumerateResponse><n:EnumerationContext/><w:Items>{''.join(items)}</w:Items>"
-                    "<w:EndOfSequence/></n:EnumerateResponse>")
+            return (
+                f"<n:EnumerateResponse><n:EnumerationContext/><w:Items>{''.join(items)}</w:Items>"
+                "<w:EndOfSequence/></n:EnumerateResponse>"
+            )
         context = self._open(items, position=1)
-        return (f"<n:EnumerateResponse><n:EnumerationContext>{context}</n:EnumerationContext>"
-                f"<w:Items>{items[0]}</w:Items></n:EnumerateResponse>")
+        return (
+            f"<n:EnumerateResponse><n:EnumerationContext>{context}</n:EnumerationContext>"
+            f"<w:Items>{items[0]}</w:Items></n:EnumerateResponse>"
+        )
 
     def _select(self, request: Request, element: ET.Element) -> tuple[list[Inst], tuple[str, ...] | None]:
         namespace, class_name = request.namespace, request.class_name
@@ -241,9 +250,11 @@ class Service:
             if ref is None:
                 raise wql.QueryError("bad object path")
             ref = replace(ref, namespace=namespace)
-            found = (self._picture.references_to(ref, query.result_class, query.role) if query.references else
-                     self._picture.associated(ref, query.assoc_class, query.result_class, query.role,
-                                              query.result_role))
+            found = (
+                self._picture.references_to(ref, query.result_class, query.role)
+                if query.references
+                else self._picture.associated(ref, query.assoc_class, query.result_class, query.role, query.result_role)
+            )
             if found is None:
                 raise soap.Refused(soap.BAD_CLASS)
             return found, None
@@ -269,8 +280,11 @@ class Service:
         wanted = [(item.get("Name", ""), item.text or "") for item in filter_.iter(f"{_W}Selector")]
         if not wanted or any(definition.property_named(name) is None for name, _ in wanted):
             raise soap.Refused(soap.BAD_QUERY)
-        return [item for item in self._picture.instances(namespace, class_name)
-                if all(str(item.get(name)).lower() == value.lower() for name, value in wanted)]
+        return [
+            item
+            for item in self._picture.instances(namespace, class_name)
+            if all(str(item.get(name)).lower() == value.lower() for name, value in wanted)
+        ]
 
     def _by_association(self, filter_: ET.Element) -> list[Inst]:
         binding = f"{{{soap.BINDING}}}"
@@ -287,9 +301,13 @@ class Service:
             raise soap.Refused(soap.BAD_QUERY) from exc
         role, result_role, assoc_class, result_class = (
             (query.findtext(f"{binding}{name}") or "").strip()
-            for name in ("Role", "ResultRole", "AssociationClassName", "ResultClassName"))
-        found = (self._picture.references_to(ref, result_class, role) if links
-                 else self._picture.associated(ref, assoc_class, result_class, role, result_role))
+            for name in ("Role", "ResultRole", "AssociationClassName", "ResultClassName")
+        )
+        found = (
+            self._picture.references_to(ref, result_class, role)
+            if links
+            else self._picture.associated(ref, assoc_class, result_class, role, result_role)
+        )
         if found is None:
             raise soap.Refused(soap.BAD_CLASS)
         return found
@@ -302,15 +320,20 @@ class Service:
         if mode == "EnumerateEPR":
             return [f"<a:EndpointReference>{item.ref.epr()}</a:EndpointReference>" for item in items]
         if mode == "EnumerateObjectAndEPR":
-            return [f"<w:Item>{item.xml()}<a:EndpointReference>{item.ref.epr()}</a:EndpointReference></w:Item>"
-                    for item in items]
+            return [
+                f"<w:Item>{item.xml()}<a:EndpointReference>{item.ref.epr()}</a:EndpointReference></w:Item>"
+                for item in items
+            ]
         return [item.xml() for item in items]
 
     def _open(self, items: list[str], position: int = 0) -> str:
         now = self._picture.world.now()
         with self._lock:
-            self._contexts = {key: context for key, context in self._contexts.items()
-                              if now - context.used < self.limits.enumeration_s}
+            self._contexts = {
+                key: context
+                for key, context in self._contexts.items()
+                if now - context.used < self.limits.enumeration_s
+            }
             if len(self._contexts) >= self.limits.max_operations:
                 raise soap.Refused(soap.QUOTA)
             key = f"uuid:{str(uuid.uuid4()).upper()}"
@@ -373,8 +396,9 @@ class Service:
         else:
             # Singletons answer to fewer selectors than they have keys.
             found = self._picture.singleton(namespace, definition.name)
-            if found is not None and not all(str(found.get(name)).lower() == value.lower()
-                                             for name, value in request.selectors):
+            if found is not None and not all(
+                str(found.get(name)).lower() == value.lower() for name, value in request.selectors
+            ):
                 found = None
             if found is None and self._picture.instances(namespace, definition.name):
                 raise soap.Refused(soap.TOO_FEW_SELECTORS)
@@ -426,8 +450,10 @@ class Service:
         return self._output(request, name, output, method.outputs)
 
     def _output(self, request: Request, method: str, output: dict[str, Any], names: tuple[str, ...]) -> bytes:
-        parts = [f'<p:{method}_OUTPUT xmlns:p="{request.uri}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-                 'xmlns:cim="http://schemas.dmtf.org/wbem/wscim/1/common">']
+        parts = [
+            f'<p:{method}_OUTPUT xmlns:p="{request.uri}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+            'xmlns:cim="http://schemas.dmtf.org/wbem/wscim/1/common">'
+        ]
         for name in names:
             parts.append(_out(name, output.get(name)))
         parts.append(f"<p:ReturnValue>{output['ReturnValue']}</p:ReturnValue></p:{method}_OUTPUT>")

@@ -18,8 +18,10 @@ WSMAN = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
 BINDING = "http://schemas.dmtf.org/wbem/wsman/1/cimbinding.xsd"
 MICROSOFT = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 FAULT = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
-IDENTITIES = ("http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd",
-              "http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd")
+IDENTITIES = (
+    "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd",
+    "http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd",
+)
 """Namespaces of Identify: that of the standard and of Windows, and how [MS-WSMV] and clients made of it spell it."""
 WMI_ERROR = "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/interop/MSFT_WmiError"
 ANONYMOUS = f"{ADDRESSING}/role/anonymous"
@@ -82,7 +84,8 @@ def parse(raw: bytes) -> Request:
     request.selectors = tuple(
         (item.get("Name", ""), item.text or "")
         for item in header.iterfind(f"{{{WSMAN}}}SelectorSet/{{{WSMAN}}}Selector")
-        if item.get("Name", "").lower() != "__cimnamespace")
+        if item.get("Name", "").lower() != "__cimnamespace"
+    )
     size = (header.findtext(f"{{{WSMAN}}}MaxEnvelopeSize") or "").strip()
     if size.isdigit():
         request.max_envelope = int(size)
@@ -96,8 +99,19 @@ def parse(raw: bytes) -> Request:
 
 _UNDERSTOOD = {
     ADDRESSING: frozenset({"To", "From", "ReplyTo", "FaultTo", "Action", "MessageID", "RelatesTo"}),
-    WSMAN: frozenset({"ResourceURI", "SelectorSet", "MaxEnvelopeSize", "OperationTimeout", "OptionSet", "Locale",
-                      "FragmentTransfer", "RequestTotalItemsCountEstimate", "RequestEPR"}),
+    WSMAN: frozenset(
+        {
+            "ResourceURI",
+            "SelectorSet",
+            "MaxEnvelopeSize",
+            "OperationTimeout",
+            "OptionSet",
+            "Locale",
+            "FragmentTransfer",
+            "RequestTotalItemsCountEstimate",
+            "RequestEPR",
+        }
+    ),
     BINDING: frozenset({"ShowExtensions"}),
     MICROSOFT: frozenset({"DataLocale", "SessionId", "OperationID", "SequenceId", "ActivityId", "CompressionType"}),
 }
@@ -151,23 +165,29 @@ class Fault:
         """The fault as an envelope, in one of the two forms that Windows versions use."""
         side = "s:Sender" if self.sender else "s:Receiver"
         if wmi_form:
-            detail = (f'<p:MSFT_WmiError xmlns:p="{WMI_ERROR}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-                      f'xsi:type="p:MSFT_WmiError_Type"><p:CIMStatusCode xsi:nil="true"/>'
-                      f"<p:error_Code>{self.code}</p:error_Code><p:error_Type>HRESULT</p:error_Type>"
-                      f"<p:Message>{escape(self.text)}</p:Message>"
-                      f"<p:MessageID>HRESULT 0x{self.code:08x}</p:MessageID></p:MSFT_WmiError>")
+            detail = (
+                f'<p:MSFT_WmiError xmlns:p="{WMI_ERROR}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+                f'xsi:type="p:MSFT_WmiError_Type"><p:CIMStatusCode xsi:nil="true"/>'
+                f"<p:error_Code>{self.code}</p:error_Code><p:error_Type>HRESULT</p:error_Type>"
+                f"<p:Message>{escape(self.text)}</p:Message>"
+                f"<p:MessageID>HRESULT 0x{self.code:08x}</p:MessageID></p:MSFT_WmiError>"
+            )
         else:
-            detail = (f'<f:WSManFault xmlns:f="{FAULT}" Code="{self.code}" Machine={quoteattr(machine)}>'
-                      '<f:Message><f:ProviderFault provider="WMI Provider" '
-                      'path="%systemroot%\\system32\\WsmWmiPl.dll">'
-                      f'<f:WSManFault xmlns:f="{FAULT}" Code="{self.code}" Machine={quoteattr(machine)}>'
-                      f"<f:Message>{escape(self.text)} </f:Message></f:WSManFault></f:ProviderFault></f:Message>"
-                      f"</f:WSManFault>")
+            detail = (
+                f'<f:WSManFault xmlns:f="{FAULT}" Code="{self.code}" Machine={quoteattr(machine)}>'
+                '<f:Message><f:ProviderFault provider="WMI Provider" '
+                'path="%systemroot%\\system32\\WsmWmiPl.dll">'
+                f'<f:WSManFault xmlns:f="{FAULT}" Code="{self.code}" Machine={quoteattr(machine)}>'
+                f"<f:Message>{escape(self.text)} </f:Message></f:WSManFault></f:ProviderFault></f:Message>"
+                f"</f:WSManFault>"
+            )
         code = f"<s:Value>{side}</s:Value><s:Subcode><s:Value>{self.subcode}</s:Value></s:Subcode>"
         if not self.subcode:
             code = "<s:Value>s:MustUnderstand</s:Value>"
-        body = (f'<s:Fault><s:Code>{code}</s:Code><s:Reason><s:Text xml:lang="en-US">{escape(self.text)} </s:Text>'
-                f"</s:Reason><s:Detail>{detail}</s:Detail></s:Fault>")
+        body = (
+            f'<s:Fault><s:Code>{code}</s:Code><s:Reason><s:Text xml:lang="en-US">{escape(self.text)} </s:Text>'
+            f"</s:Reason><s:Detail>{detail}</s:Detail></s:Fault>"
+        )
         action = f"{ADDRESSING}/fault" if self.subcode.startswith("a:") else f"{WSMAN[:-4]}/fault"
         return respond(action, relates_to, body)
 
@@ -180,46 +200,107 @@ class Refused(Exception):
         self.fault = fault
 
 
-NOT_FOUND = Fault(0x80338000, "w:InvalidSelectors", "The WS-Management service cannot process the request because the "
-                  "selectors do not name an existing instance.")
-BAD_CLASS = Fault(0x8033801A, "n:CannotProcessFilter", "The WS-Management service cannot process the request. The "
-                  "class or namespace of the filter is not valid.")
-BAD_NAMESPACE = Fault(0x8033801A, "a:DestinationUnreachable", "The WS-Management service cannot process the request. "
-                      "The CIM namespace is invalid.")
-BAD_URI = Fault(0x8033803B, "a:DestinationUnreachable", "The WS-Management service cannot process the request. The "
-                "resource URI is missing or it has an incorrect format.")
-BAD_QUERY = Fault(0x8033801A, "n:CannotProcessFilter", "The WS-Management service cannot process the request because "
-                  "the WQL query is invalid.")
+NOT_FOUND = Fault(
+    0x80338000,
+    "w:InvalidSelectors",
+    "The WS-Management service cannot process the request because the selectors do not name an existing instance.",
+)
+BAD_CLASS = Fault(
+    0x8033801A,
+    "n:CannotProcessFilter",
+    "The WS-Management service cannot process the request. The class or namespace of the filter is not valid.",
+)
+BAD_NAMESPACE = Fault(
+    0x8033801A,
+    "a:DestinationUnreachable",
+    "The WS-Management service cannot process the request. The CIM namespace is invalid.",
+)
+BAD_URI = Fault(
+    0x8033803B,
+    "a:DestinationUnreachable",
+    "The WS-Management service cannot process the request. The resource URI is missing or it has an incorrect format.",
+)
+BAD_QUERY = Fault(
+    0x8033801A,
+    "n:CannotProcessFilter",
+    "The WS-Management service cannot process the request because the WQL query is invalid.",
+)
 QUERY_NEEDS_STAR = Fault(2150859003, "n:CannotProcessFilter", "The resource URI of a query must end with '*'.")
-BAD_CONTEXT = Fault(0x8033801B, "n:InvalidEnumerationContext", "The WS-Enumeration context in the enumeration is not "
-                    "valid. Start a new enumeration.", sender=False)
-TOO_FEW_SELECTORS = Fault(0x8033805A, "w:InvalidSelectors", "The WS-Management service cannot process the request "
-                          "because the request did not contain all required selectors.")
-ODD_SELECTORS = Fault(0x8033805B, "w:InvalidSelectors", "The WS-Management service cannot process the request because "
-                      "the request contained invalid selectors for the resource.")
-BAD_DIALECT = Fault(0x80338019, "n:FilterDialectRequestedUnavailable", "The filter dialect (the type associated with "
-                    "the filter) was not supported for this resource.")
-BAD_MODE = Fault(0x80338086, "w:UnsupportedFeature", "The WS-Management service does not support the specified "
-                 "enumeration mode.")
-LOCALE_IS_A_HINT = Fault(0x80338087, "w:UnsupportedFeature", "The WS-Management service cannot guarantee that all data "
-                         "is returned in the requested locale.")
-NOT_UNDERSTOOD = Fault(0x80338010, "", "The WS-Management service cannot process a SOAP header in the request that is "
-                       "marked as mustUnderstand by the client.")
+BAD_CONTEXT = Fault(
+    0x8033801B,
+    "n:InvalidEnumerationContext",
+    "The WS-Enumeration context in the enumeration is not valid. Start a new enumeration.",
+    sender=False,
+)
+TOO_FEW_SELECTORS = Fault(
+    0x8033805A,
+    "w:InvalidSelectors",
+    "The WS-Management service cannot process the request because the request did not contain all required selectors.",
+)
+ODD_SELECTORS = Fault(
+    0x8033805B,
+    "w:InvalidSelectors",
+    "The WS-Management service cannot process the request because "
+    "the request contained invalid selectors for the resource.",
+)
+BAD_DIALECT = Fault(
+    0x80338019,
+    "n:FilterDialectRequestedUnavailable",
+    "The filter dialect (the type associated with the filter) was not supported for this resource.",
+)
+BAD_MODE = Fault(
+    0x80338086, "w:UnsupportedFeature", "The WS-Management service does not support the specified enumeration mode."
+)
+LOCALE_IS_A_HINT = Fault(
+    0x80338087,
+    "w:UnsupportedFeature",
+    "The WS-Management service cannot guarantee that all data is returned in the requested locale.",
+)
+NOT_UNDERSTOOD = Fault(
+    0x80338010,
+    "",
+    "The WS-Management service cannot process a SOAP header in the request that is "
+    "marked as mustUnderstand by the client.",
+)
 ACCESS_DENIED = Fault(5, "w:AccessDenied", "Access is denied.")
 NO_ACTION = Fault(0x80338013, "a:ActionNotSupported", "The action is not supported by the service.")
-NO_METHOD = Fault(0x80041055, "w:InternalError", "The WS-Management service cannot process the request. The WMI "
-                  "service returned an 'invalid method' error.")
+NO_METHOD = Fault(
+    0x80041055,
+    "w:InternalError",
+    "The WS-Management service cannot process the request. The WMI service returned an 'invalid method' error.",
+)
 READ_ONLY = Fault(0x80041023, "w:InternalError", "The WMI provider does not allow this to be written.")
 BAD_BODY = Fault(0x80338041, "w:SchemaValidationError", "The SOAP packet did not match the schema.")
-BAD_FRAGMENT = Fault(0x80338059, "w:InvalidParameter", "The WS-Management service cannot process the request. The "
-                     "fragment path names no property.")
-BAD_PARAMETER_NAME = Fault(0x80338055, "w:InvalidParameter", "The WS-Management service cannot process the "
-                           "request. A parameter name is invalid.")
-BAD_PARAMETER = Fault(0x8033803A, "w:InvalidParameter", "The WS-Management service cannot process the request. A "
-                      "parameter name or value is invalid.")
-TOO_LARGE = Fault(0x80338048, "w:EncodingLimit", "The WS-Management service cannot process the request because the "
-                  "response is larger than MaxEnvelopeSize.")
-QUOTA = Fault(0x803381A6, "w:QuotaLimit", "The WS-Management service cannot process the request. The maximum number of "
-              "concurrent operations for this user has been exceeded.", sender=False)
-TIMED_OUT = Fault(0x80338029, "w:TimedOut", "The WS-Management service cannot complete the operation within the time "
-                  "specified in OperationTimeout.", sender=False)
+BAD_FRAGMENT = Fault(
+    0x80338059,
+    "w:InvalidParameter",
+    "The WS-Management service cannot process the request. The fragment path names no property.",
+)
+BAD_PARAMETER_NAME = Fault(
+    0x80338055,
+    "w:InvalidParameter",
+    "The WS-Management service cannot process the request. A parameter name is invalid.",
+)
+BAD_PARAMETER = Fault(
+    0x8033803A,
+    "w:InvalidParameter",
+    "The WS-Management service cannot process the request. A parameter name or value is invalid.",
+)
+TOO_LARGE = Fault(
+    0x80338048,
+    "w:EncodingLimit",
+    "The WS-Management service cannot process the request because the response is larger than MaxEnvelopeSize.",
+)
+QUOTA = Fault(
+    0x803381A6,
+    "w:QuotaLimit",
+    "The WS-Management service cannot process the request. The maximum number of "
+    "concurrent operations for this user has been exceeded.",
+    sender=False,
+)
+TIMED_OUT = Fault(
+    0x80338029,
+    "w:TimedOut",
+    "The WS-Management service cannot complete the operation within the time specified in OperationTimeout.",
+    sender=False,
+)

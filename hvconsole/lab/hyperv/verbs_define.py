@@ -35,8 +35,15 @@ def define_system(call: Call) -> Output:
     kind = settings.text("VirtualSystemSubType") or "Microsoft:Hyper-V:SubType:1"
     if kind not in ("Microsoft:Hyper-V:SubType:1", "Microsoft:Hyper-V:SubType:2"):
         raise ReturnValue(INVALID_PARAMETER)
-    vm_id = lifecycle.create(world, site.id, name, description="\n".join(settings.values.get("notes", [])),
-                             vcpus=1, memory_bytes=GIB, home_host_id=host.id)
+    vm_id = lifecycle.create(
+        world,
+        site.id,
+        name,
+        description="\n".join(settings.values.get("notes", [])),
+        vcpus=1,
+        memory_bytes=GIB,
+        home_host_id=host.id,
+    )
     with world.lock:
         vm = world.vm(vm_id)
         vm.extra.update(generation=int(kind[-1]), scsi=[], snapshot_type=settings.number("UserSnapshotType") or 3)
@@ -152,8 +159,14 @@ def _connect(call: Call, nic: Nic, settings: Embedded) -> None:
 def disk_at(call: Call, path: str) -> Disk | None:
     """The disk in a file of that name."""
     world = call.picture.world
-    return next((disk for disk in world.of_site(world.disks.values(), call.picture.site.id)
-                 if naming.disk_path(disk).lower() == path.lower()), None)
+    return next(
+        (
+            disk
+            for disk in world.of_site(world.disks.values(), call.picture.site.id)
+            if naming.disk_path(disk).lower() == path.lower()
+        ),
+        None,
+    )
 
 
 def file_at(call: Call, path: str) -> Disk:
@@ -165,7 +178,7 @@ def file_at(call: Call, path: str) -> Disk:
 
 
 def _with_colons(mac: str) -> str:
-    return ":".join(mac[i:i + 2] for i in range(0, 12, 2)).lower()
+    return ":".join(mac[i : i + 2] for i in range(0, 12, 2)).lower()
 
 
 def modify_resources(call: Call) -> Output:
@@ -314,11 +327,20 @@ def disk_settings(call: Call) -> Output:
     """GetVirtualHardDiskSettingData."""
     with call.picture.world.lock:
         disk = file_at(call, call.parameters.text("Path"))
-        text = make("Msvm_VirtualHardDiskSettingData", InstanceID=naming.guid(disk.id),
-                    ElementName=disk.name, Type=4 if disk.snapshot_of else disk.extra.get("type", 3), Format=3,
-                    Path=naming.disk_path(disk), ParentPath=disk.extra.get("parent"),
-                    MaxInternalSize=disk.size_bytes, BlockSize=33554432,
-                    LogicalSectorSize=512, PhysicalSectorSize=4096, VirtualDiskId=naming.guid(disk.id)).cim_xml()
+        text = make(
+            "Msvm_VirtualHardDiskSettingData",
+            InstanceID=naming.guid(disk.id),
+            ElementName=disk.name,
+            Type=4 if disk.snapshot_of else disk.extra.get("type", 3),
+            Format=3,
+            Path=naming.disk_path(disk),
+            ParentPath=disk.extra.get("parent"),
+            MaxInternalSize=disk.size_bytes,
+            BlockSize=33554432,
+            LogicalSectorSize=512,
+            PhysicalSectorSize=4096,
+            VirtualDiskId=naming.guid(disk.id),
+        ).cim_xml()
     return {"SettingData": text}
 
 
@@ -326,8 +348,9 @@ def disk_state(call: Call) -> Output:
     """GetVirtualHardDiskState."""
     with call.picture.world.lock:
         disk = file_at(call, call.parameters.text("Path"))
-        text = make("Msvm_VirtualHardDiskState", FileSize=disk.used_bytes, InUse=False, Alignment=0,
-                    PhysicalSectorSize=4096).cim_xml()
+        text = make(
+            "Msvm_VirtualHardDiskState", FileSize=disk.used_bytes, InUse=False, Alignment=0, PhysicalSectorSize=4096
+        ).cim_xml()
     return {"State": text}
 
 
@@ -348,12 +371,13 @@ def delete_file(call: Call) -> Output:
 _JOB = ("Job",)
 METHODS = {
     "Msvm_VirtualSystemManagementService": {
-        "DefineSystem": Method(define_system, ("SystemSettings", "ResourceSettings", "ReferenceConfiguration"),
-                               ("ResultingSystem", "Job")),
-        "AddResourceSettings": Method(add_resources, ("AffectedConfiguration", "ResourceSettings"),
-                                      ("ResultingResourceSettings", "Job")),
-        "ModifyResourceSettings": Method(modify_resources, ("ResourceSettings",),
-                                         ("ResultingResourceSettings", "Job")),
+        "DefineSystem": Method(
+            define_system, ("SystemSettings", "ResourceSettings", "ReferenceConfiguration"), ("ResultingSystem", "Job")
+        ),
+        "AddResourceSettings": Method(
+            add_resources, ("AffectedConfiguration", "ResourceSettings"), ("ResultingResourceSettings", "Job")
+        ),
+        "ModifyResourceSettings": Method(modify_resources, ("ResourceSettings",), ("ResultingResourceSettings", "Job")),
         "ModifySystemSettings": Method(modify_system, ("SystemSettings",), _JOB),
         "RemoveResourceSettings": Method(remove_resources, ("ResourceSettings",), _JOB),
         "DestroySystem": Method(destroy_system, ("AffectedSystem",), _JOB),

@@ -81,8 +81,12 @@ def _go_down(call: Call, *, restart: bool) -> Output:
                     power.halt(world, vm)
         (hosts.reboot if restart else hosts.shutdown)(world, host.id)
 
-    world.spawn(call.picture.site.id, "host down", work,
-                task=world.new_task(call.picture.site.id, "host down", host.id, recorded=False))
+    world.spawn(
+        call.picture.site.id,
+        "host down",
+        work,
+        task=world.new_task(call.picture.site.id, "host down", host.id, recorded=False),
+    )
     return {}
 
 
@@ -104,10 +108,12 @@ METHODS = {
         "TypeCtrlAltDel": Method(type_on_keyboard),
     },
     "Msvm_VirtualSystemManagementService": {
-        "GetSummaryInformation": Method(summary_information, ("SettingData", "RequestedInformation"),
-                                        ("SummaryInformation",)),
-        "GetVirtualSystemThumbnailImage": Method(thumbnail, ("TargetSystem", "WidthPixels", "HeightPixels"),
-                                                 ("ImageData",)),
+        "GetSummaryInformation": Method(
+            summary_information, ("SettingData", "RequestedInformation"), ("SummaryInformation",)
+        ),
+        "GetVirtualSystemThumbnailImage": Method(
+            thumbnail, ("TargetSystem", "WidthPixels", "HeightPixels"), ("ImageData",)
+        ),
     },
     "Win32_OperatingSystem": {
         "Reboot": Method(reboot),

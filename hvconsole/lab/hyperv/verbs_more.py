@@ -90,8 +90,9 @@ def convert_disk(call: Call) -> Output:
     def work(task: Task) -> None:
         world.work(task, world.timing.copy)
         with world.lock:
-            made = lifecycle.new_disk(world, call.picture.site.id, storage.id, path.rpartition("\\")[2],
-                                      source.size_bytes)
+            made = lifecycle.new_disk(
+                world, call.picture.site.id, storage.id, path.rpartition("\\")[2], source.size_bytes
+            )
             made.extra.update(path=path, type=settings.number("Type"))
             world.changed(made)
 
@@ -197,24 +198,33 @@ def rename_switch(call: Call) -> Output:
 
 METHODS: dict[str, dict[str, Method]] = {
     class_name: {name: Method(_unsupported, ("*",)) for name in names.split()}
-    for class_name, names in _NOT_HERE.items()}
-METHODS["Msvm_ImageManagementService"].update({
-    "ResizeVirtualHardDisk": Method(resize_disk, ("Path", "MaxInternalSize"), _JOB),
-    "CompactVirtualHardDisk": Method(look_at_disk, ("Path", "Mode"), _JOB),
-    "ValidateVirtualHardDisk": Method(look_at_disk, ("Path",), _JOB),
-    "ConvertVirtualHardDisk": Method(convert_disk, ("SourcePath", "VirtualDiskSettingData"), _JOB),
-})
-METHODS["Msvm_VirtualSystemManagementService"].update({
-    "GetSizeOfSystemFiles": Method(size_of_files, ("Vssd",), ("Size",)),
-    "UpgradeSystemVersion": Method(upgrade, ("ComputerSystem", "UpgradeSettingData"), _JOB),
-    "FormatError": Method(format_error, ("Errors",), ("ErrorMessage",)),
-    "ModifyServiceSettings": Method(nothing_to_change, ("SettingData",), _JOB),
-})
+    for class_name, names in _NOT_HERE.items()
+}
+METHODS["Msvm_ImageManagementService"].update(
+    {
+        "ResizeVirtualHardDisk": Method(resize_disk, ("Path", "MaxInternalSize"), _JOB),
+        "CompactVirtualHardDisk": Method(look_at_disk, ("Path", "Mode"), _JOB),
+        "ValidateVirtualHardDisk": Method(look_at_disk, ("Path",), _JOB),
+        "ConvertVirtualHardDisk": Method(convert_disk, ("SourcePath", "VirtualDiskSettingData"), _JOB),
+    }
+)
+METHODS["Msvm_VirtualSystemManagementService"].update(
+    {
+        "GetSizeOfSystemFiles": Method(size_of_files, ("Vssd",), ("Size",)),
+        "UpgradeSystemVersion": Method(upgrade, ("ComputerSystem", "UpgradeSettingData"), _JOB),
+        "FormatError": Method(format_error, ("Errors",), ("ErrorMessage",)),
+        "ModifyServiceSettings": Method(nothing_to_change, ("SettingData",), _JOB),
+    }
+)
 METHODS["Msvm_VirtualSystemSnapshotService"]["ClearSnapshotState"] = Method(
-    clear_saved_state, ("SnapshotSettingData",), _JOB)
-METHODS["Msvm_VirtualEthernetSwitchManagementService"].update({
-    "DefineSystem": Method(define_switch, ("SystemSettings", "ResourceSettings", "ReferenceConfiguration"),
-                           ("ResultingSystem", "Job")),
-    "DestroySystem": Method(destroy_switch, ("AffectedSystem",), _JOB),
-    "ModifySystemSettings": Method(rename_switch, ("SystemSettings",), _JOB),
-})
+    clear_saved_state, ("SnapshotSettingData",), _JOB
+)
+METHODS["Msvm_VirtualEthernetSwitchManagementService"].update(
+    {
+        "DefineSystem": Method(
+            define_switch, ("SystemSettings", "ResourceSettings", "ReferenceConfiguration"), ("ResultingSystem", "Job")
+        ),
+        "DestroySystem": Method(destroy_switch, ("AffectedSystem",), _JOB),
+        "ModifySystemSettings": Method(rename_switch, ("SystemSettings",), _JOB),
+    }
+)

@@ -50,11 +50,20 @@ def export_system(call: Call) -> Output:
 
 def _packed(call: Call, vm: Vm) -> dict[str, Any]:
     disks = [call.picture.world.disks.get(drive.disk_id or "") for drive in vm.drives]
-    return {"name": vm.name, "description": vm.description, "vcpus": vm.vcpus, "memory_bytes": vm.memory_bytes,
-            "generation": naming.generation(vm), "id": vm.id, "guest": copy.copy(vm.guest),
-            "disks": [(drive.device, drive.is_cd, disk.size_bytes if disk else 0, disk.used_bytes if disk else 0)
-                      for drive, disk in zip(vm.drives, disks, strict=True)],
-            "nics": [(nic.device, nic.network_id) for nic in vm.nics]}
+    return {
+        "name": vm.name,
+        "description": vm.description,
+        "vcpus": vm.vcpus,
+        "memory_bytes": vm.memory_bytes,
+        "generation": naming.generation(vm),
+        "id": vm.id,
+        "guest": copy.copy(vm.guest),
+        "disks": [
+            (drive.device, drive.is_cd, disk.size_bytes if disk else 0, disk.used_bytes if disk else 0)
+            for drive, disk in zip(vm.drives, disks, strict=True)
+        ],
+        "nics": [(nic.device, nic.network_id) for nic in vm.nics],
+    }
 
 
 def import_system(call: Call) -> Output:
@@ -68,17 +77,33 @@ def import_system(call: Call) -> Output:
         if not fresh and packed["id"] in world.vms:
             raise ReturnValue(32774)
         vm_id = world.new_id() if fresh else packed["id"]
-        vm = Vm(id=vm_id, site_id=site.id, name=packed["name"], description=packed["description"],
-                vcpus=packed["vcpus"], memory_bytes=packed["memory_bytes"], created=world.now(),
-                home_host_id=call.picture.host.id, guest=copy.copy(packed["guest"]))
+        vm = Vm(
+            id=vm_id,
+            site_id=site.id,
+            name=packed["name"],
+            description=packed["description"],
+            vcpus=packed["vcpus"],
+            memory_bytes=packed["memory_bytes"],
+            created=world.now(),
+            home_host_id=call.picture.host.id,
+            guest=copy.copy(packed["guest"]),
+        )
         vm.guest.tools_running = False
         vm.extra.update(planned=True, packed=packed, generation=packed["generation"])
-        vm.nics = [Nic(id=world.new_id(), device=device, mac=world.new_mac(), network_id=network_id)
-                   for device, network_id in packed["nics"]]
+        vm.nics = [
+            Nic(id=world.new_id(), device=device, mac=world.new_mac(), network_id=network_id)
+            for device, network_id in packed["nics"]
+        ]
         world.add(vm)
     planned = naming.system_ref(naming.guid(vm_id), "Msvm_PlannedComputerSystem")
-    return call.job("import", lambda task: world.work(task, world.timing.create), vm_id, planned, job_type=91,
-                    ImportedSystem=planned)
+    return call.job(
+        "import",
+        lambda task: world.work(task, world.timing.create),
+        vm_id,
+        planned,
+        job_type=91,
+        ImportedSystem=planned,
+    )
 
 
 def _planned(call: Call) -> Vm:
@@ -135,8 +160,9 @@ def migrate(call: Call) -> Output:
 
     def work(task: Task) -> None:
         if call.auth not in ("kerberos", "credssp") and not call.picture.site.extra.get("migration_any_login"):
-            raise errors.Injected("32769", ("The operation failed: no credentials are available in the security "
-                                            "package. (0x8009030E)",))
+            raise errors.Injected(
+                "32769", ("The operation failed: no credentials are available in the security package. (0x8009030E)",)
+            )
         with power.begun(world, vm.id, "migrate", task) as (found, job):
             world.work(job, world.timing.migrate)
             with world.lock:
@@ -147,8 +173,9 @@ def migrate(call: Call) -> Output:
                     found.host_id = host.id
                 world.changed(found)
 
-    return call.job("migrate", work, vm.id, naming.system_ref(naming.guid(vm.id)), job_type=95,
-                    class_name="Msvm_MigrationJob")
+    return call.job(
+        "migrate", work, vm.id, naming.system_ref(naming.guid(vm.id)), job_type=95, class_name="Msvm_MigrationJob"
+    )
 
 
 def _named(call: Call, site_id: str) -> bool:
@@ -167,15 +194,23 @@ def _refusal(call: Call) -> int:
     return 0 if targets[0].extra.get("migration") else UNSUPPORTED
 
 
-_MIGRATION = ("ComputerSystem", "DestinationHost", "MigrationSettingData", "NewSystemSettingData",
-              "NewResourceSettingData")
+_MIGRATION = (
+    "ComputerSystem",
+    "DestinationHost",
+    "MigrationSettingData",
+    "NewSystemSettingData",
+    "NewResourceSettingData",
+)
 METHODS = {
     "Msvm_VirtualSystemManagementService": {
-        "ExportSystemDefinition": Method(export_system, ("ComputerSystem", "ExportDirectory", "ExportSettingData"),
-                                         ("Job",)),
+        "ExportSystemDefinition": Method(
+            export_system, ("ComputerSystem", "ExportDirectory", "ExportSettingData"), ("Job",)
+        ),
         "ImportSystemDefinition": Method(
-            import_system, ("SystemDefinitionFile", "SnapshotFolder", "GenerateNewSystemIdentifier"),
-            ("ImportedSystem", "Job")),
+            import_system,
+            ("SystemDefinitionFile", "SnapshotFolder", "GenerateNewSystemIdentifier"),
+            ("ImportedSystem", "Job"),
+        ),
         "ValidatePlannedSystem": Method(validate_planned, ("PlannedSystem",), ("Job",)),
         "RealizePlannedSystem": Method(realize_planned, ("PlannedSystem",), ("ResultingSystem", "Job")),
     },

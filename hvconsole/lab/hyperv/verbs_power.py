@@ -24,15 +24,31 @@ from hvconsole.lab.world import World
 
 log = logging.getLogger(__name__)
 
-_ON = {Power.HALTED: ("start", power.start), Power.SUSPENDED: ("resume", power.resume),
-       Power.PAUSED: ("unpause", power.unpause)}
-_STATES: dict[int, tuple[str, Callable[..., None]]] = {
-    3: ("power_off", power.power_off), 4: ("shutdown", power.shutdown), 6: ("suspend", power.suspend),
-    9: ("pause", power.pause), 10: ("reset", power.reset), 11: ("reset", power.reset),
-    32769: ("suspend", power.suspend), 32768: ("pause", power.pause),
+_ON = {
+    Power.HALTED: ("start", power.start),
+    Power.SUSPENDED: ("resume", power.resume),
+    Power.PAUSED: ("unpause", power.unpause),
 }
-_JOB_TYPES = {"start": 1, "power_off": 2, "shutdown": 16, "suspend": 4, "resume": 1, "pause": 3, "unpause": 1,
-              "reset": 5}
+_STATES: dict[int, tuple[str, Callable[..., None]]] = {
+    3: ("power_off", power.power_off),
+    4: ("shutdown", power.shutdown),
+    6: ("suspend", power.suspend),
+    9: ("pause", power.pause),
+    10: ("reset", power.reset),
+    11: ("reset", power.reset),
+    32769: ("suspend", power.suspend),
+    32768: ("pause", power.pause),
+}
+_JOB_TYPES = {
+    "start": 1,
+    "power_off": 2,
+    "shutdown": 16,
+    "suspend": 4,
+    "resume": 1,
+    "pause": 3,
+    "unpause": 1,
+    "reset": 5,
+}
 
 
 def request_state_change(call: Call) -> Output:
@@ -125,7 +141,8 @@ def get_error_ex(call: Call) -> Output:
 
 METHODS = {
     "Msvm_ComputerSystem": {
-        "RequestStateChange": Method(request_state_change, ("RequestedState", "TimeoutPeriod"), ("Job",))},
+        "RequestStateChange": Method(request_state_change, ("RequestedState", "TimeoutPeriod"), ("Job",))
+    },
     "Msvm_ShutdownComponent": {
         "InitiateShutdown": Method(initiate_shutdown, ("Force", "Reason")),
         "InitiateReboot": Method(initiate_reboot, ("Force", "Reason")),

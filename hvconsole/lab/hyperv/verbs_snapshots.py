@@ -105,9 +105,11 @@ def _destroy(call: Call, snapshot: Snapshot, *, tree: bool) -> Output:
 
 METHODS = {
     "Msvm_VirtualSystemSnapshotService": {
-        "CreateSnapshot": Method(create_snapshot,
-                                 ("AffectedSystem", "SnapshotSettings", "SnapshotType", "ResultingSnapshot"),
-                                 ("ResultingSnapshot", "Job")),
+        "CreateSnapshot": Method(
+            create_snapshot,
+            ("AffectedSystem", "SnapshotSettings", "SnapshotType", "ResultingSnapshot"),
+            ("ResultingSnapshot", "Job"),
+        ),
         "ApplySnapshot": Method(apply_snapshot, ("Snapshot",), ("Job",)),
         "DestroySnapshot": Method(destroy_snapshot, ("AffectedSnapshot",), ("Job",)),
         "DestroySnapshotTree": Method(destroy_tree, ("SnapshotSettingData",), ("Job",)),

@@ -18,7 +18,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ASSOCIATION = re.compile(
-    r"\s*(associators|references)\s+of\s*\{(.*?)\}\s*(?:where\s+(.*))?\s*$", re.IGNORECASE | re.DOTALL)
+    r"\s*(associators|references)\s+of\s*\{(.*?)\}\s*(?:where\s+(.*))?\s*$", re.IGNORECASE | re.DOTALL
+)
 
 Condition = Callable[[Inst, str], bool]
 
@@ -58,8 +59,14 @@ def parse(text: str) -> Select | Association:
 
 def _association(match: re.Match[str]) -> Association:
     found = {key.lower(): value for key, value in re.findall(r"(\w+)\s*=\s*(\w+)", match[3] or "")}
-    return Association(match[2].strip(), match[1].lower() == "references", found.get("assocclass", ""),
-                       found.get("resultclass", ""), found.get("role", ""), found.get("resultrole", ""))
+    return Association(
+        match[2].strip(),
+        match[1].lower() == "references",
+        found.get("assocclass", ""),
+        found.get("resultclass", ""),
+        found.get("role", ""),
+        found.get("resultrole", ""),
+    )
 
 
 class _Parser:
@@ -72,7 +79,7 @@ class _Parser:
         while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None:
-                raise QueryError(f"unexpected {text[position:position + 20]!r}")
+                raise QueryError(f"unexpected {text[position : position + 20]!r}")
             self._tokens.append((match.lastgroup or "", match[match.lastgroup or 0]))
             position = match.end()
         self._at = 0
@@ -218,8 +225,18 @@ def _compare(op: str, left: Any, right: Any) -> bool:
             raise QueryError("a number was expected") from None
     else:
         left, right = str(left).lower(), str(right).lower()
-    return bool({"=": left == right, "isa": left == right, "!=": left != right, "<>": left != right,
-                 "<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[op])
+    return bool(
+        {
+            "=": left == right,
+            "isa": left == right,
+            "!=": left != right,
+            "<>": left != right,
+            "<": left < right,
+            ">": left > right,
+            "<=": left <= right,
+            ">=": left >= right,
+        }[op]
+    )
 
 
 def _truth(value: Any) -> bool:

@@ -65,29 +65,66 @@ def _on_entity(service: Service, call: Call, session: Session) -> str:
 def _on_entities(service: Service, call: Call, session: Session) -> str:
     asked = [one.text or "" for one in call.all("privId")]
     entities = [ref for name in ("entity", "entities") for one in call.all(name) if (ref := reference(one)) is not None]
-    return field("returnval", array("EntityPrivilege", (
-        Data("EntityPrivilege", entity=ref, privAvailability=array("PrivilegeAvailability", (
-            Data("PrivilegeAvailability", privId=name, isGranted=_granted(service, name)) for name in asked)))
-        for ref in entities)))
+    return field(
+        "returnval",
+        array(
+            "EntityPrivilege",
+            (
+                Data(
+                    "EntityPrivilege",
+                    entity=ref,
+                    privAvailability=array(
+                        "PrivilegeAvailability",
+                        (
+                            Data("PrivilegeAvailability", privId=name, isGranted=_granted(service, name))
+                            for name in asked
+                        ),
+                    ),
+                )
+                for ref in entities
+            ),
+        ),
+    )
 
 
 def _fetch_privileges(service: Service, call: Call, session: Session) -> str:
     entities = [ref for one in call.all("entities") if (ref := reference(one)) is not None]
     own = [name for name in PRIVILEGES if _granted(service, name)]
-    return field("returnval", array("UserPrivilegeResult", (
-        Data("UserPrivilegeResult", entity=ref, privileges=array("string", own)) for ref in entities)))
+    return field(
+        "returnval",
+        array(
+            "UserPrivilegeResult",
+            (Data("UserPrivilegeResult", entity=ref, privileges=array("string", own)) for ref in entities),
+        ),
+    )
 
 
 def _permissions(service: Service, call: Call, session: Session) -> str:
-    return field("returnval", array("Permission", (
-        Data("Permission", entity=service.tree.root, principal=service.site.user, group=False, roleId=-1,
-             propagate=True),)))
+    return field(
+        "returnval",
+        array(
+            "Permission",
+            (
+                Data(
+                    "Permission",
+                    entity=service.tree.root,
+                    principal=service.site.user,
+                    group=False,
+                    roleId=-1,
+                    propagate=True,
+                ),
+            ),
+        ),
+    )
 
 
 def _query_options(service: Service, call: Call, session: Session) -> str:
     wanted = call.text("name")
-    found = [one for one in options_of(service.site, call.this.id) if not wanted or one.fields["key"] == wanted or (
-        wanted.endswith(".") and one.fields["key"].startswith(wanted))]
+    found = [
+        one
+        for one in options_of(service.site, call.this.id)
+        if not wanted or one.fields["key"] == wanted or (wanted.endswith(".") and one.fields["key"].startswith(wanted))
+    ]
     if wanted and not found:
         raise SoapFault("InvalidName", "A specified parameter was not correct: name", name=wanted)
     return field("returnval", array("OptionValue", found))

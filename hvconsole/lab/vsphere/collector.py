@@ -20,12 +20,20 @@ from hvconsole.lab.vsphere.values import Array, Ref, anything, resolve
 from hvconsole.lab.vsphere.vm_properties import Properties
 from hvconsole.lab.world import World
 
-_BASES = {"ClusterComputeResource": ("ComputeResource", "ManagedEntity"), "ComputeResource": ("ManagedEntity",),
-          "VirtualMachine": ("ManagedEntity",), "HostSystem": ("ManagedEntity",), "Folder": ("ManagedEntity",),
-          "Datacenter": ("ManagedEntity",), "ResourcePool": ("ManagedEntity",), "Network": ("ManagedEntity",),
-          "Datastore": ("ManagedEntity",), "OpaqueNetwork": ("Network", "ManagedEntity"),
-          "DistributedVirtualPortgroup": ("Network", "ManagedEntity"),
-          "VmwareDistributedVirtualSwitch": ("DistributedVirtualSwitch", "ManagedEntity")}
+_BASES = {
+    "ClusterComputeResource": ("ComputeResource", "ManagedEntity"),
+    "ComputeResource": ("ManagedEntity",),
+    "VirtualMachine": ("ManagedEntity",),
+    "HostSystem": ("ManagedEntity",),
+    "Folder": ("ManagedEntity",),
+    "Datacenter": ("ManagedEntity",),
+    "ResourcePool": ("ManagedEntity",),
+    "Network": ("ManagedEntity",),
+    "Datastore": ("ManagedEntity",),
+    "OpaqueNetwork": ("Network", "ManagedEntity"),
+    "DistributedVirtualPortgroup": ("Network", "ManagedEntity"),
+    "VmwareDistributedVirtualSwitch": ("DistributedVirtualSwitch", "ManagedEntity"),
+}
 DEFAULT_PAGE = 100
 """Objects in a page when the client doesn't say; real servers page unasked too."""
 _MOST_OBJECTS = 1_000_000
@@ -85,20 +93,26 @@ def parse_spec(element: Element) -> Spec:
         start = reference(one.find(NS + "obj"))
         if start is None:
             raise SoapFault("InvalidArgument", "no object", invalidProperty="obj")
-        starts.append((start, text(one, "skip") in ("true", "1"),
-                       [_selection(step) for step in one.findall(NS + "selectSet")]))
+        starts.append(
+            (start, text(one, "skip") in ("true", "1"), [_selection(step) for step in one.findall(NS + "selectSet")])
+        )
     paths: list[tuple[str, list[str] | None]] = []
     for one in element.findall(NS + "propSet"):
         everything = text(one, "all") in ("true", "1")
-        paths.append((text(one, "type"),
-                      None if everything else [path.text or "" for path in one.findall(NS + "pathSet")]))
+        paths.append(
+            (text(one, "type"), None if everything else [path.text or "" for path in one.findall(NS + "pathSet")])
+        )
     return Spec(starts, paths)
 
 
 def _selection(element: Element) -> Selection:
-    return Selection(text(element, "name"), text(element, "type"), text(element, "path"),
-                     text(element, "skip") in ("true", "1"),
-                     [_selection(step) for step in element.findall(NS + "selectSet")])
+    return Selection(
+        text(element, "name"),
+        text(element, "type"),
+        text(element, "path"),
+        text(element, "skip") in ("true", "1"),
+        [_selection(step) for step in element.findall(NS + "selectSet")],
+    )
 
 
 def _all_steps(steps: Iterable[Selection]) -> dict[str, Selection]:
@@ -185,9 +199,11 @@ def values_of(source: Source, ref: Ref, spec: Spec, session: Session) -> tuple[d
 def content_xml(ref: Ref, values: dict[str, str], missing: list[str]) -> str:
     """An ``ObjectContent``."""
     sets = "".join(f"<propSet><name>{escape(path)}</name>{xml}</propSet>" for path, xml in values.items() if xml)
-    lacks = "".join(f'<missingSet><path>{escape(path)}</path><fault><fault xsi:type="InvalidProperty"><name>'
-                    f"{escape(path)}</name></fault><localizedMessage></localizedMessage></fault></missingSet>"
-                    for path in missing)
+    lacks = "".join(
+        f'<missingSet><path>{escape(path)}</path><fault><fault xsi:type="InvalidProperty"><name>'
+        f"{escape(path)}</name></fault><localizedMessage></localizedMessage></fault></missingSet>"
+        for path in missing
+    )
     return f"<objects><obj type={quoteattr(ref.type)}>{escape(ref.id)}</obj>{sets}{lacks}</objects>"
 
 
@@ -255,8 +271,9 @@ def _concerned(world: World, kind: str, moid: str) -> set[str]:
     return set()
 
 
-def _report(source: Source, one: Filter, session: Session, collector: Collector, touched: set[str] | None, *,
-            all_objects: bool) -> None:
+def _report(
+    source: Source, one: Filter, session: Session, collector: Collector, touched: set[str] | None, *, all_objects: bool
+) -> None:
     objects = selected(source, one.spec, session) if all_objects else one.known
     if all_objects:
         for ref in [ref for ref in one.known if ref not in objects]:
@@ -282,12 +299,17 @@ def _report(source: Source, one: Filter, session: Session, collector: Collector,
             op = "modify"
         one.known[ref] = digests
         if known is None or changed:
-            sets = "".join(f"<changeSet><name>{escape(path)}</name><op>assign</op>{xml}</changeSet>"
-                           for path, xml in changed.items())
+            sets = "".join(
+                f"<changeSet><name>{escape(path)}</name><op>assign</op>{xml}</changeSet>"
+                for path, xml in changed.items()
+            )
             if op == "enter":
-                sets += "".join(f'<missingSet><path>{escape(path)}</path><fault><fault xsi:type="InvalidProperty">'
-                                f"<name>{escape(path)}</name></fault><localizedMessage></localizedMessage></fault>"
-                                "</missingSet>" for path in missing)
+                sets += "".join(
+                    f'<missingSet><path>{escape(path)}</path><fault><fault xsi:type="InvalidProperty">'
+                    f"<name>{escape(path)}</name></fault><localizedMessage></localizedMessage></fault>"
+                    "</missingSet>"
+                    for path in missing
+                )
             collector.pending.append((one.id, _update(op, ref, sets)))
 
 
@@ -303,7 +325,9 @@ def update_set(collector: Collector, most: int | None) -> str:
     by_filter: dict[str, list[str]] = {}
     for filter_id, xml in taken:
         by_filter.setdefault(filter_id, []).append(xml)
-    sets = "".join(f'<filterSet><filter type="PropertyFilter">{escape(key)}</filter>{"".join(updates)}</filterSet>'
-                   for key, updates in by_filter.items())
+    sets = "".join(
+        f'<filterSet><filter type="PropertyFilter">{escape(key)}</filter>{"".join(updates)}</filterSet>'
+        for key, updates in by_filter.items()
+    )
     more = "<truncated>true</truncated>" if collector.pending else ""
     return f"<returnval><version>{collector.number}</version>{sets}{more}</returnval>"

@@ -16,8 +16,7 @@ def definitions(site: Site) -> list[Data]:
 def values(site: Site, moid: str) -> Array:
     """The fields of one object that were filled in."""
     own: dict[int, str] = site.extra.get("custom_values", {}).get(moid, {})
-    return array("CustomFieldValue", (Data("CustomFieldStringValue", key=key, value=text)
-                                      for key, text in own.items()))
+    return array("CustomFieldValue", (Data("CustomFieldStringValue", key=key, value=text) for key, text in own.items()))
 
 
 def keep(tree: Tree, moid: str, key: int, text: str) -> None:

@@ -11,11 +11,29 @@ from hvconsole.lab.vsphere.values import Array, Ref, Word, array
 from hvconsole.lab.vsphere.vm_properties import Properties
 
 GREEN = Word("ManagedEntityStatus", "green")
-ENTITIES = frozenset({"Folder", "Datacenter", "ComputeResource", "ClusterComputeResource", "HostSystem",
-                      "VirtualMachine", "ResourcePool", "Datastore", "Network",
-                      "DistributedVirtualPortgroup", "OpaqueNetwork"})
-_EMPTY = {"configIssue": "Event", "declaredAlarmState": "AlarmState", "permission": "Permission", "tag": "Tag",
-          "triggeredAlarmState": "AlarmState", "disabledMethod": "string"}
+ENTITIES = frozenset(
+    {
+        "Folder",
+        "Datacenter",
+        "ComputeResource",
+        "ClusterComputeResource",
+        "HostSystem",
+        "VirtualMachine",
+        "ResourcePool",
+        "Datastore",
+        "Network",
+        "DistributedVirtualPortgroup",
+        "OpaqueNetwork",
+    }
+)
+_EMPTY = {
+    "configIssue": "Event",
+    "declaredAlarmState": "AlarmState",
+    "permission": "Permission",
+    "tag": "Tag",
+    "triggeredAlarmState": "AlarmState",
+    "disabledMethod": "string",
+}
 
 
 def _unset() -> Any:
@@ -29,7 +47,8 @@ def _nothing(of: str) -> Any:
 
 _UNSET: dict[str, Properties] = {
     kind: {name: _unset for name in (*names, *(NAMES["ManagedEntity"] if kind in ENTITIES else ()))}
-    for kind, names in NAMES.items()}
+    for kind, names in NAMES.items()
+}
 _COMMON: Properties = {
     **{name: _nothing(of) for name, of in _EMPTY.items()},
     "alarmActionsEnabled": lambda: True,
@@ -51,7 +70,9 @@ def complete(tree: Tree, kind: str, moid: str, found: Properties) -> Properties:
         own = [task for task in tree.world.tasks.values() if moid in (task.extra.get("entity"), task.target_id)]
         return array("ManagedObjectReference", (Ref("Task", task.id) for task in own[-20:]))
 
-    filled = {"customValue": lambda: custom_fields.values(tree.site, moid),
-              "value": lambda: custom_fields.values(tree.site, moid),
-              "availableField": lambda: array("CustomFieldDef", custom_fields.definitions(tree.site))}
+    filled = {
+        "customValue": lambda: custom_fields.values(tree.site, moid),
+        "value": lambda: custom_fields.values(tree.site, moid),
+        "availableField": lambda: array("CustomFieldDef", custom_fields.definitions(tree.site)),
+    }
     return {**unset, **_COMMON, "recentTask": tasks, **filled, **found}

@@ -26,8 +26,14 @@ def apply_devices(service: Service, vm: Vm, config: Element) -> None:
         kind = kind_of(device)
         operation = text(change, "operation")
         if kind == "VirtualDisk":
-            _disk(service, vm, device, operation, text(change, "fileOperation"), text(config.find(NS + "files"),
-                                                                                     "vmPathName"))
+            _disk(
+                service,
+                vm,
+                device,
+                operation,
+                text(change, "fileOperation"),
+                text(config.find(NS + "files"), "vmPathName"),
+            )
         elif kind == "VirtualCdrom":
             _cdrom(service, vm, device, operation)
         elif kind.startswith(_CARDS):
@@ -86,8 +92,9 @@ def _cdrom(service: Service, vm: Vm, device: Element, operation: str) -> None:
         file_name = text(backing, "fileName").rpartition("/")[2].rpartition("] ")[2]
         iso = next((disk for disk in service.world.disks.values() if disk.is_iso and disk.name == file_name), None)
         if iso is None:
-            raise SoapFault("FileNotFound", f"File {text(backing, 'fileName')} was not found",
-                            file=text(backing, "fileName"))
+            raise SoapFault(
+                "FileNotFound", f"File {text(backing, 'fileName')} was not found", file=text(backing, "fileName")
+            )
     if operation == "edit":
         wanted = str((number(device, "key") or 0) - CDROM)
         for drive in vm.drives:
@@ -95,8 +102,15 @@ def _cdrom(service: Service, vm: Vm, device: Element, operation: str) -> None:
                 drive.disk_id = iso.id if iso is not None else None
         return
     if operation == "add":
-        vm.drives.append(Drive(id=service.world.new_id(), device=_free(vm), is_cd=True, read_only=True,
-                               disk_id=iso.id if iso is not None else None))
+        vm.drives.append(
+            Drive(
+                id=service.world.new_id(),
+                device=_free(vm),
+                is_cd=True,
+                read_only=True,
+                disk_id=iso.id if iso is not None else None,
+            )
+        )
 
 
 def _card(service: Service, vm: Vm, device: Element, operation: str, kind: str) -> None:
@@ -111,8 +125,12 @@ def _card(service: Service, vm: Vm, device: Element, operation: str, kind: str) 
             if nic.device == key:
                 nic.network_id = network
         return
-    made = Nic(id=world.new_id(), device=str(len(vm.nics)), mac=text(device, "macAddress") or world.new_mac(),
-               network_id=network)
+    made = Nic(
+        id=world.new_id(),
+        device=str(len(vm.nics)),
+        mac=text(device, "macAddress") or world.new_mac(),
+        network_id=network,
+    )
     made.extra["model"] = kind
     vm.nics.append(made)
 
@@ -128,8 +146,14 @@ def _network(service: Service, backing: Element | None) -> str | None:
             raise SoapFault("InvalidDeviceSpec", "There is no such port group.", property="deviceChange", deviceIndex=0)
         return group
     name, opaque = text(backing, "deviceName"), text(backing, "opaqueNetworkId")
-    found = next((one for one in service.tree.networks()
-                  if (opaque and one.extra.get("opaque_id") == opaque) or (not opaque and one.name == name)), None)
+    found = next(
+        (
+            one
+            for one in service.tree.networks()
+            if (opaque and one.extra.get("opaque_id") == opaque) or (not opaque and one.name == name)
+        ),
+        None,
+    )
     if found is None:
         raise SoapFault("InvalidDeviceSpec", f"There is no network {name}.", property="deviceChange", deviceIndex=0)
     return found.id

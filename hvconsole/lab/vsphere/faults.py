@@ -9,8 +9,12 @@ from hvconsole.lab import errors
 from hvconsole.lab.objects import Power
 from hvconsole.lab.vsphere.values import Data, Ref, Word, body
 
-STATES = {Power.RUNNING: "poweredOn", Power.HALTED: "poweredOff", Power.SUSPENDED: "suspended",
-          Power.PAUSED: "poweredOn"}
+STATES = {
+    Power.RUNNING: "poweredOn",
+    Power.HALTED: "poweredOff",
+    Power.SUSPENDED: "suspended",
+    Power.PAUSED: "poweredOn",
+}
 
 
 class SoapFault(Exception):
@@ -32,25 +36,30 @@ class SoapFault(Exception):
 
     def envelope(self) -> str:
         """As the body of an HTTP 500."""
-        return (f"<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>{escape(self.text)}</faultstring>"
-                f'<detail><{self.kind}Fault xmlns="urn:vim25" xsi:type="{self.kind}">{body(self.data())}'
-                f"</{self.kind}Fault></detail></soapenv:Fault>")
+        return (
+            f"<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>{escape(self.text)}</faultstring>"
+            f'<detail><{self.kind}Fault xmlns="urn:vim25" xsi:type="{self.kind}">{body(self.data())}'
+            f"</{self.kind}Fault></detail></soapenv:Fault>"
+        )
 
 
 def gone(reference: Ref) -> SoapFault:
     """The object is not there."""
-    return SoapFault("ManagedObjectNotFound",
-                     f"The object '{reference.type}:{reference.id}' has already been deleted or has not been "
-                     "completely created", obj=reference)
+    return SoapFault(
+        "ManagedObjectNotFound",
+        f"The object '{reference.type}:{reference.id}' has already been deleted or has not been completely created",
+        obj=reference,
+    )
 
 
 def power_state(requested: str, existing: Power) -> SoapFault:
     """Not in this power state."""
-    return SoapFault("InvalidPowerState",
-                     "The attempted operation cannot be performed in the current state "
-                     f"({STATES[existing]}).",
-                     requestedState=Word("VirtualMachinePowerState", requested),
-                     existingState=Word("VirtualMachinePowerState", STATES[existing]))
+    return SoapFault(
+        "InvalidPowerState",
+        f"The attempted operation cannot be performed in the current state ({STATES[existing]}).",
+        requestedState=Word("VirtualMachinePowerState", requested),
+        existingState=Word("VirtualMachinePowerState", STATES[existing]),
+    )
 
 
 def translate(error: Exception) -> SoapFault:
@@ -71,31 +80,57 @@ def translate(error: Exception) -> SoapFault:
 
 def _busy(error: Any) -> SoapFault:
     task = next(iter(error.operations), None)
-    return SoapFault("TaskInProgress", "The operation is not allowed because another task is already in progress.",
-                     task=Ref("Task", task) if task else None)
+    return SoapFault(
+        "TaskInProgress",
+        "The operation is not allowed because another task is already in progress.",
+        task=Ref("Task", task) if task else None,
+    )
 
 
 _TABLE: tuple[tuple[type[Exception], Any], ...] = (
-    (errors.NotFound, lambda e: SoapFault("ManagedObjectNotFound", "The object has already been deleted.",
-                                          obj=Ref({"vm": "VirtualMachine", "snapshot": "VirtualMachineSnapshot",
-                                                   "host": "HostSystem"}.get(e.kind, "Datastore"), e.object_id))),
+    (
+        errors.NotFound,
+        lambda e: SoapFault(
+            "ManagedObjectNotFound",
+            "The object has already been deleted.",
+            obj=Ref(
+                {"vm": "VirtualMachine", "snapshot": "VirtualMachineSnapshot", "host": "HostSystem"}.get(
+                    e.kind, "Datastore"
+                ),
+                e.object_id,
+            ),
+        ),
+    ),
     (errors.Busy, _busy),
-    (errors.Blocked, lambda e: SoapFault("MethodDisabled", f"The method is disabled: {e.reason}",
-                                         source="hvconsole.lab")),
+    (
+        errors.Blocked,
+        lambda e: SoapFault("MethodDisabled", f"The method is disabled: {e.reason}", source="hvconsole.lab"),
+    ),
     (errors.IsTemplate, lambda e: SoapFault("InvalidState", "The operation is not allowed on a template.")),
-    (errors.NoTools, lambda e: SoapFault("ToolsUnavailable", "Cannot complete operation because VMware Tools is not "
-                                                             "running in this virtual machine.")),
+    (
+        errors.NoTools,
+        lambda e: SoapFault(
+            "ToolsUnavailable", "Cannot complete operation because VMware Tools is not running in this virtual machine."
+        ),
+    ),
     (errors.NoHost, lambda e: SoapFault("NoHost", "No host can run the virtual machine.", name="")),
     (errors.HostDisabled, lambda e: SoapFault("InvalidState", "The host is in maintenance mode.")),
     (errors.HostDown, lambda e: SoapFault("HostNotReachable", "Unable to communicate with the remote host.")),
-    (errors.NoMemory, lambda e: SoapFault("InsufficientMemoryResourcesFault", "Insufficient memory resources.",
-                                          unreserved=Word("xsd:long", str(e.available_bytes)),
-                                          requested=Word("xsd:long", str(e.needed_bytes)))),
-    (errors.NoSpace, lambda e: SoapFault("NoDiskSpace", "Insufficient disk space on datastore.", file="",
-                                         datastore=e.object_id)),
+    (
+        errors.NoMemory,
+        lambda e: SoapFault(
+            "InsufficientMemoryResourcesFault",
+            "Insufficient memory resources.",
+            unreserved=Word("xsd:long", str(e.available_bytes)),
+            requested=Word("xsd:long", str(e.needed_bytes)),
+        ),
+    ),
+    (
+        errors.NoSpace,
+        lambda e: SoapFault("NoDiskSpace", "Insufficient disk space on datastore.", file="", datastore=e.object_id),
+    ),
     (errors.NotReachable, lambda e: SoapFault("CannotAccessVmDisk", "Unable to access the virtual disk.")),
     (errors.InUse, lambda e: SoapFault("ResourceInUse", "The resource is in use.", type="", name=e.user_id)),
     (errors.Invalid, lambda e: SoapFault("InvalidArgument", str(e), invalidProperty="")),
     (errors.Cancelled, lambda e: SoapFault("RequestCanceled", "The task was canceled by a user.")),
 )
-

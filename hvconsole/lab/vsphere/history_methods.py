@@ -57,16 +57,24 @@ def read_filter(element: Element | None) -> Filter:
     entity, time, user = (element.find(NS + name) for name in ("entity", "time", "userName"))
     how = text(entity, "recursion", "all")
     try:
-        begin, end = (dt.datetime.fromisoformat(value) if value else None
-                      for value in (text(time, "beginTime"), text(time, "endTime")))
+        begin, end = (
+            dt.datetime.fromisoformat(value) if value else None
+            for value in (text(time, "beginTime"), text(time, "endTime"))
+        )
     except ValueError as exc:
         raise SoapFault("InvalidArgument", "A time can't be read.", invalidProperty="filter.time") from exc
     named = element.findall(NS + "type") + element.findall(NS + "eventTypeId")
-    return Filter(reference(entity.find(NS + "entity")) if entity is not None else None, how != "self",
-                  how != "children", begin and begin.astimezone(dt.UTC), end and end.astimezone(dt.UTC),
-                  frozenset((one.text or "").rpartition(".")[2] for one in named),
-                  frozenset(one.text or "" for one in element.findall(NS + "state")), number(element, "eventChainId"),
-                  frozenset(one.text or "" for one in (user.findall(NS + "userList") if user is not None else ())))
+    return Filter(
+        reference(entity.find(NS + "entity")) if entity is not None else None,
+        how != "self",
+        how != "children",
+        begin and begin.astimezone(dt.UTC),
+        end and end.astimezone(dt.UTC),
+        frozenset((one.text or "").rpartition(".")[2] for one in named),
+        frozenset(one.text or "" for one in element.findall(NS + "state")),
+        number(element, "eventChainId"),
+        frozenset(one.text or "" for one in (user.findall(NS + "userList") if user is not None else ())),
+    )
 
 
 def _concerned(service: Service, wanted: Filter, subject: str) -> bool:
@@ -98,11 +106,18 @@ def events(service: Service, wanted: Filter) -> list[Data]:
         for event in service.managers.events():
             argument = event.get("vm") or event.get("host")
             subject = argument.get("vm") or argument.get("host") if isinstance(argument, Data) else None
-            if (_timely(wanted, event.get("createdTime")) and (not wanted.kinds or not wanted.kinds.isdisjoint(
-                    (event.type, "Event", "VmEvent" if event.get("vm") is not None else "HostEvent")))
-                    and (wanted.chain is None or wanted.chain == event.get("chainId"))
-                    and (not wanted.users or event.get("userName") in wanted.users)
-                    and _concerned(service, wanted, subject.id if isinstance(subject, Ref) else "")):
+            if (
+                _timely(wanted, event.get("createdTime"))
+                and (
+                    not wanted.kinds
+                    or not wanted.kinds.isdisjoint(
+                        (event.type, "Event", "VmEvent" if event.get("vm") is not None else "HostEvent")
+                    )
+                )
+                and (wanted.chain is None or wanted.chain == event.get("chainId"))
+                and (not wanted.users or event.get("userName") in wanted.users)
+                and _concerned(service, wanted, subject.id if isinstance(subject, Ref) else "")
+            ):
                 found.append(event)
     return found
 
@@ -116,8 +131,11 @@ def tasks(service: Service, wanted: Filter) -> list[Data]:
                 continue
             info = host_properties.task_info(service.tree, task)
             state = str(info.get("state").text)
-            if (_timely(wanted, when(task.created)) and (not wanted.states or state in wanted.states)
-                    and _concerned(service, wanted, str(task.extra.get("entity") or task.target_id))):
+            if (
+                _timely(wanted, when(task.created))
+                and (not wanted.states or state in wanted.states)
+                and _concerned(service, wanted, str(task.extra.get("entity") or task.target_id))
+            ):
                 found.append(info)
     return found
 
@@ -131,7 +149,7 @@ def reader_properties(service: Service, reader: Reader) -> Properties:
     kind = "TaskInfo" if reader.tasks else "Event"
 
     def latest() -> Array:
-        return array(kind, _all(service, reader)[:-reader.page - 1:-1])
+        return array(kind, _all(service, reader)[: -reader.page - 1 : -1])
 
     return {"latestPage": latest}
 
@@ -166,7 +184,7 @@ def _previous(service: Service, call: Call, session: Session) -> str:
 
 def _next(service: Service, call: Call, session: Session) -> str:
     reader = _reader(call, session)
-    found = _all(service, reader)[reader.position:][:number(call.element, "maxCount") or 100]
+    found = _all(service, reader)[reader.position :][: number(call.element, "maxCount") or 100]
     reader.position += len(found)
     return _page(reader, found)
 

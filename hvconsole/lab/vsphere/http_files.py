@@ -59,5 +59,7 @@ def answer(service: Service, target: str) -> tuple[int, str, bytes]:
 
 def _page(title: str, names: list[str]) -> bytes:
     rows = "".join(f'<tr><td><a href="{urllib.parse.quote(name)}">{html.escape(name)}</a></td></tr>' for name in names)
-    return (f"<!DOCTYPE html><html><head><title>{html.escape(title)}</title></head><body><h1>Index of "
-            f"{html.escape(title)}</h1><table>{rows}</table></body></html>").encode()
+    return (
+        f"<!DOCTYPE html><html><head><title>{html.escape(title)}</title></head><body><h1>Index of "
+        f"{html.escape(title)}</h1><table>{rows}</table></body></html>"
+    ).encode()

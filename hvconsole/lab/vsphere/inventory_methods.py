@@ -28,7 +28,7 @@ def _parent_of(service: Service, ref: Ref) -> str | None:
     """What the world calls the parent of something in a folder or pool: a datacenter, a cluster, a group."""
     for prefix in (VM_FOLDER, POOL):
         if ref.id.startswith(prefix):
-            return ref.id[len(prefix):]
+            return ref.id[len(prefix) :]
     return ref.id
 
 
@@ -38,8 +38,9 @@ def _name(service: Service, name: str, among: list[Group], parent: str | None, b
         raise SoapFault("InvalidName", "The name is not valid.", name=name)
     for one in among:
         if one.name == shown and one.parent_id == parent and one.id != but:
-            raise SoapFault("DuplicateName", f"The name '{name}' already exists.", name=name,
-                            object=service.tree.ref(one.id))
+            raise SoapFault(
+                "DuplicateName", f"The name '{name}' already exists.", name=name, object=service.tree.ref(one.id)
+            )
     return shown
 
 
@@ -56,8 +57,9 @@ def _make(service: Service, call: Call, kind: str, parent: str | None, **extra: 
     world = service.world
     with world.lock:
         name = _name(service, call.text("name"), service.tree.groups(kind), parent)
-        made = Group(id=world.new_id(), site_id=service.site.id, kind=kind, name=name, parent_id=parent,
-                     extra=dict(extra))
+        made = Group(
+            id=world.new_id(), site_id=service.site.id, kind=kind, name=name, parent_id=parent, extra=dict(extra)
+        )
         world.add(made)
         return field("returnval", service.tree.ref(made.id))
 
@@ -78,7 +80,7 @@ def _create_cluster(service: Service, call: Call, session: Session) -> str:
     service.require(call.this, "Folder")
     if not service.tree.vcenter or not call.this.id.startswith(HOST_FOLDER):
         raise SoapFault("NotSupported", "The operation is not supported on the object.")
-    return _make(service, call, "cluster", call.this.id[len(HOST_FOLDER):])
+    return _make(service, call, "cluster", call.this.id[len(HOST_FOLDER) :])
 
 
 def _create_datacenter(service: Service, call: Call, session: Session) -> str:
@@ -149,8 +151,11 @@ def _destroy(service: Service, call: Call, session: Session) -> str:
             used = [vm for vm in service.tree.vms() if vm.folder_id in ids]
             first = group.id == service.tree.datacenter_id()
             inside = any(other.parent_id == group.id for other in world.groups.values())
-            if used or (group.kind == "cluster" and service.tree.compute_hosts(group.id)) or (
-                    group.kind == "datacenter" and (first or inside)):
+            if (
+                used
+                or (group.kind == "cluster" and service.tree.compute_hosts(group.id))
+                or (group.kind == "datacenter" and (first or inside))
+            ):
                 raise SoapFault("ResourceInUse", "The resource is in use.", type="Folder", name=group.name)
             for vm in service.tree.vms():
                 if vm.resource_pool_id in ids:
@@ -170,8 +175,12 @@ def _add_field(service: Service, call: Call, session: Session) -> str:
         known = service.site.extra.setdefault("custom_fields", {})
         name = call.text("name")
         if name in known.values():
-            raise SoapFault("DuplicateName", f"The name '{name}' already exists.", name=name,
-                            object=Ref("CustomFieldsManager", "CustomFieldsManager"))
+            raise SoapFault(
+                "DuplicateName",
+                f"The name '{name}' already exists.",
+                name=name,
+                object=Ref("CustomFieldsManager", "CustomFieldsManager"),
+            )
         key = max(known, default=100) + 1
         known[key] = name
         return field("returnval", next(one for one in definitions(service.site) if one.fields["key"] == key))

@@ -51,13 +51,27 @@ class Lease:
         """``HttpNfcLeaseInfo`` of a ready lease."""
         if self.state != "ready":
             return None
-        urls = [Data("HttpNfcLeaseDeviceUrl", key=one.key, importKey=one.import_key,
-                     url=f"https://{address}/nfc/{self.id}/{one.name}", sslThumbprint="", disk=True, targetId=one.name,
-                     fileSize=long(one.size) if one.size else None) for one in self.files]
-        return Data("HttpNfcLeaseInfo", lease=Ref("HttpNfcLease", self.id), entity=Ref("VirtualMachine", self.entity),
-                    deviceUrl=array("HttpNfcLeaseDeviceUrl", urls),
-                    totalDiskCapacityInKB=long(sum(one.size for one in self.files) // 1024),
-                    leaseTimeout=int(TIMEOUT_S))
+        urls = [
+            Data(
+                "HttpNfcLeaseDeviceUrl",
+                key=one.key,
+                importKey=one.import_key,
+                url=f"https://{address}/nfc/{self.id}/{one.name}",
+                sslThumbprint="",
+                disk=True,
+                targetId=one.name,
+                fileSize=long(one.size) if one.size else None,
+            )
+            for one in self.files
+        ]
+        return Data(
+            "HttpNfcLeaseInfo",
+            lease=Ref("HttpNfcLease", self.id),
+            entity=Ref("VirtualMachine", self.entity),
+            deviceUrl=array("HttpNfcLeaseDeviceUrl", urls),
+            totalDiskCapacityInKB=long(sum(one.size for one in self.files) // 1024),
+            leaseTimeout=int(TIMEOUT_S),
+        )
 
     def state_word(self) -> Word:
         """The state as an enumeration."""

@@ -31,18 +31,37 @@ def _cancel_task(service: Service, call: Call, session: Session) -> str:
 
 
 def _query_config_option(service: Service, call: Call, session: Session) -> str:
-    guests = [Data("GuestOsDescriptor", id=guest, family="windowsGuest" if guest.startswith("win") else "linuxGuest",
-                   fullName=name, supportedMaxCPUs=128, numSupportedPhysicalSockets=64, numSupportedCoresPerSocket=64,
-                   supportedMinMemMB=64, supportedMaxMemMB=6_128_640, recommendedMemMB=2048, recommendedColorDepth=16,
-                   supportedDiskControllerList=array("string", ("ParaVirtualSCSIController",
-                                                                "VirtualLsiLogicSASController")),
-                   recommendedSCSIController="ParaVirtualSCSIController",
-                   recommendedDiskController="ParaVirtualSCSIController", supportedNumDisks=60,
-                   recommendedDiskSizeMB=16384, recommendedCdromController="VirtualAHCIController",
-                   supportedEthernetCard=array("string", ("VirtualVmxnet3", "VirtualE1000e", "VirtualE1000")),
-                   recommendedEthernetCard="VirtualVmxnet3") for guest, name in GUESTS]
-    option = Data("VirtualMachineConfigOption", version="vmx-19", description="ESXi 7.0 U2 and later",
-                  guestOSDescriptor=array("GuestOsDescriptor", guests), guestOSDefaultIndex=0)
+    guests = [
+        Data(
+            "GuestOsDescriptor",
+            id=guest,
+            family="windowsGuest" if guest.startswith("win") else "linuxGuest",
+            fullName=name,
+            supportedMaxCPUs=128,
+            numSupportedPhysicalSockets=64,
+            numSupportedCoresPerSocket=64,
+            supportedMinMemMB=64,
+            supportedMaxMemMB=6_128_640,
+            recommendedMemMB=2048,
+            recommendedColorDepth=16,
+            supportedDiskControllerList=array("string", ("ParaVirtualSCSIController", "VirtualLsiLogicSASController")),
+            recommendedSCSIController="ParaVirtualSCSIController",
+            recommendedDiskController="ParaVirtualSCSIController",
+            supportedNumDisks=60,
+            recommendedDiskSizeMB=16384,
+            recommendedCdromController="VirtualAHCIController",
+            supportedEthernetCard=array("string", ("VirtualVmxnet3", "VirtualE1000e", "VirtualE1000")),
+            recommendedEthernetCard="VirtualVmxnet3",
+        )
+        for guest, name in GUESTS
+    ]
+    option = Data(
+        "VirtualMachineConfigOption",
+        version="vmx-19",
+        description="ESXi 7.0 U2 and later",
+        guestOSDescriptor=array("GuestOsDescriptor", guests),
+        guestOSDefaultIndex=0,
+    )
     return field("returnval", option)
 
 
@@ -58,17 +77,30 @@ def _query_perf(service: Service, call: Call, session: Session) -> str:
             if service.tree.kind(entity.id) is None:
                 raise gone(entity)
             vm, host = service.world.vms.get(entity.id), service.world.hosts.get(entity.id)
-            alive = (vm is not None and vm.power is Power.RUNNING) or (
-                host is not None and host.state is HostState.UP)
+            alive = (vm is not None and vm.power is Power.RUNNING) or (host is not None and host.state is HostState.UP)
         count = min(180, number(spec, "maxSample") or 180) if alive else 0
         moments = [now - STEP_S * back for back in range(count - 1, -1, -1)]
         wanted = [number(metric, "counterId") for metric in spec.findall(NS + "metricId")]
-        series = [Data("PerfMetricIntSeries", id=Data("PerfMetricId", counterId=key, instance=""),
-                       value=array("long", (long(_sample(entity.id, key, moment)) for moment in moments)))
-                  for key, *_rest in COUNTERS if not wanted or key in wanted]
-        found.append(Data("PerfEntityMetric", entity=entity, sampleInfo=array("PerfSampleInfo", (
-            Data("PerfSampleInfo", timestamp=when(moment), interval=STEP_S) for moment in moments)),
-            value=array("PerfMetricSeries", series if moments else ())))
+        series = [
+            Data(
+                "PerfMetricIntSeries",
+                id=Data("PerfMetricId", counterId=key, instance=""),
+                value=array("long", (long(_sample(entity.id, key, moment)) for moment in moments)),
+            )
+            for key, *_rest in COUNTERS
+            if not wanted or key in wanted
+        ]
+        found.append(
+            Data(
+                "PerfEntityMetric",
+                entity=entity,
+                sampleInfo=array(
+                    "PerfSampleInfo",
+                    (Data("PerfSampleInfo", timestamp=when(moment), interval=STEP_S) for moment in moments),
+                ),
+                value=array("PerfMetricSeries", series if moments else ()),
+            )
+        )
     return field("returnval", array("PerfEntityMetricBase", found))
 
 
@@ -79,13 +111,16 @@ def _sample(moid: str, counter: int, moment: float) -> int:
 
 def _provider(service: Service, call: Call, session: Session) -> str:
     entity = call.ref("entity")
-    return field("returnval", Data("PerfProviderSummary", entity=entity, currentSupported=True, summarySupported=True,
-                                   refreshRate=STEP_S))
+    return field(
+        "returnval",
+        Data("PerfProviderSummary", entity=entity, currentSupported=True, summarySupported=True, refreshRate=STEP_S),
+    )
 
 
 def _available(service: Service, call: Call, session: Session) -> str:
-    return field("returnval", array("PerfMetricId", (Data("PerfMetricId", counterId=row[0], instance="")
-                                                     for row in COUNTERS)))
+    return field(
+        "returnval", array("PerfMetricId", (Data("PerfMetricId", counterId=row[0], instance="") for row in COUNTERS))
+    )
 
 
 def _assigned_licences(service: Service, call: Call, session: Session) -> str:
@@ -93,8 +128,13 @@ def _assigned_licences(service: Service, call: Call, session: Session) -> str:
     with service.world.lock:
         known = any(host.id == entity for host in service.tree.hosts())
     given = service.managers.licences()[:1] if known else ()
-    return field("returnval", array("LicenseAssignmentManagerLicenseAssignment", (
-        Data("LicenseAssignmentManagerLicenseAssignment", entityId=entity, assignedLicense=one) for one in given)))
+    return field(
+        "returnval",
+        array(
+            "LicenseAssignmentManagerLicenseAssignment",
+            (Data("LicenseAssignmentManagerLicenseAssignment", entityId=entity, assignedLicense=one) for one in given),
+        ),
+    )
 
 
 MANAGER_METHODS: dict[str, Method] = {

@@ -19,29 +19,51 @@ if TYPE_CHECKING:
     from hvconsole.lab.vsphere.service import Service
 
 SINGLETONS = {
-    "propertyCollector": "PropertyCollector", "viewManager": "ViewManager", "about": "", "setting": "OptionManager",
-    "sessionManager": "SessionManager", "authorizationManager": "AuthorizationManager",
-    "perfManager": "PerformanceManager", "scheduledTaskManager": "ScheduledTaskManager",
-    "alarmManager": "AlarmManager", "eventManager": "EventManager", "taskManager": "TaskManager",
-    "extensionManager": "ExtensionManager", "customizationSpecManager": "CustomizationSpecManager",
+    "propertyCollector": "PropertyCollector",
+    "viewManager": "ViewManager",
+    "about": "",
+    "setting": "OptionManager",
+    "sessionManager": "SessionManager",
+    "authorizationManager": "AuthorizationManager",
+    "perfManager": "PerformanceManager",
+    "scheduledTaskManager": "ScheduledTaskManager",
+    "alarmManager": "AlarmManager",
+    "eventManager": "EventManager",
+    "taskManager": "TaskManager",
+    "extensionManager": "ExtensionManager",
+    "customizationSpecManager": "CustomizationSpecManager",
     "customFieldsManager": "CustomFieldsManager",
-    "licenseManager": "LicenseManager", "searchIndex": "SearchIndex",
-    "virtualDiskManager": "VirtualDiskManager", "ovfManager": "OvfManager",
+    "licenseManager": "LicenseManager",
+    "searchIndex": "SearchIndex",
+    "virtualDiskManager": "VirtualDiskManager",
+    "ovfManager": "OvfManager",
 }
 """Fields of ``ServiceContent`` in the order of the schema → class."""
-_VCENTER_ONLY = frozenset({"scheduledTaskManager", "alarmManager", "extensionManager", "customFieldsManager",
-                           "customizationSpecManager"})
-COUNTERS = ((2, "cpu", "usage", "average", "percent"), (24, "mem", "usage", "average", "percent"),
-            (125, "disk", "usage", "average", "kiloBytesPerSecond"),
-            (146, "net", "transmitted", "average", "kiloBytesPerSecond"),
-            (147, "net", "received", "average", "kiloBytesPerSecond"))
+_VCENTER_ONLY = frozenset(
+    {"scheduledTaskManager", "alarmManager", "extensionManager", "customFieldsManager", "customizationSpecManager"}
+)
+COUNTERS = (
+    (2, "cpu", "usage", "average", "percent"),
+    (24, "mem", "usage", "average", "percent"),
+    (125, "disk", "usage", "average", "kiloBytesPerSecond"),
+    (146, "net", "transmitted", "average", "kiloBytesPerSecond"),
+    (147, "net", "received", "average", "kiloBytesPerSecond"),
+)
 _EVENTS_KEPT = 1_000
-_EVENT_KINDS = {"PowerOnVM_Task": "VmPoweredOnEvent", "PowerOffVM_Task": "VmPoweredOffEvent",
-                "SuspendVM_Task": "VmSuspendedEvent", "Rename_Task": "VmRenamedEvent",
-                "CreateVM_Task": "VmCreatedEvent",
-                "CloneVM_Task": "VmClonedEvent", "Destroy_Task": "VmRemovedEvent", "ReconfigVM_Task":
-                "VmReconfiguredEvent", "RelocateVM_Task": "VmRelocatedEvent", "ShutdownGuest": "VmGuestShutdownEvent",
-                "RebootGuest": "VmGuestRebootEvent", "EnterMaintenanceMode_Task": "EnteredMaintenanceModeEvent"}
+_EVENT_KINDS = {
+    "PowerOnVM_Task": "VmPoweredOnEvent",
+    "PowerOffVM_Task": "VmPoweredOffEvent",
+    "SuspendVM_Task": "VmSuspendedEvent",
+    "Rename_Task": "VmRenamedEvent",
+    "CreateVM_Task": "VmCreatedEvent",
+    "CloneVM_Task": "VmClonedEvent",
+    "Destroy_Task": "VmRemovedEvent",
+    "ReconfigVM_Task": "VmReconfiguredEvent",
+    "RelocateVM_Task": "VmRelocatedEvent",
+    "ShutdownGuest": "VmGuestShutdownEvent",
+    "RebootGuest": "VmGuestRebootEvent",
+    "EnterMaintenanceMode_Task": "EnteredMaintenanceModeEvent",
+}
 
 
 def singleton_id(kind: str) -> str:
@@ -61,8 +83,11 @@ class Managers:
     def content(self) -> Data:
         """``ServiceContent``."""
         tree = self._service.tree
-        fields: dict[str, Any] = {name: Ref(kind, singleton_id(kind)) for name, kind in SINGLETONS.items()
-                                  if tree.vcenter or name not in _VCENTER_ONLY}
+        fields: dict[str, Any] = {
+            name: Ref(kind, singleton_id(kind))
+            for name, kind in SINGLETONS.items()
+            if tree.vcenter or name not in _VCENTER_ONLY
+        }
         fields["about"] = hosts.about(tree)
         return Data("ServiceContent", rootFolder=tree.root, **fields)
 
@@ -75,9 +100,12 @@ class Managers:
         world, tree = self._service.world, self._service.tree
         mine = session.objects.get(ref.id)
         if isinstance(mine, View):
-            return {"view": lambda: array("ManagedObjectReference", self._service.members(mine)),
-                    "container": lambda: mine.top, "type": lambda: array("string", sorted(mine.kinds)),
-                    "recursive": lambda: mine.recursive}
+            return {
+                "view": lambda: array("ManagedObjectReference", self._service.members(mine)),
+                "container": lambda: mine.top,
+                "type": lambda: array("string", sorted(mine.kinds)),
+                "recursive": lambda: mine.recursive,
+            }
         if isinstance(mine, ListedView):
             return {"view": lambda: array("ManagedObjectReference", self._service.members(mine))}
         if isinstance(mine, Reader):
@@ -86,29 +114,41 @@ class Managers:
         if lease is not None:
             port = self._service.site.extra.get("port", 443)
             address = "*" if port == 443 else f"*:{port}"  # the star is the server that was asked
-            return {"state": lease.state_word, "info": lambda: lease.info(address), "error": lambda: lease.error,
-                    "initializeProgress": lambda: 100, "transferProgress": lambda: lease.percent}
+            return {
+                "state": lease.state_word,
+                "info": lambda: lease.info(address),
+                "error": lambda: lease.error,
+                "initializeProgress": lambda: 100,
+                "transferProgress": lambda: lease.percent,
+            }
         if ref.id == "ServiceInstance":
             return {"content": self.content, "serverClock": lambda: when(world.now())}
         if ref.id == "TaskManager":
             own = [task for task in world.tasks.values() if task.site_id == tree.site.id]
-            return {"recentTask": lambda: array("ManagedObjectReference", (Ref("Task", one.id) for one in own[-50:])),
-                    "maxCollector": lambda: 32}
+            return {
+                "recentTask": lambda: array("ManagedObjectReference", (Ref("Task", one.id) for one in own[-50:])),
+                "maxCollector": lambda: 32,
+            }
         if ref.id == "PerformanceManager":
             return {"perfCounter": lambda: array("PerfCounterInfo", self.counters())}
         if ref.id == "LicenseManager":
             manager = Ref("LicenseAssignmentManager", "LicenseAssignmentManager") if tree.vcenter else None
-            return {"licenses": lambda: array("LicenseManagerLicenseInfo", self.licences()),
-                    "licenseAssignmentManager": lambda: manager,
-                    "licensedEdition": lambda: "esx.enterprisePlus.cpuPackage"}
+            return {
+                "licenses": lambda: array("LicenseManagerLicenseInfo", self.licences()),
+                "licenseAssignmentManager": lambda: manager,
+                "licensedEdition": lambda: "esx.enterprisePlus.cpuPackage",
+            }
         if ref.id == "SessionManager":
             if not session.key:
                 return {"defaultLocale": lambda: "en"}
-            return {"currentSession": lambda: self.session(session),
-                    "message": lambda: str(world.sites[tree.site.id].extra.get("message", "")),
-                    "sessionList": lambda: array("UserSession", map(self.session, self._service.sessions.all())),
-                    "messageLocaleList": lambda: array("string", ("en",)),
-                    "supportedLocaleList": lambda: array("string", ("en",)), "defaultLocale": lambda: "en"}
+            return {
+                "currentSession": lambda: self.session(session),
+                "message": lambda: str(world.sites[tree.site.id].extra.get("message", "")),
+                "sessionList": lambda: array("UserSession", map(self.session, self._service.sessions.all())),
+                "messageLocaleList": lambda: array("string", ("en",)),
+                "supportedLocaleList": lambda: array("string", ("en",)),
+                "defaultLocale": lambda: "en",
+            }
         if ref.id == "EventManager":
             return {"latestEvent": lambda: self._events[-1] if self._events else None, "maxCollector": lambda: 32}
         of_host = self._of_host(ref.id)
@@ -129,8 +169,10 @@ class Managers:
         host = world.hosts.get(owner)
         if name == "datastoreBrowser" and (host is not None or owner in world.storages):
             stores = [one.id for one in tree.storages() if owner in (one.id, *one.host_ids)]
-            return {"datastore": lambda: array("ManagedObjectReference", (Ref("Datastore", one) for one in stores)),
-                    "supportedType": lambda: array("FileQuery", ())}
+            return {
+                "datastore": lambda: array("ManagedObjectReference", (Ref("Datastore", one) for one in stores)),
+                "supportedType": lambda: array("FileQuery", ()),
+            }
         if host is None or host.site_id != tree.site.id or name not in host_more.MANAGERS:
             return None
         return host_more.manager(tree, name, host, lambda: hosts.host_network(tree, host))
@@ -141,18 +183,42 @@ class Managers:
 
     def session(self, session: Session) -> Data:
         """``UserSession``."""
-        return Data("UserSession", key=session.shown, userName=session.user, fullName=session.user,
-                    loginTime=when(session.since), lastActiveTime=when(session.last), locale="en", messageLocale="en",
-                    extensionSession=False, ipAddress="127.0.0.1", userAgent="", callCount=long(session.calls))
+        return Data(
+            "UserSession",
+            key=session.shown,
+            userName=session.user,
+            fullName=session.user,
+            loginTime=when(session.since),
+            lastActiveTime=when(session.last),
+            locale="en",
+            messageLocale="en",
+            extensionSession=False,
+            ipAddress="127.0.0.1",
+            userAgent="",
+            callCount=long(session.calls),
+        )
 
     def licences(self) -> tuple[Data, ...]:
         """What the server is licensed for: that of the hosts first, then a vCenter's own."""
         name = str(self._service.site.extra.get("licence", "VMware vSphere 8 Enterprise Plus"))
-        hosts = Data("LicenseManagerLicenseInfo", licenseKey="00000-00000-00000-00000-00000",
-                     editionKey="esx.enterprisePlus.cpuPackage", name=name, total=16, used=2, costUnit="cpuPackage")
-        own = Data("LicenseManagerLicenseInfo", licenseKey="00000-00000-00000-00000-00001",
-                   editionKey="vc.standard.instance", name="VMware vCenter Server 8 Standard", total=1, used=1,
-                   costUnit="server")
+        hosts = Data(
+            "LicenseManagerLicenseInfo",
+            licenseKey="00000-00000-00000-00000-00000",
+            editionKey="esx.enterprisePlus.cpuPackage",
+            name=name,
+            total=16,
+            used=2,
+            costUnit="cpuPackage",
+        )
+        own = Data(
+            "LicenseManagerLicenseInfo",
+            licenseKey="00000-00000-00000-00000-00001",
+            editionKey="vc.standard.instance",
+            name="VMware vCenter Server 8 Standard",
+            total=1,
+            used=1,
+            costUnit="server",
+        )
         return (hosts, own) if self._service.tree.vcenter else (hosts,)
 
     # ---- events ------------------------------------------------------------------------------------------
@@ -163,8 +229,11 @@ class Managers:
         with world.lock:
             thing: Any = world.vms.get(entity) or world.hosts.get(entity)
             name = escaped(thing.name) if thing is not None else entity
-        self.say(_EVENT_KINDS.get(call.method, "TaskEvent"), entity,
-                 f"{call.method.removesuffix('_Task')} on {name} by {self._service.site.user}")
+        self.say(
+            _EVENT_KINDS.get(call.method, "TaskEvent"),
+            entity,
+            f"{call.method.removesuffix('_Task')} on {name} by {self._service.site.user}",
+        )
 
     def say(self, kind: str, entity: str, text: str, **more: Any) -> None:
         """Write an event of a class into the log."""
@@ -182,8 +251,18 @@ class Managers:
             key = next(self._numbers)
             if kind.startswith("Vm"):
                 more = {"template": vm.is_template if vm is not None else False, **more}
-            self._events.append(Data(kind, key=key, chainId=key, createdTime=when(world.now()), userName=user,
-                                     **fields, fullFormattedMessage=text, **more))
+            self._events.append(
+                Data(
+                    kind,
+                    key=key,
+                    chainId=key,
+                    createdTime=when(world.now()),
+                    userName=user,
+                    **fields,
+                    fullFormattedMessage=text,
+                    **more,
+                )
+            )
 
     def events(self) -> list[Data]:
         """Everything in the log, oldest first."""
@@ -197,6 +276,14 @@ def _counter(row: tuple[int, str, str, str, str]) -> Data:
     def words(text: str) -> Data:
         return Data("ElementDescription", label=text, summary=text, key=text)
 
-    return Data("PerfCounterInfo", key=key, nameInfo=words(name), groupInfo=words(group), unitInfo=words(unit),
-                rollupType=Word("PerfSummaryType", rollup), statsType=Word("PerfStatsType", "rate"), level=1,
-                perDeviceLevel=3)
+    return Data(
+        "PerfCounterInfo",
+        key=key,
+        nameInfo=words(name),
+        groupInfo=words(group),
+        unitInfo=words(unit),
+        rollupType=Word("PerfSummaryType", rollup),
+        statsType=Word("PerfStatsType", "rate"),
+        level=1,
+        perDeviceLevel=3,
+    )

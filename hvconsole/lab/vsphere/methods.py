@@ -155,8 +155,10 @@ def _contents(service: Service, call: Call, session: Session) -> list[str]:
 
 
 def _retrieve_old(service: Service, call: Call, session: Session) -> str:
-    return "".join(one.replace("<objects>", "<returnval>", 1)[: -len("</objects>")] + "</returnval>"
-                   for one in _contents(service, call, session))
+    return "".join(
+        one.replace("<objects>", "<returnval>", 1)[: -len("</objects>")] + "</returnval>"
+        for one in _contents(service, call, session)
+    )
 
 
 def _retrieve(service: Service, call: Call, session: Session) -> str:
@@ -194,8 +196,9 @@ def _cancel_retrieve(service: Service, call: Call, session: Session) -> str:
 def _wait_ex(service: Service, call: Call, session: Session) -> str:
     options = call.find("options")
     wait = number(options, "maxWaitSeconds")
-    return _wait(service, call, session, _DEFAULT_WAIT_S if wait is None else float(wait),
-                 number(options, "maxObjectUpdates"))
+    return _wait(
+        service, call, session, _DEFAULT_WAIT_S if wait is None else float(wait), number(options, "maxObjectUpdates")
+    )
 
 
 def _wait_old(service: Service, call: Call, session: Session) -> str:
@@ -225,8 +228,12 @@ def _wait(service: Service, call: Call, session: Session, wait_s: float, most: i
                 return ""
             world.wait_for_change(seen, min(left, _SLICE_S))
             if session.closed.is_set():
-                raise SoapFault("NotAuthenticated", "The session is not authenticated.", object=service.tree.root,
-                                privilegeId="System.View")
+                raise SoapFault(
+                    "NotAuthenticated",
+                    "The session is not authenticated.",
+                    object=service.tree.root,
+                    privilegeId="System.View",
+                )
             if collector.cancel.is_set():
                 raise SoapFault("RequestCanceled", "The request was canceled.")
 

@@ -81,10 +81,18 @@ def _net_config(service: Service, call: Call, session: Session) -> str:
         raise SoapFault("ManagedObjectNotFound", "The object is not there.", obj=call.this)
     with service.world.lock:
         cards = host_properties.host_network(service.tree, host).get("vnic")
-    return field("returnval", Data(
-        "VirtualNicManagerNetConfig", nicType=call.text("nicType"), multiSelectAllowed=True, candidateVnic=cards,
-        selectedVnic=array("string", (card.get("key") for card in cards.items)) if call.text("nicType") in (
-            "management", "vmotion") else None))
+    return field(
+        "returnval",
+        Data(
+            "VirtualNicManagerNetConfig",
+            nicType=call.text("nicType"),
+            multiSelectAllowed=True,
+            candidateVnic=cards,
+            selectedVnic=array("string", (card.get("key") for card in cards.items))
+            if call.text("nicType") in ("management", "vmotion")
+            else None,
+        ),
+    )
 
 
 def _service_ticket(service: Service, call: Call, session: Session) -> str:
@@ -100,8 +108,9 @@ def _counters(service: Service, call: Call, session: Session) -> str:
     wanted = {one.text for one in call.all("counterId")}
     with service.world.lock:
         known = service.managers.counters()
-    return field("returnval", array("PerfCounterInfo", (
-        one for one in known if not wanted or str(one.fields["key"]) in wanted)))
+    return field(
+        "returnval", array("PerfCounterInfo", (one for one in known if not wanted or str(one.fields["key"]) in wanted))
+    )
 
 
 def _no_customization(service: Service, call: Call, session: Session) -> str:

@@ -27,37 +27,63 @@ class Machine:
 
 def describe(machine: Machine) -> str:
     """A descriptor."""
-    files = "".join(f'<File ovf:href={quoteattr(name)} ovf:id="file{at}" ovf:size="{size}"/>'
-                    for at, (name, _capacity, size) in enumerate(machine.disks, 1) if name)
-    disks = "".join(f'<Disk ovf:capacity="{capacity}" ovf:capacityAllocationUnits="byte" ovf:diskId="vmdisk{at}" '
-                    f'ovf:fileRef="file{at}" ovf:format="{_FORMAT}"/>'
-                    for at, (_name, capacity, _size) in enumerate(machine.disks, 1))
-    nets = "".join(f"<Network ovf:name={quoteattr(name)}><Description>{escape(name)}</Description></Network>"
-                   for name in machine.networks)
-    items = [_item(1, 3, "virtual CPUs", f"<rasd:VirtualQuantity>{machine.cpus}</rasd:VirtualQuantity>"),
-             _item(2, 4, "memory", f"<rasd:VirtualQuantity>{machine.memory_mib}</rasd:VirtualQuantity>",
-                   "<rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits>"),
-             _item(3, 6, "SCSI controller 0", "<rasd:ResourceSubType>VirtualSCSI</rasd:ResourceSubType>")]
-    items += [_item(10 + at, 17, f"Hard disk {at}", f"<rasd:HostResource>ovf:/disk/vmdisk{at}</rasd:HostResource>"
-                                                    "<rasd:Parent>3</rasd:Parent>")
-              for at in range(1, len(machine.disks) + 1)]
-    items += [_item(100 + at, 10, f"Network adapter {at}", f"<rasd:Connection>{escape(name)}</rasd:Connection>")
-              for at, name in enumerate(machine.cards, 1)]
-    return (f'<?xml version="1.0" encoding="UTF-8"?>\n<Envelope xmlns="{_ENVELOPE}" xmlns:ovf="{_ENVELOPE}" '
-            f'xmlns:rasd="{_RASD}" xmlns:vssd="{_VSSD}">\n<References>{files}</References>\n'
-            f"<DiskSection><Info>Virtual disks</Info>{disks}</DiskSection>\n"
-            f"<NetworkSection><Info>Networks</Info>{nets}</NetworkSection>\n"
-            f'<VirtualSystem ovf:id="vm"><Info>A virtual machine</Info><Name>{escape(machine.name)}</Name>'
-            f'<OperatingSystemSection ovf:id="1"><Info>Guest</Info><Description>{escape(machine.guest)}</Description>'
-            "</OperatingSystemSection><VirtualHardwareSection><Info>Hardware</Info><System>"
-            "<vssd:ElementName>Virtual Hardware Family</vssd:ElementName><vssd:InstanceID>0</vssd:InstanceID>"
-            "<vssd:VirtualSystemType>vmx-19</vssd:VirtualSystemType></System>\n"
-            f"{''.join(items)}</VirtualHardwareSection></VirtualSystem></Envelope>\n")
+    files = "".join(
+        f'<File ovf:href={quoteattr(name)} ovf:id="file{at}" ovf:size="{size}"/>'
+        for at, (name, _capacity, size) in enumerate(machine.disks, 1)
+        if name
+    )
+    disks = "".join(
+        f'<Disk ovf:capacity="{capacity}" ovf:capacityAllocationUnits="byte" ovf:diskId="vmdisk{at}" '
+        f'ovf:fileRef="file{at}" ovf:format="{_FORMAT}"/>'
+        for at, (_name, capacity, _size) in enumerate(machine.disks, 1)
+    )
+    nets = "".join(
+        f"<Network ovf:name={quoteattr(name)}><Description>{escape(name)}</Description></Network>"
+        for name in machine.networks
+    )
+    items = [
+        _item(1, 3, "virtual CPUs", f"<rasd:VirtualQuantity>{machine.cpus}</rasd:VirtualQuantity>"),
+        _item(
+            2,
+            4,
+            "memory",
+            f"<rasd:VirtualQuantity>{machine.memory_mib}</rasd:VirtualQuantity>",
+            "<rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits>",
+        ),
+        _item(3, 6, "SCSI controller 0", "<rasd:ResourceSubType>VirtualSCSI</rasd:ResourceSubType>"),
+    ]
+    items += [
+        _item(
+            10 + at,
+            17,
+            f"Hard disk {at}",
+            f"<rasd:HostResource>ovf:/disk/vmdisk{at}</rasd:HostResource><rasd:Parent>3</rasd:Parent>",
+        )
+        for at in range(1, len(machine.disks) + 1)
+    ]
+    items += [
+        _item(100 + at, 10, f"Network adapter {at}", f"<rasd:Connection>{escape(name)}</rasd:Connection>")
+        for at, name in enumerate(machine.cards, 1)
+    ]
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Envelope xmlns="{_ENVELOPE}" xmlns:ovf="{_ENVELOPE}" '
+        f'xmlns:rasd="{_RASD}" xmlns:vssd="{_VSSD}">\n<References>{files}</References>\n'
+        f"<DiskSection><Info>Virtual disks</Info>{disks}</DiskSection>\n"
+        f"<NetworkSection><Info>Networks</Info>{nets}</NetworkSection>\n"
+        f'<VirtualSystem ovf:id="vm"><Info>A virtual machine</Info><Name>{escape(machine.name)}</Name>'
+        f'<OperatingSystemSection ovf:id="1"><Info>Guest</Info><Description>{escape(machine.guest)}</Description>'
+        "</OperatingSystemSection><VirtualHardwareSection><Info>Hardware</Info><System>"
+        "<vssd:ElementName>Virtual Hardware Family</vssd:ElementName><vssd:InstanceID>0</vssd:InstanceID>"
+        "<vssd:VirtualSystemType>vmx-19</vssd:VirtualSystemType></System>\n"
+        f"{''.join(items)}</VirtualHardwareSection></VirtualSystem></Envelope>\n"
+    )
 
 
 def _item(number: int, kind: int, name: str, *more: str) -> str:
-    return (f"<Item><rasd:ElementName>{escape(name)}</rasd:ElementName><rasd:InstanceID>{number}</rasd:InstanceID>"
-            f"<rasd:ResourceType>{kind}</rasd:ResourceType>{''.join(more)}</Item>\n")
+    return (
+        f"<Item><rasd:ElementName>{escape(name)}</rasd:ElementName><rasd:InstanceID>{number}</rasd:InstanceID>"
+        f"<rasd:ResourceType>{kind}</rasd:ResourceType>{''.join(more)}</Item>\n"
+    )
 
 
 def understand(text: str) -> Machine:

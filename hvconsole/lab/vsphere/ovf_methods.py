@@ -33,9 +33,14 @@ def _export(service: Service, call: Call, session: Session) -> str:
             disk = world.disks.get(drive.disk_id or "")
             if disk is None or drive.is_cd:
                 continue
-            lease.files.append(File(name=f"disk-{len(lease.files)}.vmdk", disk_id=disk.id,
-                                    key=f"/{vm.id}/ParaVirtualSCSIController0:{_position(drive.device, at)}",
-                                    size=min(MOST_BYTES, disk.used_bytes or 1 << 20)))
+            lease.files.append(
+                File(
+                    name=f"disk-{len(lease.files)}.vmdk",
+                    disk_id=disk.id,
+                    key=f"/{vm.id}/ParaVirtualSCSIController0:{_position(drive.device, at)}",
+                    size=min(MOST_BYTES, disk.used_bytes or 1 << 20),
+                )
+            )
     _get_ready(service, lease)
     service.managers.note(call, vm.id)
     return field("returnval", Ref("HttpNfcLease", lease.id))
@@ -98,12 +103,17 @@ def _create_descriptor(service: Service, call: Call, session: Session) -> str:
     listed = [] if params is None else params.findall(NS + "ovfFiles")
     with world.lock:
         vm = world.vm(ref.id)
-        machine = ovf.Machine(name=text(params, "name") or vm.name, cpus=vm.vcpus, memory_mib=vm.memory_bytes >> 20,
-                              guest=guest_id(vm.guest))
+        machine = ovf.Machine(
+            name=text(params, "name") or vm.name,
+            cpus=vm.vcpus,
+            memory_mib=vm.memory_bytes >> 20,
+            guest=guest_id(vm.guest),
+        )
         for one in listed:
             position = text(one, "deviceId").rpartition(":")[2]
-            drive = next((d for at, d in enumerate(vm.drives) if not d.is_cd and
-                          str(_position(d.device, at)) == position), None)
+            drive = next(
+                (d for at, d in enumerate(vm.drives) if not d.is_cd and str(_position(d.device, at)) == position), None
+            )
             disk = world.disks.get(drive.disk_id or "") if drive is not None else None
             if disk is None:
                 raise SoapFault("InvalidArgument", "No such device.", invalidProperty="ovfFiles")
@@ -122,15 +132,32 @@ def _parse_descriptor(service: Service, call: Call, session: Session) -> str:
     try:
         machine = ovf.understand(call.text("ovfDescriptor"))
     except ValueError as exc:
-        return field("returnval", Data("OvfParseDescriptorResult", approximateDownloadSize=long(0),
-                                       approximateFlatDeploymentSize=long(0), approximateSparseDeploymentSize=long(0),
-                                       defaultEntityName="", virtualApp=False, error=_problem(str(exc))))
+        return field(
+            "returnval",
+            Data(
+                "OvfParseDescriptorResult",
+                approximateDownloadSize=long(0),
+                approximateFlatDeploymentSize=long(0),
+                approximateSparseDeploymentSize=long(0),
+                defaultEntityName="",
+                virtualApp=False,
+                error=_problem(str(exc)),
+            ),
+        )
     size = sum(disk[2] for disk in machine.disks)
     nets = [Data("OvfNetworkInfo", name=name, description=name) for name in machine.networks]
-    return field("returnval", Data(
-        "OvfParseDescriptorResult", network=array("OvfNetworkInfo", nets), approximateDownloadSize=long(size),
-        approximateFlatDeploymentSize=long(sum(disk[1] for disk in machine.disks)),
-        approximateSparseDeploymentSize=long(size), defaultEntityName=machine.name, virtualApp=False))
+    return field(
+        "returnval",
+        Data(
+            "OvfParseDescriptorResult",
+            network=array("OvfNetworkInfo", nets),
+            approximateDownloadSize=long(size),
+            approximateFlatDeploymentSize=long(sum(disk[1] for disk in machine.disks)),
+            approximateSparseDeploymentSize=long(size),
+            defaultEntityName=machine.name,
+            virtualApp=False,
+        ),
+    )
 
 
 def _import_spec(service: Service, call: Call, session: Session) -> str:
@@ -142,32 +169,77 @@ def _import_spec(service: Service, call: Call, session: Session) -> str:
     except ValueError as exc:
         return field("returnval", Data("OvfCreateImportSpecResult", error=_problem(str(exc))))
     name = text(params, "entityName") or machine.name
-    mapped = {text(one, "name"): ref.id for one in ([] if params is None else params.findall(NS + "networkMapping"))
-              if (ref := reference(one.find(NS + "network"))) is not None}
+    mapped = {
+        text(one, "name"): ref.id
+        for one in ([] if params is None else params.findall(NS + "networkMapping"))
+        if (ref := reference(one.find(NS + "network"))) is not None
+    }
     thin = text(params, "diskProvisioning", "thin") != "thick"
     with service.world.lock:
         store_name = service.world.storages[store].name
         first = next(iter(service.tree.networks()), None)
-        changes: list[Data] = [_add(Data("ParaVirtualSCSIController", key=-1, busNumber=0, sharedBus=Word(
-            "VirtualSCSISharing", "noSharing")))]
+        changes: list[Data] = [
+            _add(
+                Data(
+                    "ParaVirtualSCSIController", key=-1, busNumber=0, sharedBus=Word("VirtualSCSISharing", "noSharing")
+                )
+            )
+        ]
         items: list[Data] = []
         for at, (path, capacity, size) in enumerate(machine.disks):
-            backing = Data("VirtualDiskFlatVer2BackingInfo", fileName=f"[{store_name}]",
-                           datastore=Ref("Datastore", store),
-                           diskMode="persistent", thinProvisioned=thin)
-            changes.append(_add(Data("VirtualDisk", key=-100 - at, backing=backing, controllerKey=-1, unitNumber=at,
-                                     capacityInKB=long(max(1024, capacity) // 1024)), create=True))
+            backing = Data(
+                "VirtualDiskFlatVer2BackingInfo",
+                fileName=f"[{store_name}]",
+                datastore=Ref("Datastore", store),
+                diskMode="persistent",
+                thinProvisioned=thin,
+            )
+            changes.append(
+                _add(
+                    Data(
+                        "VirtualDisk",
+                        key=-100 - at,
+                        backing=backing,
+                        controllerKey=-1,
+                        unitNumber=at,
+                        capacityInKB=long(max(1024, capacity) // 1024),
+                    ),
+                    create=True,
+                )
+            )
             if path:
-                items.append(Data("OvfFileItem", deviceId=device_id(name, at), path=path, size=long(size), cimType=17,
-                                  create=False))
+                items.append(
+                    Data(
+                        "OvfFileItem",
+                        deviceId=device_id(name, at),
+                        path=path,
+                        size=long(size),
+                        cimType=17,
+                        create=False,
+                    )
+                )
         for at, card in enumerate(machine.cards):
             network = service.world.networks.get(mapped.get(card, "")) or first
             if network is not None:
-                changes.append(_add(Data("VirtualVmxnet3", key=-200 - at, backing=Data(
-                    "VirtualEthernetCardNetworkBackingInfo", deviceName=network.name), addressType="generated")))
-    config = Data("VirtualMachineConfigSpec", name=name, guestId=machine.guest or "otherGuest64",
-                  files=Data("VirtualMachineFileInfo", vmPathName=f"[{store_name}]"), numCPUs=machine.cpus,
-                  memoryMB=long(machine.memory_mib), deviceChange=array("VirtualDeviceConfigSpec", changes))
+                changes.append(
+                    _add(
+                        Data(
+                            "VirtualVmxnet3",
+                            key=-200 - at,
+                            backing=Data("VirtualEthernetCardNetworkBackingInfo", deviceName=network.name),
+                            addressType="generated",
+                        )
+                    )
+                )
+    config = Data(
+        "VirtualMachineConfigSpec",
+        name=name,
+        guestId=machine.guest or "otherGuest64",
+        files=Data("VirtualMachineFileInfo", vmPathName=f"[{store_name}]"),
+        numCPUs=machine.cpus,
+        memoryMB=long(machine.memory_mib),
+        deviceChange=array("VirtualDeviceConfigSpec", changes),
+    )
     spec = Data("VirtualMachineImportSpec", configSpec=config)
     return field("returnval", Data("OvfCreateImportSpecResult", importSpec=spec, fileItem=array("OvfFileItem", items)))
 
@@ -178,8 +250,12 @@ def device_id(name: str, at: int) -> str:
 
 
 def _add(device: Data, *, create: bool = False) -> Data:
-    return Data("VirtualDeviceConfigSpec", operation=Word("VirtualDeviceConfigSpecOperation", "add"),
-                fileOperation=Word("VirtualDeviceConfigSpecFileOperation", "create") if create else None, device=device)
+    return Data(
+        "VirtualDeviceConfigSpec",
+        operation=Word("VirtualDeviceConfigSpecOperation", "add"),
+        fileOperation=Word("VirtualDeviceConfigSpecFileOperation", "create") if create else None,
+        device=device,
+    )
 
 
 def _import(service: Service, call: Call, session: Session) -> str:
@@ -210,8 +286,14 @@ def _import(service: Service, call: Call, session: Session) -> str:
             lease.on_abort.append(made)
             disks = [drive for drive in world.vm(made).drives if not drive.is_cd]
             for at, drive in enumerate(disks):
-                lease.files.append(File(name=f"disk-{at}.vmdk", key=f"/{made}/{DISK + at}",
-                                        import_key=device_id(sent, at), disk_id=drive.disk_id or ""))
+                lease.files.append(
+                    File(
+                        name=f"disk-{at}.vmdk",
+                        key=f"/{made}/{DISK + at}",
+                        import_key=device_id(sent, at),
+                        disk_id=drive.disk_id or "",
+                    )
+                )
             lease.state = "ready"
 
     task = service.world.new_task(service.site.id, "importVApp", "", recorded=False)

@@ -77,8 +77,11 @@ def _finder(fits: Callable[[Vm | Host, str], bool], argument: str, *, every: boo
         machines = call.flag("vmSearch")
         with service.world.lock:
             table: list[Vm] | list[Host] = service.tree.vms() if machines else service.tree.hosts()
-            found = [Ref("VirtualMachine" if machines else "HostSystem", one.id) for one in table
-                     if fits(one, wanted) and _inside(service, call, one.id)]
+            found = [
+                Ref("VirtualMachine" if machines else "HostSystem", one.id)
+                for one in table
+                if fits(one, wanted) and _inside(service, call, one.id)
+            ]
         return _answer(found, every=every)
 
     return method
@@ -101,8 +104,11 @@ def _has_dns_name(one: Vm | Host, wanted: str) -> bool:
 def _by_file(service: Service, call: Call, session: Session) -> str:
     path = call.text("path")
     with service.world.lock:
-        found = [Ref("VirtualMachine", vm.id) for vm in service.tree.vms()
-                 if vm_file(service.tree, vm) == path and _inside(service, call, vm.id)]
+        found = [
+            Ref("VirtualMachine", vm.id)
+            for vm in service.tree.vms()
+            if vm_file(service.tree, vm) == path and _inside(service, call, vm.id)
+        ]
     return _answer(found, every=False)
 
 

@@ -71,8 +71,12 @@ class VsphereSite:
         self.service.ended.clear()
         self._server = _Listener((self._address, int(self._site.extra.get("listen_port", 0))), self)
         self._site.extra["port"] = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1},
-                                        name=f"lab-vsphere-{self._site.name[:20]}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.1},
+            name=f"lab-vsphere-{self._site.name[:20]}",
+            daemon=True,
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -96,9 +100,15 @@ class VsphereSite:
         user = urllib.parse.quote(self._site.user, safe="")
         port = self._site.extra["port"]
         address = f"[{self._address}]" if ":" in self._address else self._address
-        return ServerDescription(platform="vsphere", name=self._site.name, user=self._site.user,
-                                 password=self._site.password, url=f"vsphere://{user}@{address}:{port}",
-                                 sha256=self._identity.sha256, members=())
+        return ServerDescription(
+            platform="vsphere",
+            name=self._site.name,
+            user=self._site.user,
+            password=self._site.password,
+            url=f"vsphere://{user}@{address}:{port}",
+            sha256=self._identity.sha256,
+            members=(),
+        )
 
 
 class _Listener(http.server.ThreadingHTTPServer):
@@ -192,8 +202,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/sdk/vimService.wsdl" or (path.rstrip("/") == "/sdk" and self.path.endswith("?wsdl")):
             self._send(200, wsdl.service(), "text/xml; charset=utf-8")
         elif path in ("/sdk/vim.wsdl", "/vim.wsdl"):
-            self._send(200, wsdl.interface(str(self._service.site.extra.get("api", "8.0.2.0"))),
-                       "text/xml; charset=utf-8")
+            self._send(
+                200, wsdl.interface(str(self._service.site.extra.get("api", "8.0.2.0"))), "text/xml; charset=utf-8"
+            )
         elif path == "/screen":
             self._screen()
         elif path.startswith("/nfc/"):
@@ -212,8 +223,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _allowed(self) -> bool:
         """Whether somebody who is logged in asks, or brings name and password; a refusal is sent."""
-        if self._session() is not None or http_files.password_given(self._service,
-                                                                    self.headers.get("Authorization", "")):
+        if self._session() is not None or http_files.password_given(
+            self._service, self.headers.get("Authorization", "")
+        ):
             return True
         self._send(401, b"", "text/plain", {"WWW-Authenticate": 'Basic realm="VMware HTTP server"'})
         return False
@@ -403,6 +415,8 @@ def _versions(service: Service) -> str:
     first = f"9.{service.site.id[:8]}.build" if release == "8.0" else newest
     listed = [newest, *older] if release == "8.0" else older
     prior = "".join(f"<version>{version}</version>" for version in listed)
-    return ('<?xml version="1.0" encoding="UTF-8" ?>\n<namespaces version="1.0"><namespace><name>urn:vim25</name>'
-            f"<version>{first}</version><priorVersions>{prior}</priorVersions></namespace>"
-            "<namespace><name>urn:vim2</name><version>2.0</version></namespace></namespaces>")
+    return (
+        '<?xml version="1.0" encoding="UTF-8" ?>\n<namespaces version="1.0"><namespace><name>urn:vim25</name>'
+        f"<version>{first}</version><priorVersions>{prior}</priorVersions></namespace>"
+        "<namespace><name>urn:vim2</name><version>2.0</version></namespace></namespaces>"
+    )

@@ -57,11 +57,19 @@ class Service:
         """Run a method; returns the XML inside its response. Raises ``SoapFault``."""
         method = self._methods.get(call.method)
         if session is None and call.method not in OPEN_METHODS and not _about_nobody(call):
-            raise SoapFault("NotAuthenticated", "The session is not authenticated.",
-                            object=Ref("Folder", self.tree.root.id), privilegeId="System.View")
+            raise SoapFault(
+                "NotAuthenticated",
+                "The session is not authenticated.",
+                object=Ref("Folder", self.tree.root.id),
+                privilegeId="System.View",
+            )
         if method is None:
-            raise SoapFault("MethodNotFound", f"{call.this.type}:{call.this.id} does not implement: {call.method}",
-                            receiver=call.this, method=call.method)
+            raise SoapFault(
+                "MethodNotFound",
+                f"{call.this.type}:{call.this.id} does not implement: {call.method}",
+                receiver=call.this,
+                method=call.method,
+            )
         if session is not None:
             session.last, session.calls = time.time(), session.calls + 1
         try:
@@ -148,8 +156,12 @@ class Service:
         verb = name[0].lower() + name[1:]
         task = self.world.new_task(self.site.id, verb, entity)
         with self.world.lock:
-            task.extra.update(entity=entity, method=call.method, result=result,
-                              description_id=f"{call.this.type}.{_description(verb)}")
+            task.extra.update(
+                entity=entity,
+                method=call.method,
+                result=result,
+                description_id=f"{call.this.type}.{_description(verb)}",
+            )
         self.managers.note(call, entity)
         self.world.spawn(self.site.id, verb, work, entity, task)
         return field("returnval", Ref("Task", task.id))
@@ -173,6 +185,15 @@ def _about_nobody(call: Call) -> bool:
 
 
 def _description(verb: str) -> str:
-    return {"powerOnVM": "powerOn", "powerOffVM": "powerOff", "suspendVM": "suspend", "resetVM": "reset",
-            "cloneVM": "clone", "relocateVM": "relocate", "migrateVM": "migrate", "reconfigVM": "reconfigure",
-            "createVM": "createVm", "removeAllSnapshots": "removeAllSnapshots"}.get(verb, verb)
+    return {
+        "powerOnVM": "powerOn",
+        "powerOffVM": "powerOff",
+        "suspendVM": "suspend",
+        "resetVM": "reset",
+        "cloneVM": "clone",
+        "relocateVM": "relocate",
+        "migrateVM": "migrate",
+        "reconfigVM": "reconfigure",
+        "createVM": "createVm",
+        "removeAllSnapshots": "removeAllSnapshots",
+    }.get(verb, verb)

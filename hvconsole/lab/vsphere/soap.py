@@ -10,10 +10,12 @@ from hvconsole.lab.vsphere.values import Ref
 NS = "{urn:vim25}"
 _BODY = "{http://schemas.xmlsoap.org/soap/envelope/}Body"
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
-_HEAD = ('<?xml version="1.0" encoding="UTF-8"?>\n'
-         '<soapenv:Envelope xmlns:soapenc="http://schemas.xmlsoap.org/soap/encoding/" '
-         'xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
-         'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n<soapenv:Body>\n')
+_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<soapenv:Envelope xmlns:soapenc="http://schemas.xmlsoap.org/soap/encoding/" '
+    'xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n<soapenv:Body>\n'
+)
 _TAIL = "\n</soapenv:Body>\n</soapenv:Envelope>"
 
 

@@ -31,7 +31,6 @@ class Session:
     """How often the contents of its list views were changed."""
     closed: threading.Event = field(default_factory=threading.Event)
 
-
     @property
     def shown(self) -> str:
         """The key under which clients see it; whoever knows it can't use the session."""

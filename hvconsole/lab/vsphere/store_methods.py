@@ -41,8 +41,9 @@ def _search(*, deep: bool) -> Method:
         spec = call.find("searchSpec")
         patterns = [one.text or "" for one in spec.findall(NS + "matchPattern")] if spec is not None else []
         # a query of a kind of file is named like the information about it
-        kinds = frozenset(kind_of(one).replace("Query", "Info")
-                          for one in (spec.findall(NS + "query") if spec is not None else []))
+        kinds = frozenset(
+            kind_of(one).replace("Query", "Info") for one in (spec.findall(NS + "query") if spec is not None else [])
+        )
 
         def work(task: Task) -> None:
             with service.world.lock:
@@ -52,8 +53,9 @@ def _search(*, deep: bool) -> Method:
                 for place in places if deep else ():
                     places += files.folders(found, place)
                 results = [files.result(storage, place, found, patterns, kinds) for place in places]
-                task.extra["answer"] = (Array("HostDatastoreBrowserSearchResults", tuple(results)) if deep
-                                        else results[0])
+                task.extra["answer"] = (
+                    Array("HostDatastoreBrowserSearchResults", tuple(results)) if deep else results[0]
+                )
 
         return service.task(call, call.this.id.partition("-")[2], work)
 
@@ -66,13 +68,14 @@ def _disk_uuid(service: Service, call: Call, session: Session) -> str:
     with service.world.lock:
         found = files.find(service.tree, match[1], match[2]) if match else None
         if found is None:
-            raise SoapFault("InvalidDatastore", f"Invalid datastore path '{call.text('name')}'.",
-                            name=match[1] if match else "")
+            raise SoapFault(
+                "InvalidDatastore", f"Invalid datastore path '{call.text('name')}'.", name=match[1] if match else ""
+            )
         disk = found[1].disk if found[1] is not None else None
     if disk is None or disk.is_iso:
         raise SoapFault("FileNotFound", f"File {call.text('name')} was not found", file=call.text("name"))
     digits = "6000c29" + uuid.uuid5(uuid.NAMESPACE_OID, disk.id).hex[7:]
-    pairs = [digits[at:at + 2] for at in range(0, 32, 2)]
+    pairs = [digits[at : at + 2] for at in range(0, 32, 2)]
     return field("returnval", " ".join(pairs[:8]) + "-" + " ".join(pairs[8:]))
 
 
@@ -84,29 +87,82 @@ def _store_changed(service: Service, call: Call, session: Session) -> str:
 def _config_target(service: Service, call: Call, session: Session) -> str:
     with service.world.lock:
         hosts = service.tree.hosts()
-        stores = array("VirtualMachineDatastoreInfo", (
-            Data("VirtualMachineDatastoreInfo", name=one.name, configurationTag=array("string", ()), datastore=Data(
-                "DatastoreSummary", datastore=Ref("Datastore", one.id), name=one.name, url=host_more.url(one),
-                capacity=long(one.size_bytes), freeSpace=long(max(0, one.size_bytes - one.used_bytes)),
-                accessible=True, type=host_more.STANDARD.get(one.kind, "VMFS")),
-                capability=host_more.store_capability(one), maxFileSize=long(1 << 46), mode="readWrite")
-            for one in service.tree.storages()))
-        networks = array("VirtualMachineNetworkInfo", (
-            Data("VirtualMachineNetworkInfo", name=one.name, configurationTag=array("string", ()), network=Data(
-                "NetworkSummary", network=Ref("Network", one.id), name=one.name, accessible=True, ipPoolName=""))
-            for one in service.tree.networks()))
-        return field("returnval", Data(
-            "ConfigTarget", numCpus=sum(host.sockets for host in hosts), numCpuCores=sum(host.cores for host in hosts),
-            numNumaNodes=max((host.sockets for host in hosts), default=1), smcPresent=False, datastore=stores,
-            network=networks, maxMemMBOptimalPerf=max((host.memory_bytes for host in hosts), default=0) >> 20))
+        stores = array(
+            "VirtualMachineDatastoreInfo",
+            (
+                Data(
+                    "VirtualMachineDatastoreInfo",
+                    name=one.name,
+                    configurationTag=array("string", ()),
+                    datastore=Data(
+                        "DatastoreSummary",
+                        datastore=Ref("Datastore", one.id),
+                        name=one.name,
+                        url=host_more.url(one),
+                        capacity=long(one.size_bytes),
+                        freeSpace=long(max(0, one.size_bytes - one.used_bytes)),
+                        accessible=True,
+                        type=host_more.STANDARD.get(one.kind, "VMFS"),
+                    ),
+                    capability=host_more.store_capability(one),
+                    maxFileSize=long(1 << 46),
+                    mode="readWrite",
+                )
+                for one in service.tree.storages()
+            ),
+        )
+        networks = array(
+            "VirtualMachineNetworkInfo",
+            (
+                Data(
+                    "VirtualMachineNetworkInfo",
+                    name=one.name,
+                    configurationTag=array("string", ()),
+                    network=Data(
+                        "NetworkSummary", network=Ref("Network", one.id), name=one.name, accessible=True, ipPoolName=""
+                    ),
+                )
+                for one in service.tree.networks()
+            ),
+        )
+        return field(
+            "returnval",
+            Data(
+                "ConfigTarget",
+                numCpus=sum(host.sockets for host in hosts),
+                numCpuCores=sum(host.cores for host in hosts),
+                numNumaNodes=max((host.sockets for host in hosts), default=1),
+                smcPresent=False,
+                datastore=stores,
+                network=networks,
+                maxMemMBOptimalPerf=max((host.memory_bytes for host in hosts), default=0) >> 20,
+            ),
+        )
 
 
 def _descriptors(service: Service, call: Call, session: Session) -> str:
-    return field("returnval", array("VirtualMachineConfigOptionDescriptor", (
-        Data("VirtualMachineConfigOptionDescriptor", key=key, description=text, createSupported=True,
-             defaultConfigOption=key == "vmx-19", runSupported=True, upgradeSupported=True)
-        for key, text in (("vmx-13", "ESXi 6.5 and later"), ("vmx-17", "ESXi 7.0 and later"),
-                          ("vmx-19", "ESXi 7.0 U2 and later")))))
+    return field(
+        "returnval",
+        array(
+            "VirtualMachineConfigOptionDescriptor",
+            (
+                Data(
+                    "VirtualMachineConfigOptionDescriptor",
+                    key=key,
+                    description=text,
+                    createSupported=True,
+                    defaultConfigOption=key == "vmx-19",
+                    runSupported=True,
+                    upgradeSupported=True,
+                )
+                for key, text in (
+                    ("vmx-13", "ESXi 6.5 and later"),
+                    ("vmx-17", "ESXi 7.0 and later"),
+                    ("vmx-19", "ESXi 7.0 U2 and later"),
+                )
+            ),
+        ),
+    )
 
 
 def _uptime(service: Service, call: Call, session: Session) -> str:

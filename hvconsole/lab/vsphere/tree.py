@@ -16,8 +16,12 @@ from hvconsole.lab.world import World
 VM_FOLDER, HOST_FOLDER, STORE_FOLDER, NETWORK_FOLDER = "group-v-", "group-h-", "group-s-", "group-n-"
 COMPUTE, POOL = "domain-s-", "resgroup-"
 DISTRIBUTED_SWITCH = "VmwareDistributedVirtualSwitch"
-_GROUPS = {"datacenter": "Datacenter", "cluster": "ClusterComputeResource", "folder": "Folder",
-           "resource pool": "ResourcePool"}
+_GROUPS = {
+    "datacenter": "Datacenter",
+    "cluster": "ClusterComputeResource",
+    "folder": "Folder",
+    "resource pool": "ResourcePool",
+}
 
 
 class Tree:
@@ -33,8 +37,7 @@ class Tree:
 
     def groups(self, kind: str) -> list[Group]:
         """The site's groups of a kind."""
-        return [group for group in self.world.groups.values()
-                if group.site_id == self.site.id and group.kind == kind]
+        return [group for group in self.world.groups.values() if group.site_id == self.site.id and group.kind == kind]
 
     def hosts(self) -> list[Host]:
         """The site's hosts."""
@@ -81,9 +84,14 @@ class Tree:
         world = self.world
         if moid == self.root.id or moid.startswith((VM_FOLDER, HOST_FOLDER, STORE_FOLDER, NETWORK_FOLDER)):
             return "Folder"
-        for table, kind in ((world.vms, "VirtualMachine"), (world.hosts, "HostSystem"), (world.networks, "Network"),
-                            (world.storages, "Datastore"), (world.snapshots, "VirtualMachineSnapshot"),
-                            (world.tasks, "Task")):
+        for table, kind in (
+            (world.vms, "VirtualMachine"),
+            (world.hosts, "HostSystem"),
+            (world.networks, "Network"),
+            (world.storages, "Datastore"),
+            (world.snapshots, "VirtualMachineSnapshot"),
+            (world.tasks, "Task"),
+        ):
             found = table.get(moid)
             if found is not None:
                 if found.site_id != self.site.id:
@@ -97,9 +105,9 @@ class Tree:
         if moid == self.switch_id:
             return DISTRIBUTED_SWITCH
         if moid.startswith(COMPUTE):
-            return "ComputeResource" if moid[len(COMPUTE):] in world.hosts else None
+            return "ComputeResource" if moid[len(COMPUTE) :] in world.hosts else None
         if moid.startswith(POOL):
-            return "ResourcePool" if self.kind(moid[len(POOL):]) else None
+            return "ResourcePool" if self.kind(moid[len(POOL) :]) else None
         return None
 
     def ref(self, moid: str) -> Ref:
@@ -122,11 +130,20 @@ class Tree:
         for host_id in (vm.host_id, vm.suspended_on, vm.home_host_id):
             if host_id is not None and host_id in self.world.hosts:
                 return self.world.hosts[host_id]
-        stores = {self.world.disks[drive.disk_id].storage_id for drive in vm.drives
-                  if drive.disk_id in self.world.disks}
+        stores = {
+            self.world.disks[drive.disk_id].storage_id for drive in vm.drives if drive.disk_id in self.world.disks
+        }
         hosts = self.hosts()
-        return next((host for host in hosts if all(host.id in self.world.storages[store].host_ids for store in stores
-                                                   if store in self.world.storages)), hosts[0] if hosts else None)
+        return next(
+            (
+                host
+                for host in hosts
+                if all(
+                    host.id in self.world.storages[store].host_ids for store in stores if store in self.world.storages
+                )
+            ),
+            hosts[0] if hosts else None,
+        )
 
     def pool_of(self, vm: Vm) -> str | None:
         """The resource pool of a VM; templates have none."""
@@ -141,7 +158,7 @@ class Tree:
         """The compute resource that owns a resource pool."""
         for _ in range(50):
             if pool_id.startswith(POOL):
-                return pool_id[len(POOL):]
+                return pool_id[len(POOL) :]
             group = self.world.groups.get(pool_id)
             if group is None or group.kind != "resource pool":
                 return pool_id
@@ -155,7 +172,7 @@ class Tree:
             return None
         for prefix in (VM_FOLDER, HOST_FOLDER, STORE_FOLDER, NETWORK_FOLDER):
             if moid.startswith(prefix):
-                return Ref("Datacenter", moid[len(prefix):])
+                return Ref("Datacenter", moid[len(prefix) :])
         if moid in world.vms:
             folder = world.vms[moid].folder_id
             return Ref("Folder", folder if folder in world.groups else VM_FOLDER + self.datacenter_id())
@@ -168,7 +185,7 @@ class Tree:
         if moid.startswith(COMPUTE):
             return Ref("Folder", HOST_FOLDER + self.datacenter_id())
         if moid.startswith(POOL):
-            return self.ref(moid[len(POOL):])
+            return self.ref(moid[len(POOL) :])
         group = world.groups.get(moid)
         if group is None or group.kind == "datacenter":
             return self.root
@@ -192,14 +209,20 @@ class Tree:
 
     def folders(self) -> list[str]:
         """Ids of all folders but the root."""
-        made = [prefix + datacenter for datacenter in self.datacenters()
-                for prefix in (VM_FOLDER, HOST_FOLDER, STORE_FOLDER, NETWORK_FOLDER)]
+        made = [
+            prefix + datacenter
+            for datacenter in self.datacenters()
+            for prefix in (VM_FOLDER, HOST_FOLDER, STORE_FOLDER, NETWORK_FOLDER)
+        ]
         return made + [group.id for group in self.groups("folder")]
 
     def computes(self) -> list[str]:
         """Ids of all compute resources, clusters without hosts too."""
-        return list(dict.fromkeys([*(group.id for group in self.groups("cluster")),
-                                   *(self.compute_id(host) for host in self.hosts())]))
+        return list(
+            dict.fromkeys(
+                [*(group.id for group in self.groups("cluster")), *(self.compute_id(host) for host in self.hosts())]
+            )
+        )
 
     def entities(self) -> Iterator[Ref]:
         """Every managed entity below the root."""

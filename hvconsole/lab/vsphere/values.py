@@ -137,7 +137,7 @@ def field(name: str, value: Any) -> str:
     if isinstance(value, Array):
         return "".join(field(name, item) for item in value.items)
     if isinstance(value, Ref):
-        return f'<{name} type={quoteattr(value.type)}>{escape(value.id)}</{name}>'
+        return f"<{name} type={quoteattr(value.type)}>{escape(value.id)}</{name}>"
     if isinstance(value, Data):
         return f'<{name} xsi:type="{value.type}">{body(value)}</{name}>'
     return f"<{name}>{_scalar(value)[1]}</{name}>"
@@ -159,8 +159,7 @@ def anything(name: str, value: Any) -> str:
         kind = value.of[0].upper() + value.of[1:]
         return f'<{name} xsi:type="ArrayOf{kind}">{inner}</{name}>'
     if isinstance(value, Ref):
-        return (f'<{name} type={quoteattr(value.type)} xsi:type="ManagedObjectReference">'
-                f"{escape(value.id)}</{name}>")
+        return f'<{name} type={quoteattr(value.type)} xsi:type="ManagedObjectReference">{escape(value.id)}</{name}>'
     if isinstance(value, Data):
         return field(name, value)
     kind, text = _scalar(value)

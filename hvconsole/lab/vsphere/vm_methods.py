@@ -44,8 +44,12 @@ def _check_name(service: Service, name: str, folder_id: str | None, but: str = "
     with service.world.lock:
         for vm in service.tree.vms():
             if vm.name == shown and vm.id != but and (vm.folder_id or None) == folder_id:
-                raise SoapFault("DuplicateName", f"The name '{name}' already exists.", name=name,
-                                object=Ref("VirtualMachine", vm.id))
+                raise SoapFault(
+                    "DuplicateName",
+                    f"The name '{name}' already exists.",
+                    name=name,
+                    object=Ref("VirtualMachine", vm.id),
+                )
     return shown
 
 
@@ -107,8 +111,10 @@ def _guest(verb: Any) -> Method:
             if vm.power is not Power.RUNNING:
                 raise power_state("poweredOn", vm.power)
             if not vm.guest.tools_running:
-                raise SoapFault("ToolsUnavailable", "Cannot complete operation because VMware Tools is not running in "
-                                                    "this virtual machine.")
+                raise SoapFault(
+                    "ToolsUnavailable",
+                    "Cannot complete operation because VMware Tools is not running in this virtual machine.",
+                )
             if vm.operations:
                 task_id = next(iter(vm.operations))
                 raise SoapFault("TaskInProgress", "Another task is already in progress.", task=Ref("Task", task_id))
@@ -138,8 +144,9 @@ def _create_snapshot(service: Service, call: Call, session: Session) -> str:
         # both are silently ignored where they can't be had
         with_memory = (memory and vm.power is not Power.HALTED) or vm.power is Power.SUSPENDED
         quiet = quiesce and vm.power is Power.RUNNING and vm.guest.tools_running and not with_memory
-        return snapshots.take(service.world, vm.id, name, description=description, memory=with_memory, quiesce=quiet,
-                              task=task)
+        return snapshots.take(
+            service.world, vm.id, name, description=description, memory=with_memory, quiesce=quiet, task=task
+        )
 
     return service.task(call, vm.id, work, result="VirtualMachineSnapshot")
 
@@ -178,8 +185,9 @@ def _do_revert(service: Service, vm_id: str, snapshot_id: str, task: Task) -> No
 def _remove_snapshot(service: Service, call: Call, session: Session) -> str:
     vm_id = _vm_of_snapshot(service, call)
     snapshot_id, children = call.this.id, call.flag("removeChildren")
-    return service.task(call, vm_id, lambda task: snapshots.delete(service.world, snapshot_id, with_children=children,
-                                                                   task=task))
+    return service.task(
+        call, vm_id, lambda task: snapshots.delete(service.world, snapshot_id, with_children=children, task=task)
+    )
 
 
 def _remove_all(service: Service, call: Call, session: Session) -> str:
@@ -235,8 +243,9 @@ def _clone(service: Service, call: Call, session: Session) -> str:
     source = _child_ref(spec, "snapshot") or vm.id
     template, start = text(spec, "template") == "true", text(spec, "powerOn") == "true"
     if pool is None and vm.is_template and not template:
-        raise SoapFault("InvalidArgument", "A resource pool is required to deploy a template.",
-                        invalidProperty="spec.location.pool")
+        raise SoapFault(
+            "InvalidArgument", "A resource pool is required to deploy a template.", invalidProperty="spec.location.pool"
+        )
     config = None if spec is None else spec.find(NS + "config")
 
     def work(task: Task) -> str:
@@ -281,12 +290,21 @@ def _create(service: Service, call: Call, session: Session) -> str:
     return service.task(call, call.this.id, work, result="VirtualMachine")
 
 
-def make_vm(service: Service, name: str, config: Element | None, *, pool_id: str, host_id: str | None,
-            folder_id: str | None, task: Task) -> str:
+def make_vm(
+    service: Service,
+    name: str,
+    config: Element | None,
+    *,
+    pool_id: str,
+    host_id: str | None,
+    folder_id: str | None,
+    task: Task,
+) -> str:
     """A VM out of a ``VirtualMachineConfigSpec``; removed again when a part of it is refused."""
     world = service.world
-    made_id = lifecycle.create(world, service.site.id, name, home_host_id=host_id, memory_bytes=GIB,
-                               guest=Guest(tools=False), task=task)
+    made_id = lifecycle.create(
+        world, service.site.id, name, home_host_id=host_id, memory_bytes=GIB, guest=Guest(tools=False), task=task
+    )
     try:
         with world.lock:
             made = world.vm(made_id)
@@ -463,7 +481,8 @@ def _disks_elsewhere(world: World, vm: Vm, store: str | None) -> list[Disk]:
     drives = [*vm.drives, *(drive for snapshot in world.snapshots_of(vm.id) for drive in snapshot.drives)]
     found = {drive.disk_id: world.disks.get(drive.disk_id or "") for drive in drives}
     return [
-        disk for disk in found.values()
+        disk
+        for disk in found.values()
         if disk is not None and not disk.is_iso and store is not None and disk.storage_id != store
     ]
 
@@ -473,8 +492,13 @@ def _acquire_ticket(service: Service, call: Call, session: Session) -> str:
     if vm.power is not Power.RUNNING:
         raise power_state("poweredOn", vm.power)
     host = service.tree.registered_host(vm)
-    ticket = Data("VirtualMachineTicket", ticket=secrets.token_hex(8), cfgFile=f"/vmfs/volumes/{vm.id}.vmx",
-                  host=host.address if host is not None else None, port=443)
+    ticket = Data(
+        "VirtualMachineTicket",
+        ticket=secrets.token_hex(8),
+        cfgFile=f"/vmfs/volumes/{vm.id}.vmx",
+        host=host.address if host is not None else None,
+        port=443,
+    )
     return field("returnval", ticket)
 
 

@@ -11,22 +11,40 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 _NS = "urn:vim25"
-_SIMPLE = {"str": "xsd:string", "bool": "xsd:boolean", "byte": "xsd:byte", "short": "xsd:short", "int": "xsd:int",
-           "long": "xsd:long", "float": "xsd:float", "double": "xsd:double", "binary": "xsd:base64Binary",
-           "datetime": "xsd:dateTime", "URI": "xsd:anyURI", "object": "xsd:anyType", "type": "xsd:string",
-           "ManagedMethod": "xsd:string", "PropertyPath": "xsd:string", "Link": "xsd:string"}
-_HEAD = ('<?xml version="1.0" encoding="UTF-8"?>\n<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" '
-         'xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:vim25="urn:vim25" '
-         'xmlns:xsd="http://www.w3.org/2001/XMLSchema" ')
+_SIMPLE = {
+    "str": "xsd:string",
+    "bool": "xsd:boolean",
+    "byte": "xsd:byte",
+    "short": "xsd:short",
+    "int": "xsd:int",
+    "long": "xsd:long",
+    "float": "xsd:float",
+    "double": "xsd:double",
+    "binary": "xsd:base64Binary",
+    "datetime": "xsd:dateTime",
+    "URI": "xsd:anyURI",
+    "object": "xsd:anyType",
+    "type": "xsd:string",
+    "ManagedMethod": "xsd:string",
+    "PropertyPath": "xsd:string",
+    "Link": "xsd:string",
+}
+_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" '
+    'xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:vim25="urn:vim25" '
+    'xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
+)
 
 
 @functools.lru_cache(1)
 def service() -> bytes:
     """vimService.wsdl: where the service is."""
-    return (f'{_HEAD}targetNamespace="urn:vim25Service" xmlns:interface="{_NS}">'
-            f'<import location="vim.wsdl" namespace="{_NS}"/><service name="VimService">'
-            '<port binding="interface:VimBinding" name="VimPort">'
-            '<soap:address location="https://localhost/sdk/vimService"/></port></service></definitions>').encode()
+    return (
+        f'{_HEAD}targetNamespace="urn:vim25Service" xmlns:interface="{_NS}">'
+        f'<import location="vim.wsdl" namespace="{_NS}"/><service name="VimService">'
+        '<port binding="interface:VimBinding" name="VimPort">'
+        '<soap:address location="https://localhost/sdk/vimService"/></port></service></definitions>'
+    ).encode()
 
 
 @functools.lru_cache(4)
@@ -37,19 +55,27 @@ def interface(version: str) -> bytes:
         if not _described(call):
             continue
         types.append(_request(name, call))
-        messages.append(f'<message name="{name}RequestMsg"><part element="vim25:{name}" name="parameters"/></message>'
-                        f'<message name="{name}ResponseMsg"><part element="vim25:{name}Response" name="parameters"/>'
-                        "</message>")
-        operations.append(f'<operation name="{name}"><input message="vim25:{name}RequestMsg"/>'
-                          f'<output message="vim25:{name}ResponseMsg"/></operation>')
-        bindings.append(f'<operation name="{name}"><soap:operation soapAction="{_NS}/{version}" style="document"/>'
-                        '<input><soap:body use="literal"/></input><output><soap:body use="literal"/></output>'
-                        "</operation>")
-    return (f'{_HEAD}targetNamespace="{_NS}"><types><xsd:schema elementFormDefault="qualified" '
-            f'targetNamespace="{_NS}">{_basics()}{"".join(_data())}{"".join(_enums())}{"".join(types)}</xsd:schema>'
-            f'</types>{"".join(messages)}<portType name="VimPortType">{"".join(operations)}</portType>'
-            '<binding name="VimBinding" type="vim25:VimPortType"><soap:binding style="document" '
-            f'transport="http://schemas.xmlsoap.org/soap/http"/>{"".join(bindings)}</binding></definitions>').encode()
+        messages.append(
+            f'<message name="{name}RequestMsg"><part element="vim25:{name}" name="parameters"/></message>'
+            f'<message name="{name}ResponseMsg"><part element="vim25:{name}Response" name="parameters"/>'
+            "</message>"
+        )
+        operations.append(
+            f'<operation name="{name}"><input message="vim25:{name}RequestMsg"/>'
+            f'<output message="vim25:{name}ResponseMsg"/></operation>'
+        )
+        bindings.append(
+            f'<operation name="{name}"><soap:operation soapAction="{_NS}/{version}" style="document"/>'
+            '<input><soap:body use="literal"/></input><output><soap:body use="literal"/></output>'
+            "</operation>"
+        )
+    return (
+        f'{_HEAD}targetNamespace="{_NS}"><types><xsd:schema elementFormDefault="qualified" '
+        f'targetNamespace="{_NS}">{_basics()}{"".join(_data())}{"".join(_enums())}{"".join(types)}</xsd:schema>'
+        f'</types>{"".join(messages)}<portType name="VimPortType">{"".join(operations)}</portType>'
+        '<binding name="VimBinding" type="vim25:VimPortType"><soap:binding style="document" '
+        f'transport="http://schemas.xmlsoap.org/soap/http"/>{"".join(bindings)}</binding></definitions>'
+    ).encode()
 
 
 def _support() -> Any:
@@ -59,19 +85,36 @@ def _support() -> Any:
 
 
 def _basics() -> str:
-    arrays = "".join(_array(name, f"xsd:{kind}") for name, kind in (
-        ("Boolean", "boolean"), ("Byte", "byte"), ("Short", "short"), ("Int", "int"), ("Long", "long"),
-        ("Float", "float"), ("Double", "double"), ("String", "string"), ("DateTime", "dateTime"),
-        ("Base64Binary", "base64Binary"), ("AnyURI", "anyURI"), ("AnyType", "anyType")))
-    return ('<xsd:complexType name="ManagedObjectReference"><xsd:simpleContent><xsd:extension base="xsd:string">'
-            '<xsd:attribute name="type" type="xsd:string"/></xsd:extension></xsd:simpleContent></xsd:complexType>'
-            f'{_array("ManagedObjectReference", "vim25:ManagedObjectReference")}{arrays}')
+    arrays = "".join(
+        _array(name, f"xsd:{kind}")
+        for name, kind in (
+            ("Boolean", "boolean"),
+            ("Byte", "byte"),
+            ("Short", "short"),
+            ("Int", "int"),
+            ("Long", "long"),
+            ("Float", "float"),
+            ("Double", "double"),
+            ("String", "string"),
+            ("DateTime", "dateTime"),
+            ("Base64Binary", "base64Binary"),
+            ("AnyURI", "anyURI"),
+            ("AnyType", "anyType"),
+        )
+    )
+    return (
+        '<xsd:complexType name="ManagedObjectReference"><xsd:simpleContent><xsd:extension base="xsd:string">'
+        '<xsd:attribute name="type" type="xsd:string"/></xsd:extension></xsd:simpleContent></xsd:complexType>'
+        f"{_array('ManagedObjectReference', 'vim25:ManagedObjectReference')}{arrays}"
+    )
 
 
 def _array(name: str, kind: str) -> str:
     element = name[0].lower() + name[1:] if kind.startswith("xsd:") else name
-    return (f'<xsd:complexType name="ArrayOf{name}"><xsd:sequence><xsd:element maxOccurs="unbounded" minOccurs="0" '
-            f'name="{element}" type="{kind}"/></xsd:sequence></xsd:complexType>')
+    return (
+        f'<xsd:complexType name="ArrayOf{name}"><xsd:sequence><xsd:element maxOccurs="unbounded" minOccurs="0" '
+        f'name="{element}" type="{kind}"/></xsd:sequence></xsd:complexType>'
+    )
 
 
 def _kind(support: Any, info: Any) -> tuple[str, str]:
@@ -102,13 +145,15 @@ def _data() -> Iterator[str]:
         kind = support.GetVmodlType(name)
         base = kind.__bases__[0]
         own = [one for one in kind._GetPropertyList(False) if _known(support, one.type)]
-        fields = "".join(_element(support, one.name, one.type, optional=bool(one.flags & support.F_OPTIONAL))
-                         for one in own)
+        fields = "".join(
+            _element(support, one.name, one.type, optional=bool(one.flags & support.F_OPTIONAL)) for one in own
+        )
         inside = f"<xsd:sequence>{fields}</xsd:sequence>"
         if issubclass(base, support.DataObject) and base is not support.DataObject:
             above = support.GetWsdlName(base)
-            inside = (f'<xsd:complexContent><xsd:extension base="vim25:{above}">{inside}</xsd:extension>'
-                      "</xsd:complexContent>")
+            inside = (
+                f'<xsd:complexContent><xsd:extension base="vim25:{above}">{inside}</xsd:extension></xsd:complexContent>'
+            )
         yield f'<xsd:complexType name="{wsdl_name}">{inside}</xsd:complexType>{_array(wsdl_name, "vim25:" + wsdl_name)}'
 
 
@@ -119,8 +164,10 @@ def _enums() -> Iterator[str]:
         if (_NS, wsdl_name) not in support._wsdlDefMap:
             continue
         words = "".join(f"<xsd:enumeration value={quoteattr(str(value))}/>" for value in values if value)
-        yield (f'<xsd:simpleType name="{wsdl_name}"><xsd:restriction base="xsd:string">{words}</xsd:restriction>'
-               f'</xsd:simpleType>{_array(wsdl_name, "vim25:" + wsdl_name)}')
+        yield (
+            f'<xsd:simpleType name="{wsdl_name}"><xsd:restriction base="xsd:string">{words}</xsd:restriction>'
+            f"</xsd:simpleType>{_array(wsdl_name, 'vim25:' + wsdl_name)}"
+        )
 
 
 def _methods() -> Iterable[tuple[str, Any]]:
@@ -147,13 +194,16 @@ def _known(support: Any, info: Any) -> bool:
 
 def _request(name: str, call: Any) -> str:
     support = _support()
-    given = "".join(_element(support, one.name, one.type, optional=bool(one.flags & support.F_OPTIONAL))
-                    for one in call.params)
+    given = "".join(
+        _element(support, one.name, one.type, optional=bool(one.flags & support.F_OPTIONAL)) for one in call.params
+    )
     back = ""
     if call.result is not type(None):
         optional = bool(call.resultFlags & support.F_OPTIONAL)
         back = _element(support, "returnval", call.result, optional=optional)
-    return (f'<xsd:complexType name="{name}RequestType"><xsd:sequence><xsd:element name="_this" '
-            f'type="vim25:ManagedObjectReference"/>{given}</xsd:sequence></xsd:complexType>'
-            f'<xsd:element name="{name}" type="vim25:{name}RequestType"/><xsd:element name="{name}Response">'
-            f"<xsd:complexType><xsd:sequence>{back}</xsd:sequence></xsd:complexType></xsd:element>")
+    return (
+        f'<xsd:complexType name="{name}RequestType"><xsd:sequence><xsd:element name="_this" '
+        f'type="vim25:ManagedObjectReference"/>{given}</xsd:sequence></xsd:complexType>'
+        f'<xsd:element name="{name}" type="vim25:{name}RequestType"/><xsd:element name="{name}Response">'
+        f"<xsd:complexType><xsd:sequence>{back}</xsd:sequence></xsd:complexType></xsd:element>"
+    )

@@ -20,15 +20,33 @@ from hvconsole.lab.xapi.values import NULL, Date, to_xml
 
 NO_ASYNC = frozenset({"session", "event", "task", "data_source", "blob", "system"})
 
-EMERGENCY_CALLS = frozenset({
-    "pool.emergency_reset_master", "pool.emergency_transition_to_master", "pool.ping_slave",
-    "session.slave_local_login", "session.slave_local_login_with_password", "session.local_logout",
-    "host.propose_new_master", "host.commit_new_master", "host.abort_new_master", "host.local_assert_healthy",
-    "host.signal_networking_change", "host.local_management_reconfigure", "host.ha_xapi_healthcheck",
-    "host.emergency_ha_disable", "host.management_disable", "host.get_system_status_capabilities",
-    "host.is_in_emergency_mode", "host.shutdown_agent", "host.emergency_reset_server_certificate",
-    "host.emergency_disable_tls_verification", "host.emergency_reenable_tls_verification",
-    "host.emergency_clear_mandatory_guidance", "host.update_firewalld_service_status"})
+EMERGENCY_CALLS = frozenset(
+    {
+        "pool.emergency_reset_master",
+        "pool.emergency_transition_to_master",
+        "pool.ping_slave",
+        "session.slave_local_login",
+        "session.slave_local_login_with_password",
+        "session.local_logout",
+        "host.propose_new_master",
+        "host.commit_new_master",
+        "host.abort_new_master",
+        "host.local_assert_healthy",
+        "host.signal_networking_change",
+        "host.local_management_reconfigure",
+        "host.ha_xapi_healthcheck",
+        "host.emergency_ha_disable",
+        "host.management_disable",
+        "host.get_system_status_capabilities",
+        "host.is_in_emergency_mode",
+        "host.shutdown_agent",
+        "host.emergency_reset_server_certificate",
+        "host.emergency_disable_tls_verification",
+        "host.emergency_reenable_tls_verification",
+        "host.emergency_clear_mandatory_guidance",
+        "host.update_firewalld_service_status",
+    }
+)
 
 
 class Dropped(Exception):

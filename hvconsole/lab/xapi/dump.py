@@ -119,7 +119,7 @@ def _unspaced(text: str) -> str:
     position = 0
     while position < len(text):
         letter = text[position]
-        following = text[position + 1:position + 2]
+        following = text[position + 1 : position + 2]
         if letter == "%" and following in _SPACES and following:
             out.append(_SPACES[following])
             position += 2
@@ -144,8 +144,11 @@ def _typed(kind: schema.Type, text: str) -> Any:
             case "set":
                 return [_typed(kind.of, item) for item in parse_expression(text) if isinstance(item, str)]
             case "map":
-                return {pair[0]: _typed(kind.of, pair[1]) for pair in parse_expression(text)
-                        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)}
+                return {
+                    pair[0]: _typed(kind.of, pair[1])
+                    for pair in parse_expression(text)
+                    if isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
+                }
             case _:
                 return text
     except (ValueError, KeyError):
@@ -195,13 +198,13 @@ class _Expression:
 
     def _value(self, depth: int) -> Any:
         self._skip_blanks()
-        letter = self._text[self._position:self._position + 1]
+        letter = self._text[self._position : self._position + 1]
         if letter == "(" and depth < 3:
             self._position += 1
             items: list[Any] = []
             while True:
                 self._skip_blanks()
-                if self._text[self._position:self._position + 1] == ")":
+                if self._text[self._position : self._position + 1] == ")":
                     self._position += 1
                     return items
                 items.append(self._value(depth + 1))

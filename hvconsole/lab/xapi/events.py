@@ -65,8 +65,9 @@ class _Subscription:
         if self.all:
             return [name for name in schema.CLASSES if name not in schema.SILENT]
         wanted = self.classes | {name for name, _ in self.objects}
-        return [schema.LOWER[name] for name in wanted if name in schema.LOWER and schema.LOWER[name] not in
-                schema.SILENT]
+        return [
+            schema.LOWER[name] for name in wanted if name in schema.LOWER and schema.LOWER[name] not in schema.SILENT
+        ]
 
     def wants(self, lower: str, ref: str) -> bool:
         """Whether this object is asked for."""
@@ -127,8 +128,7 @@ def event_from(call: Call, classes: list[Any], token: str, timeout_s: float) -> 
 
 def _batch(pool: Pool, found: list[tuple[str, str, str, int, Row | None]]) -> dict[str, Any]:
     counts = {name.lower(): I4(len(table.rows)) for name, table in pool.db.tables.items() if name != "session"}
-    return {"events": [_event(*one) for one in found], "valid_ref_counts": counts,
-            "token": _token(pool.db.generation)}
+    return {"events": [_event(*one) for one in found], "valid_ref_counts": counts, "token": _token(pool.db.generation)}
 
 
 def _alive(call: Call) -> None:
@@ -193,8 +193,9 @@ def event_next(call: Call) -> list[dict[str, Any]]:
                 break
             pool.db.changed.wait()
         session.event_cursor = pool.db.generation
-        return [_event(*one) | {"obj_uuid": one[4].fields.get("uuid", "") if one[4] is not None else ""}
-                for one in found]
+        return [
+            _event(*one) | {"obj_uuid": one[4].fields.get("uuid", "") if one[4] is not None else ""} for one in found
+        ]
 
 
 def _assert_reachable(pool: Pool, subscription: _Subscription, since: int) -> None:

@@ -71,8 +71,12 @@ def _of_class(name: str, verb: str) -> Generic | None:
         case "get_by_uuid":
             return Generic(lambda call, uuid: _by_uuid(call, name, uuid), ("s",))
         case "get_by_name_label" if "name_label" in schema.CLASSES[name].fields:
-            return Generic(lambda call, label: _locked(call, lambda: [
-                row.ref for row in call.pool.db.rows(name) if row.fields.get("name_label") == label]), ("s",))
+            return Generic(
+                lambda call, label: _locked(
+                    call, lambda: [row.ref for row in call.pool.db.rows(name) if row.fields.get("name_label") == label]
+                ),
+                ("s",),
+            )
         case _:
             return None
 
@@ -97,8 +101,14 @@ def _by_uuid(call: Call, name: str, uuid: str) -> str:
 
 def _of_field(klass: schema.ClassSchema, verb: str) -> Generic | None:
     name = klass.name
-    for prefix, kinds in (("get_", None), ("set_", None), ("add_to_", "map"), ("remove_from_", "map"),
-                          ("add_", "set"), ("remove_", "set")):
+    for prefix, kinds in (
+        ("get_", None),
+        ("set_", None),
+        ("add_to_", "map"),
+        ("remove_from_", "map"),
+        ("add_", "set"),
+        ("remove_", "set"),
+    ):
         field = klass.fields.get(verb.removeprefix(prefix)) if verb.startswith(prefix) else None
         if field is None or (kinds is not None and field.type.kind != kinds):
             continue
@@ -127,13 +137,19 @@ def _writer(class_name: str, field: schema.Field, prefix: str) -> Generic:
             after = _changed(call, class_name, ref, field.name, prefix, before, values)
             write_field(call.pool, class_name, ref, field.name, after)
 
-    words = {"set_": (_WORDS[field.type.kind],), "add_to_": ("s", "s"), "remove_from_": ("s",), "add_": ("s",),
-             "remove_": ("s",)}[prefix]
+    words = {
+        "set_": (_WORDS[field.type.kind],),
+        "add_to_": ("s", "s"),
+        "remove_from_": ("s",),
+        "add_": ("s",),
+        "remove_": ("s",),
+    }[prefix]
     return Generic(change, (class_name, *words))
 
 
-def _changed(call: Call, class_name: str, ref: str, field: str, prefix: str, before: Any,
-             values: tuple[Any, ...]) -> Any:
+def _changed(
+    call: Call, class_name: str, ref: str, field: str, prefix: str, before: Any, values: tuple[Any, ...]
+) -> Any:
     match prefix:
         case "set_":
             return values[0]

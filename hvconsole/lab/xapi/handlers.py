@@ -21,9 +21,14 @@ _REALM = {"www-authenticate": 'Basic realm="XenServer"'}
 
 def get(conversation: Conversation) -> None:
     """Answer a GET."""
-    routes = {"/export": transfers.export, "/rrd_updates": rrd.updates, "/vm_rrd": rrd_archives.of_vm,
-              "/host_rrd": rrd_archives.of_host, "/vncsnapshot": pictures.screenshot,
-              "/console": pictures.console}
+    routes = {
+        "/export": transfers.export,
+        "/rrd_updates": rrd.updates,
+        "/vm_rrd": rrd_archives.of_vm,
+        "/host_rrd": rrd_archives.of_host,
+        "/vncsnapshot": pictures.screenshot,
+        "/console": pictures.console,
+    }
     _route(conversation, routes)
 
 

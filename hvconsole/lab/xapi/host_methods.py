@@ -50,8 +50,7 @@ def assert_can_evacuate(call: Call, ref: str) -> None:
 def get_vms_which_prevent_evacuation(call: Call, ref: str) -> dict[str, list[str]]:
     """VM → error."""
     stuck = hosts.cannot_leave(call.pool.world, call.pool.host(ref))
-    return {call.pool.ref_of(vm_id): from_world(error, call.pool.ref_of).description
-            for vm_id, error in stuck.items()}
+    return {call.pool.ref_of(vm_id): from_world(error, call.pool.ref_of).description for vm_id, error in stuck.items()}
 
 
 @message("host.get_server_certificate", "host")

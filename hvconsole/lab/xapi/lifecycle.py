@@ -12,58 +12,174 @@ _H, _S, _R, _P = Power.HALTED, Power.SUSPENDED, Power.RUNNING, Power.PAUSED
 _ALL = (_H, _P, _R, _S)
 
 STATES: dict[str, tuple[Power, ...]] = {
-    "start": (_H,), "start_on": (_H,), "provision": (_H,), "make_into_template": (_H,), "create_vtpm": (_H,),
-    "clone": (_H,), "copy": (_H,), "destroy": (_H, _S), "export": (_H, _S), "unpause": (_P,), "resume": (_S,),
-    "resume_on": (_S,), "pause": (_R,), "suspend": (_R,), "clean_shutdown": (_R,), "clean_reboot": (_R,),
-    "pool_migrate": (_R,), "changing_VCPUs_live": (_R,), "send_sysrq": (_R,), "send_trigger": (_R,),
-    "hard_reboot": (_P, _R), "shutdown": (_P, _S, _R), "hard_shutdown": (_P, _S, _R), "checkpoint": (_P, _S, _R),
-    "migrate_send": (_H, _S, _R), "snapshot": _ALL, "snapshot_with_quiesce": (_R,), "revert": _ALL,
-    "reverting": _ALL, "metadata_export": _ALL, "changing_dynamic_range": (_H, _R), "changing_static_range": (_H,),
-    "changing_VCPUs": (_H,), "changing_memory_limits": (_H,), "changing_shadow_memory": (_H,),
-    "data_source_op": _ALL, "update_allowed_operations": _ALL, "power_state_reset": _ALL, "import": _ALL,
-    "awaiting_memory_live": (_R,), "query_services": (_R,), "get_boot_record": _ALL, "call_plugin": (_R,),
-    "csvm": _ALL, "changing_NVRAM": (_H,),
+    "start": (_H,),
+    "start_on": (_H,),
+    "provision": (_H,),
+    "make_into_template": (_H,),
+    "create_vtpm": (_H,),
+    "clone": (_H,),
+    "copy": (_H,),
+    "destroy": (_H, _S),
+    "export": (_H, _S),
+    "unpause": (_P,),
+    "resume": (_S,),
+    "resume_on": (_S,),
+    "pause": (_R,),
+    "suspend": (_R,),
+    "clean_shutdown": (_R,),
+    "clean_reboot": (_R,),
+    "pool_migrate": (_R,),
+    "changing_VCPUs_live": (_R,),
+    "send_sysrq": (_R,),
+    "send_trigger": (_R,),
+    "hard_reboot": (_P, _R),
+    "shutdown": (_P, _S, _R),
+    "hard_shutdown": (_P, _S, _R),
+    "checkpoint": (_P, _S, _R),
+    "migrate_send": (_H, _S, _R),
+    "snapshot": _ALL,
+    "snapshot_with_quiesce": (_R,),
+    "revert": _ALL,
+    "reverting": _ALL,
+    "metadata_export": _ALL,
+    "changing_dynamic_range": (_H, _R),
+    "changing_static_range": (_H,),
+    "changing_VCPUs": (_H,),
+    "changing_memory_limits": (_H,),
+    "changing_shadow_memory": (_H,),
+    "data_source_op": _ALL,
+    "update_allowed_operations": _ALL,
+    "power_state_reset": _ALL,
+    "import": _ALL,
+    "awaiting_memory_live": (_R,),
+    "query_services": (_R,),
+    "get_boot_record": _ALL,
+    "call_plugin": (_R,),
+    "csvm": _ALL,
+    "changing_NVRAM": (_H,),
 }
 """Operation → power states in which it is legal."""
 
 ADVERTISED = (
-    "snapshot", "start_on", "start", "clone", "copy", "make_into_template", "export", "destroy", "resume",
-    "resume_on", "pause", "unpause", "suspend", "clean_shutdown", "clean_reboot", "hard_shutdown", "hard_reboot",
-    "checkpoint", "pool_migrate", "migrate_send", "provision", "revert", "changing_dynamic_range",
-    "changing_static_range", "changing_memory_limits", "changing_VCPUs", "changing_VCPUs_live",
-    "changing_shadow_memory", "metadata_export", "send_sysrq", "send_trigger", "data_source_op")
+    "snapshot",
+    "start_on",
+    "start",
+    "clone",
+    "copy",
+    "make_into_template",
+    "export",
+    "destroy",
+    "resume",
+    "resume_on",
+    "pause",
+    "unpause",
+    "suspend",
+    "clean_shutdown",
+    "clean_reboot",
+    "hard_shutdown",
+    "hard_reboot",
+    "checkpoint",
+    "pool_migrate",
+    "migrate_send",
+    "provision",
+    "revert",
+    "changing_dynamic_range",
+    "changing_static_range",
+    "changing_memory_limits",
+    "changing_VCPUs",
+    "changing_VCPUs_live",
+    "changing_shadow_memory",
+    "metadata_export",
+    "send_sysrq",
+    "send_trigger",
+    "data_source_op",
+)
 """What ``allowed_operations`` may list."""
 
-_ON_TEMPLATES = frozenset({
-    "clone", "copy", "export", "provision", "changing_dynamic_range", "changing_static_range", "changing_VCPUs",
-    "changing_memory_limits", "changing_shadow_memory", "metadata_export", "destroy", "migrate_send",
-    "update_allowed_operations", "changing_NVRAM"})
+_ON_TEMPLATES = frozenset(
+    {
+        "clone",
+        "copy",
+        "export",
+        "provision",
+        "changing_dynamic_range",
+        "changing_static_range",
+        "changing_VCPUs",
+        "changing_memory_limits",
+        "changing_shadow_memory",
+        "metadata_export",
+        "destroy",
+        "migrate_send",
+        "update_allowed_operations",
+        "changing_NVRAM",
+    }
+)
 _NOT_ON_DEFAULTS = frozenset({"destroy", "migrate_send"})
-_ON_SNAPSHOTS = frozenset({"revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export",
-                           "update_allowed_operations"})
-_ON_CONTROL_DOMAINS = frozenset({"changing_dynamic_range", "changing_memory_limits", "data_source_op",
-                                 "update_allowed_operations", "metadata_export", "changing_VCPUs_live",
-                                 "awaiting_memory_live"})
+_ON_SNAPSHOTS = frozenset(
+    {"revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export", "update_allowed_operations"}
+)
+_ON_CONTROL_DOMAINS = frozenset(
+    {
+        "changing_dynamic_range",
+        "changing_memory_limits",
+        "data_source_op",
+        "update_allowed_operations",
+        "metadata_export",
+        "changing_VCPUs_live",
+        "awaiting_memory_live",
+    }
+)
 _NEED_TOOLS = frozenset({"clean_shutdown", "clean_reboot", "suspend", "checkpoint", "pool_migrate", "migrate_send"})
 """Refused to guests without the feature; xapi's code for each is the same."""
 _STRICT_ONLY = frozenset({"clean_shutdown", "clean_reboot"})
 _TOGETHER = (frozenset({"clone", "copy", "export"}), frozenset({"snapshot", "checkpoint"}))
 
 WORDS: dict[str, str] = {
-    "start": "start", "shutdown": "clean_shutdown", "power_off": "hard_shutdown", "reboot": "clean_reboot",
-    "reset": "hard_reboot", "suspend": "suspend", "resume": "resume", "pause": "pause", "unpause": "unpause",
-    "snapshot": "snapshot", "snapshot_memory": "checkpoint", "revert": "reverting", "delete_snapshot": "destroy",
-    "clone": "clone", "copy": "copy", "export": "export", "import": "import", "delete": "destroy",
-    "migrate": "pool_migrate", "reconfigure": "changing_VCPUs", "rename": "data_source_op", "create": "create",
+    "start": "start",
+    "shutdown": "clean_shutdown",
+    "power_off": "hard_shutdown",
+    "reboot": "clean_reboot",
+    "reset": "hard_reboot",
+    "suspend": "suspend",
+    "resume": "resume",
+    "pause": "pause",
+    "unpause": "unpause",
+    "snapshot": "snapshot",
+    "snapshot_memory": "checkpoint",
+    "revert": "reverting",
+    "delete_snapshot": "destroy",
+    "clone": "clone",
+    "copy": "copy",
+    "export": "export",
+    "import": "import",
+    "delete": "destroy",
+    "migrate": "pool_migrate",
+    "reconfigure": "changing_VCPUs",
+    "rename": "data_source_op",
+    "create": "create",
 }
 """The world's verb → xapi's word in ``current_operations``."""
 
 VERBS: dict[str, str] = {
-    "start": "start", "start_on": "start", "clean_shutdown": "shutdown", "hard_shutdown": "power_off",
-    "clean_reboot": "reboot", "hard_reboot": "reset", "suspend": "suspend", "resume": "resume",
-    "resume_on": "resume", "pause": "pause", "unpause": "unpause", "snapshot": "snapshot",
-    "checkpoint": "snapshot_memory", "clone": "clone", "copy": "copy", "export": "export", "destroy": "delete",
-    "pool_migrate": "migrate", "revert": "revert",
+    "start": "start",
+    "start_on": "start",
+    "clean_shutdown": "shutdown",
+    "hard_shutdown": "power_off",
+    "clean_reboot": "reboot",
+    "hard_reboot": "reset",
+    "suspend": "suspend",
+    "resume": "resume",
+    "resume_on": "resume",
+    "pause": "pause",
+    "unpause": "unpause",
+    "snapshot": "snapshot",
+    "checkpoint": "snapshot_memory",
+    "clone": "clone",
+    "copy": "copy",
+    "export": "export",
+    "destroy": "delete",
+    "pool_migrate": "migrate",
+    "revert": "revert",
 }
 """xapi's operation → the world's verb, for ``Vm.blocked``."""
 
@@ -152,5 +268,8 @@ _ALLOWED: dict[tuple[Power, bool, bool, bool, bool], list[str]] = {}
 
 
 def _allowed(vm: Vm | Snapshot, ref: str) -> list[str]:
-    return [operation for operation in ADVERTISED
-            if refusal(vm, ref, operation, strict=True, task_refs=list(vm.operations)) is None]
+    return [
+        operation
+        for operation in ADVERTISED
+        if refusal(vm, ref, operation, strict=True, task_refs=list(vm.operations)) is None
+    ]

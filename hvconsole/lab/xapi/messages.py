@@ -66,9 +66,19 @@ class Chronicle:
         host = self._world.hosts.get(vm.host_id or "")
         where = f": {host.name} (uuid: {refs.uuid(host)})" if host is not None and what.endswith("host") else ""
         uuid = self._world.new_id()
-        self._db.insert("message", f"OpaqueRef:{uuid[::-1]}", {
-            "uuid": uuid, "name": name, "priority": _PRIORITY, "cls": "VM", "obj_uuid": refs.uuid(vm),
-            "timestamp": date(self._world.now()), "body": f"VM '{vm.name}' {what}{where}"})
+        self._db.insert(
+            "message",
+            f"OpaqueRef:{uuid[::-1]}",
+            {
+                "uuid": uuid,
+                "name": name,
+                "priority": _PRIORITY,
+                "cls": "VM",
+                "obj_uuid": refs.uuid(vm),
+                "timestamp": date(self._world.now()),
+                "body": f"VM '{vm.name}' {what}{where}",
+            },
+        )
         rows = self._db.tables["message"].rows
         if len(rows) > _MOST:
             self._db.delete("message", next(iter(rows)))

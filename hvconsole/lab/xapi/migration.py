@@ -20,20 +20,27 @@ def migrate_receive(call: Call, ref: str, _network: str, _options: dict[str, Any
     member = call.pool.members[host.id]
     place = f"https://{member.address}:{member.port}"
     session = call.session.ref if call.session is not None else ""
-    return {"host": ref, "xenops": f"{place}/services/xenops?session_id={session}", "SM":
-            f"{place}/services/SM?session_id={session}", "master": place, "session_id": session}
+    return {
+        "host": ref,
+        "xenops": f"{place}/services/xenops?session_id={session}",
+        "SM": f"{place}/services/SM?session_id={session}",
+        "master": place,
+        "session_id": session,
+    }
 
 
 @message("VM.assert_can_migrate", "VM", "{}", "b", "{}", "{}", "{}", "~{}")
-def assert_can_migrate(call: Call, ref: str, destination: dict[str, Any], _live: bool, disks: dict[str, Any],
-                       *_maps: dict[str, Any]) -> None:
+def assert_can_migrate(
+    call: Call, ref: str, destination: dict[str, Any], _live: bool, disks: dict[str, Any], *_maps: dict[str, Any]
+) -> None:
     """Raise why the VM could not be sent."""
     _planned(call, ref, destination, disks)
 
 
 @message("VM.migrate_send", "VM", "{}", "b", "{}", "{}", "{}", "~{}")
-def migrate_send(call: Call, ref: str, destination: dict[str, Any], _live: bool, disks: dict[str, Any],
-                 *_maps: dict[str, Any]) -> str:
+def migrate_send(
+    call: Call, ref: str, destination: dict[str, Any], _live: bool, disks: dict[str, Any], *_maps: dict[str, Any]
+) -> str:
     """Send a VM to another host, its disks to other storages; the VM keeps its reference within a pool."""
     vm, host, moves = _planned(call, ref, destination, disks)
     world = call.pool.world
@@ -47,8 +54,9 @@ def migrate_send(call: Call, ref: str, destination: dict[str, Any], _live: bool,
     return ref
 
 
-def _planned(call: Call, ref: str, destination: dict[str, Any],
-             disks: dict[str, Any]) -> tuple[Vm, Host, list[tuple[Disk, Storage]]]:
+def _planned(
+    call: Call, ref: str, destination: dict[str, Any], disks: dict[str, Any]
+) -> tuple[Vm, Host, list[tuple[Disk, Storage]]]:
     """Checked: the VM, its new host, and which disk moves where."""
     vm = checked(call, ref, "migrate_send")
     if isinstance(vm, Snapshot):
@@ -56,8 +64,10 @@ def _planned(call: Call, ref: str, destination: dict[str, Any],
     world, pool = call.pool.world, call.pool
     with world.lock:
         host = pool.host(str(destination.get("host", "")))
-        moves = [(pool.obj(world.disks, "VDI", str(vdi)), pool.obj(world.storages, "SR", str(sr)))
-                 for vdi, sr in disks.items()]
+        moves = [
+            (pool.obj(world.disks, "VDI", str(vdi)), pool.obj(world.storages, "SR", str(sr)))
+            for vdi, sr in disks.items()
+        ]
         goes_to = {disk.id: storage for disk, storage in moves}
         for drive in vm.drives:
             disk = world.disks.get(drive.disk_id or "")

@@ -13,8 +13,13 @@ from hvconsole.lab.xapi.failures import Failure
 from hvconsole.lab.xapi.storage_methods import typed
 from hvconsole.lab.xapi.values import NULL
 
-_DEVICE = {"nfs": ("server", "serverpath"), "iso": ("location",), "lvm": ("device",), "ext": ("device",),
-           "lvmoiscsi": ("target", "targetIQN", "SCSIid")}
+_DEVICE = {
+    "nfs": ("server", "serverpath"),
+    "iso": ("location",),
+    "lvm": ("device",),
+    "ext": ("device",),
+    "lvmoiscsi": ("target", "targetIQN", "SCSIid"),
+}
 """Kinds of storage → what their ``device_config`` has to say."""
 _PLAIN = {"secret": ("value",), "VM_appliance": ("name_label",), "VMSS": ("name_label",), "subject": (), "blob": ()}
 """Classes whose objects are rows and nothing else → what a new one must bring."""
@@ -25,16 +30,34 @@ _PLAIN = {"secret": ("value",), "VM_appliance": ("name_label",), "VMSS": ("name_
 
 def _made(call: Call, name: str, description: str, kind: str, size: int, shared: bool, hosts: list[Host]) -> str:
     world = call.pool.world
-    storage = Storage(id=world.new_id(), site_id=call.pool.site.id, name=name, kind=kind, description=description,
-                      shared=shared, holds_iso=kind == "iso", size_bytes=size or 1 << 40,
-                      host_ids=[host.id for host in hosts])
+    storage = Storage(
+        id=world.new_id(),
+        site_id=call.pool.site.id,
+        name=name,
+        kind=kind,
+        description=description,
+        shared=shared,
+        holds_iso=kind == "iso",
+        size_bytes=size or 1 << 40,
+        host_ids=[host.id for host in hosts],
+    )
     world.add(storage)
     return refs.ref(storage)
 
 
 @message("SR.create", "host?", "{}", "i", "s", "s", "s", "s", "b", "~{}")
-def sr_create(call: Call, host: str, device: dict[str, Any], size: int, name: str, description: str, kind: str,
-              _content: str, shared: bool, _sm_config: dict[str, Any] | None = None) -> str:
+def sr_create(
+    call: Call,
+    host: str,
+    device: dict[str, Any],
+    size: int,
+    name: str,
+    description: str,
+    kind: str,
+    _content: str,
+    shared: bool,
+    _sm_config: dict[str, Any] | None = None,
+) -> str:
     """Make a storage and attach it: to one host, or to all when it is shared."""
     if kind not in _DEVICE:
         raise Failure("SR_UNKNOWN_DRIVER", kind)
@@ -49,8 +72,16 @@ def sr_create(call: Call, host: str, device: dict[str, Any], size: int, name: st
 
 
 @message("SR.introduce", "s", "s", "s", "s", "s", "b", "~{}")
-def sr_introduce(call: Call, uuid: str, name: str, description: str, kind: str, _content: str, shared: bool,
-                 _sm_config: dict[str, Any] | None = None) -> str:
+def sr_introduce(
+    call: Call,
+    uuid: str,
+    name: str,
+    description: str,
+    kind: str,
+    _content: str,
+    shared: bool,
+    _sm_config: dict[str, Any] | None = None,
+) -> str:
     """A storage that exists already; nothing is attached to it yet."""
     with call.pool.world.lock:
         if any(row.fields["uuid"] == uuid for row in call.pool.db.rows("SR")):
@@ -59,8 +90,9 @@ def sr_introduce(call: Call, uuid: str, name: str, description: str, kind: str, 
 
 
 @message("SR.probe", "host?", "{}", "s", "~{}")
-def sr_probe(_call: Call, _host: str, _device: dict[str, Any], kind: str,
-             _sm_config: dict[str, Any] | None = None) -> str:
+def sr_probe(
+    _call: Call, _host: str, _device: dict[str, Any], kind: str, _sm_config: dict[str, Any] | None = None
+) -> str:
     """What storages of a kind are there: none."""
     if kind not in _DEVICE:
         raise Failure("SR_UNKNOWN_DRIVER", kind)
@@ -104,10 +136,14 @@ def pbd_create(call: Call, given: dict[str, Any]) -> str:
             raise Failure("SR_DEVICE_IN_USE")
         storage.host_ids.append(host.id)
         call.pool.world.changed(storage)
-        made = next(row.ref for row in call.pool.db.rows("PBD")
-                    if (row.fields["SR"], row.fields["host"]) == (record["SR"], record["host"]))
-        call.pool.db.update("PBD", made, {"currently_attached": False,
-                                          "device_config": record.get("device_config", {})})
+        made = next(
+            row.ref
+            for row in call.pool.db.rows("PBD")
+            if (row.fields["SR"], row.fields["host"]) == (record["SR"], record["host"])
+        )
+        call.pool.db.update(
+            "PBD", made, {"currently_attached": False, "device_config": record.get("device_config", {})}
+        )
         return made
 
 
@@ -145,9 +181,19 @@ def _measurements(class_name: str) -> None:
     def listed(call: Call, ref: str) -> list[dict[str, Any]]:
         """Everything that can be measured of an object, with its value now."""
         now = int(time.time())
-        return [{"name_label": source.legend.rpartition(":")[2], "name_description": "", "enabled": True,
-                 "standard": True, "units": "", "min": 0.0, "max": 1e15, "value": source.value(now)}
-                for source in _sources(call, class_name, ref)]
+        return [
+            {
+                "name_label": source.legend.rpartition(":")[2],
+                "name_description": "",
+                "enabled": True,
+                "standard": True,
+                "units": "",
+                "min": 0.0,
+                "max": 1e15,
+                "value": source.value(now),
+            }
+            for source in _sources(call, class_name, ref)
+        ]
 
     @message(f"{class_name}.query_data_source", class_name, "s")
     def value(call: Call, ref: str, name: str) -> float:
@@ -155,6 +201,7 @@ def _measurements(class_name: str) -> None:
         return _named(call, class_name, ref, name).value(int(time.time()))
 
     for verb in ("record_data_source", "forget_data_source_archives"):
+
         @message(f"{class_name}.{verb}", class_name, "s")
         def kept(call: Call, ref: str, name: str) -> None:
             """Everything is always recorded."""

@@ -14,8 +14,12 @@ def screenshot(request: Request) -> None:
     picture = draw(vm, "JPEG")
     conversation = request.conversation
     conversation.send_response_only(200, "OK")
-    for name, value in (("connection", "close"), ("cache-control", "no-cache, no-store"),
-                        ("content-type", "image/jpeg"), ("content-length", str(len(picture)))):
+    for name, value in (
+        ("connection", "close"),
+        ("cache-control", "no-cache, no-store"),
+        ("content-type", "image/jpeg"),
+        ("content-length", str(len(picture))),
+    ):
         conversation.send_header(name, value)
     conversation.end_headers()
     conversation.wfile.write(picture)

@@ -80,8 +80,10 @@ class Pool:
             metrics = refs.ref(host, "metrics")
             if self.db.find("host_metrics", metrics) is not None:
                 self.db.update("host_metrics", metrics, {"live": host.state is HostState.UP})
-        owners: list[Vm | Snapshot] = [*world.of_site(world.vms.values(), self.site.id),
-                                       *world.of_site(world.snapshots.values(), self.site.id)]
+        owners: list[Vm | Snapshot] = [
+            *world.of_site(world.vms.values(), self.site.id),
+            *world.of_site(world.snapshots.values(), self.site.id),
+        ]
         for vm in owners:
             ref = refs.ref(vm)
             self.db.update("VM", ref, {"allowed_operations": lifecycle.allowed(vm, ref)})
@@ -128,8 +130,9 @@ class Pool:
             self.db.changed.notify_all()
 
     def _add_roles(self) -> None:
-        for number, name in enumerate(("pool-admin", "pool-operator", "vm-power-admin", "vm-admin", "vm-operator",
-                                       "read-only")):
+        for number, name in enumerate(
+            ("pool-admin", "pool-operator", "vm-power-admin", "vm-admin", "vm-operator", "read-only")
+        ):
             uuid = f"0165f154-ba3e-034e-6b27-5d271af10{number:03}"
             if not any(row.fields.get("name_label") == name for row in self.db.rows("role")):
                 self.db.insert("role", f"OpaqueRef:{uuid}", {"uuid": uuid, "name_label": name})
@@ -170,8 +173,14 @@ class Pool:
     def ref_of(self, world_id: str) -> str:
         """The reference of a world object by id."""
         with self.world.lock:
-            for table in (self.world.vms, self.world.snapshots, self.world.hosts, self.world.disks,
-                          self.world.storages, self.world.networks):
+            for table in (
+                self.world.vms,
+                self.world.snapshots,
+                self.world.hosts,
+                self.world.disks,
+                self.world.storages,
+                self.world.networks,
+            ):
                 obj = table.get(world_id)
                 if obj is not None:
                     return refs.ref(obj)

@@ -41,7 +41,14 @@ class Projector:
         world, site_id = self._world, self._site.id
         self._project(self._site)
         tables: tuple[dict[str, Any], ...] = (
-            world.hosts, world.networks, world.storages, world.disks, world.vms, world.snapshots, world.tasks)
+            world.hosts,
+            world.networks,
+            world.storages,
+            world.disks,
+            world.vms,
+            world.snapshots,
+            world.tasks,
+        )
         for table in tables:
             for obj in list(table.values()):
                 if obj.site_id == site_id:
@@ -71,9 +78,15 @@ class Projector:
 
     def _find(self, change: Change) -> Any:
         tables: dict[str, dict[str, Any]] = {
-            "site": self._world.sites, "host": self._world.hosts, "network": self._world.networks,
-            "storage": self._world.storages, "disk": self._world.disks, "vm": self._world.vms,
-            "snapshot": self._world.snapshots, "task": self._world.tasks}
+            "site": self._world.sites,
+            "host": self._world.hosts,
+            "network": self._world.networks,
+            "storage": self._world.storages,
+            "disk": self._world.disks,
+            "vm": self._world.vms,
+            "snapshot": self._world.snapshots,
+            "task": self._world.tasks,
+        }
         table = tables.get(change.kind)
         return None if table is None else table.get(change.id)
 

@@ -41,10 +41,25 @@ class Context:
 
 def network_rows(_context: Context, network: Network) -> Rows:
     """A network."""
-    return [("network", refs.ref(network), {
-        "uuid": refs.uuid(network), "name_label": network.name, "name_description": network.description,
-        "allowed_operations": [], "bridge": network.bridge, "managed": True, "MTU": network.mtu,
-        "default_locking_mode": "unlocked", "purpose": [], "other_config": {}, "tags": []})]
+    return [
+        (
+            "network",
+            refs.ref(network),
+            {
+                "uuid": refs.uuid(network),
+                "name_label": network.name,
+                "name_description": network.description,
+                "allowed_operations": [],
+                "bridge": network.bridge,
+                "managed": True,
+                "MTU": network.mtu,
+                "default_locking_mode": "unlocked",
+                "purpose": [],
+                "other_config": {},
+                "tags": [],
+            },
+        )
+    ]
 
 
 _STORAGE_TYPES = {"nfs": "nfs", "iso": "iso", "ext": "ext", "lvm": "lvm", "lvmoiscsi": "lvmoiscsi", "zfs": "zfs"}
@@ -53,14 +68,34 @@ _STORAGE_TYPES = {"nfs": "nfs", "iso": "iso", "ext": "ext", "lvm": "lvm", "lvmoi
 def storage_rows(context: Context, storage: Storage) -> Rows:
     """A storage with its plugs to hosts."""
     ref = refs.ref(storage)
-    rows: Rows = [("SR", ref, {
-        "uuid": refs.uuid(storage), "name_label": storage.name, "name_description": storage.description,
-        "allowed_operations": ["vdi_create", "vdi_destroy", "vdi_clone", "vdi_snapshot", "scan", "update", "plug",
-                               "unplug"],
-        "type": _STORAGE_TYPES.get(storage.kind, storage.kind),
-        "content_type": "iso" if storage.holds_iso else "user", "shared": storage.shared,
-        "physical_size": storage.size_bytes, "physical_utilisation": storage.used_bytes,
-        "virtual_allocation": storage.used_bytes, "is_tools_sr": False})]
+    rows: Rows = [
+        (
+            "SR",
+            ref,
+            {
+                "uuid": refs.uuid(storage),
+                "name_label": storage.name,
+                "name_description": storage.description,
+                "allowed_operations": [
+                    "vdi_create",
+                    "vdi_destroy",
+                    "vdi_clone",
+                    "vdi_snapshot",
+                    "scan",
+                    "update",
+                    "plug",
+                    "unplug",
+                ],
+                "type": _STORAGE_TYPES.get(storage.kind, storage.kind),
+                "content_type": "iso" if storage.holds_iso else "user",
+                "shared": storage.shared,
+                "physical_size": storage.size_bytes,
+                "physical_utilisation": storage.used_bytes,
+                "virtual_allocation": storage.used_bytes,
+                "is_tools_sr": False,
+            },
+        )
+    ]
     if "refs" in storage.extra:
         return rows
     known = set(storage.extra.setdefault("plugged_once", [])) | set(storage.host_ids)
@@ -70,9 +105,19 @@ def storage_rows(context: Context, storage: Storage) -> Rows:
         if host is None:
             continue
         mixed = f"{storage.id[:18]}{host_id[18:]}"
-        rows.append(("PBD", refs.ref_of_id(mixed), {
-            "uuid": mixed, "host": refs.ref(host), "SR": ref, "currently_attached": host_id in storage.host_ids,
-            "device_config": {"server": "filer-1", "serverpath": "/vol/xen"} if storage.kind == "nfs" else {}}))
+        rows.append(
+            (
+                "PBD",
+                refs.ref_of_id(mixed),
+                {
+                    "uuid": mixed,
+                    "host": refs.ref(host),
+                    "SR": ref,
+                    "currently_attached": host_id in storage.host_ids,
+                    "device_config": {"server": "filer-1", "serverpath": "/vol/xen"} if storage.kind == "nfs" else {},
+                },
+            )
+        )
     return rows
 
 
@@ -83,32 +128,73 @@ def disk_rows(context: Context, disk: Disk) -> Rows:
         operations = ["clone", "copy"]
     else:
         operations.append("destroy")
-    return [("VDI", refs.ref(disk), {
-        "uuid": refs.uuid(disk), "name_label": disk.name, "name_description": disk.description,
-        "allowed_operations": operations, "SR": context.ref(disk.storage_id), "virtual_size": disk.size_bytes,
-        "physical_utilisation": disk.used_bytes, "type": disk.extra.get("type", "user"), "sharable": False,
-        "read_only": disk.read_only, "storage_lock": False, "location": refs.uuid(disk), "managed": True,
-        "missing": False, "parent": NULL, "is_a_snapshot": disk.snapshot_of is not None,
-        "snapshot_of": context.ref(disk.snapshot_of), "snapshot_time": date(disk.taken) if disk.taken else EPOCH,
-        "allow_caching": False, "on_boot": "persist", "is_tools_iso": False})]
+    return [
+        (
+            "VDI",
+            refs.ref(disk),
+            {
+                "uuid": refs.uuid(disk),
+                "name_label": disk.name,
+                "name_description": disk.description,
+                "allowed_operations": operations,
+                "SR": context.ref(disk.storage_id),
+                "virtual_size": disk.size_bytes,
+                "physical_utilisation": disk.used_bytes,
+                "type": disk.extra.get("type", "user"),
+                "sharable": False,
+                "read_only": disk.read_only,
+                "storage_lock": False,
+                "location": refs.uuid(disk),
+                "managed": True,
+                "missing": False,
+                "parent": NULL,
+                "is_a_snapshot": disk.snapshot_of is not None,
+                "snapshot_of": context.ref(disk.snapshot_of),
+                "snapshot_time": date(disk.taken) if disk.taken else EPOCH,
+                "allow_caching": False,
+                "on_boot": "persist",
+                "is_tools_iso": False,
+            },
+        )
+    ]
 
 
-_STATUS = {TaskStatus.PENDING: "pending", TaskStatus.SUCCESS: "success", TaskStatus.FAILURE: "failure",
-           TaskStatus.CANCELLED: "cancelled"}
+_STATUS = {
+    TaskStatus.PENDING: "pending",
+    TaskStatus.SUCCESS: "success",
+    TaskStatus.FAILURE: "failure",
+    TaskStatus.CANCELLED: "cancelled",
+}
 
 
 def task_rows(context: Context, task: Task) -> Rows:
     """A task; ``extra["result"]`` is the result as XML text, ``extra["error_info"]`` a failure of HTTP transfers."""
     master = context.world.hosts.get(context.site.master_id or "")
-    return [("task", refs.ref_of_id(task.id), {
-        "uuid": task.id, "name_label": task.name, "name_description": task.description,
-        "allowed_operations": ["cancel"] if task.cancellable and task.status is TaskStatus.PENDING else [],
-        "current_operations": {"DummyRef:|cancel": "cancel"} if task.cancel_requested and not task.done.is_set()
-        else {},
-        "created": date(task.created), "finished": date(task.finished) if task.finished else EPOCH,
-        "resident_on": refs.ref(master) if master is not None else NULL, "progress": float(task.progress),
-        "type": "<none/>", "result": task.extra.get("result", ""), "error_info": error_info(context, task),
-        "status": _STATUS[task.status], "subtask_of": NULL, "backtrace": "()"})]
+    return [
+        (
+            "task",
+            refs.ref_of_id(task.id),
+            {
+                "uuid": task.id,
+                "name_label": task.name,
+                "name_description": task.description,
+                "allowed_operations": ["cancel"] if task.cancellable and task.status is TaskStatus.PENDING else [],
+                "current_operations": {"DummyRef:|cancel": "cancel"}
+                if task.cancel_requested and not task.done.is_set()
+                else {},
+                "created": date(task.created),
+                "finished": date(task.finished) if task.finished else EPOCH,
+                "resident_on": refs.ref(master) if master is not None else NULL,
+                "progress": float(task.progress),
+                "type": "<none/>",
+                "result": task.extra.get("result", ""),
+                "error_info": error_info(context, task),
+                "status": _STATUS[task.status],
+                "subtask_of": NULL,
+                "backtrace": "()",
+            },
+        )
+    ]
 
 
 def error_info(context: Context, task: Task) -> list[str]:

@@ -39,8 +39,9 @@ def updates(request: Request) -> None:
     if start < 0:
         start += now
     interval = max(1, _number(parameters.get("interval", "5")))
-    step, kept = next(((size, rows) for size, rows in STEPS if size >= interval and now - start <= size * rows),
-                      STEPS[-1])
+    step, kept = next(
+        ((size, rows) for size, rows in STEPS if size >= interval and now - start <= size * rows), STEPS[-1]
+    )
     first = max(start, now - step * kept)
     times = list(range(now - now % step, first, -step))[:kept]
     sources = _sources(request)
@@ -85,13 +86,18 @@ def host_sources(host: Host, used: int) -> list[Source]:
     """Columns of a host with ``used`` bytes of memory taken. The world's lock is held."""
     prefix = f"AVERAGE:host:{refs.uuid(host)}:"
     found = [Source(f"{prefix}cpu{number}", 0.18, 0.8) for number in range(min(host.cpus, 8))]
-    found += [Source(f"{prefix}cpu_avg", 0.18, 0.6), Source(f"{prefix}loadavg", 0.9, 0.5),
-              Source(f"{prefix}memory_total_kib", host.memory_bytes / 1024, 0.0),
-              Source(f"{prefix}memory_free_kib", max(0, host.memory_bytes - used) / 1024, 0.01),
-              Source(f"{prefix}xapi_memory_usage_kib", 180_000, 0.05)]
+    found += [
+        Source(f"{prefix}cpu_avg", 0.18, 0.6),
+        Source(f"{prefix}loadavg", 0.9, 0.5),
+        Source(f"{prefix}memory_total_kib", host.memory_bytes / 1024, 0.0),
+        Source(f"{prefix}memory_free_kib", max(0, host.memory_bytes - used) / 1024, 0.01),
+        Source(f"{prefix}xapi_memory_usage_kib", 180_000, 0.05),
+    ]
     for nic in host.nics:
-        found += [Source(f"{prefix}pif_{nic.device}_rx", 2.4e6, 0.9),
-                  Source(f"{prefix}pif_{nic.device}_tx", 1.8e6, 0.9)]
+        found += [
+            Source(f"{prefix}pif_{nic.device}_rx", 2.4e6, 0.9),
+            Source(f"{prefix}pif_{nic.device}_tx", 1.8e6, 0.9),
+        ]
     return found
 
 
@@ -99,14 +105,19 @@ def vm_sources(vm: Vm) -> list[Source]:
     """Columns of a VM. The world's lock is held."""
     prefix = f"AVERAGE:vm:{refs.uuid(vm)}:"
     found = [Source(f"{prefix}cpu{number}", 0.12, 0.9) for number in range(vm.vcpus)]
-    found += [Source(f"{prefix}cpu_usage", 0.12, 0.9), Source(f"{prefix}memory", float(vm.memory_bytes), 0.0),
-              Source(f"{prefix}memory_target", float(vm.memory_bytes), 0.0)]
+    found += [
+        Source(f"{prefix}cpu_usage", 0.12, 0.9),
+        Source(f"{prefix}memory", float(vm.memory_bytes), 0.0),
+        Source(f"{prefix}memory_target", float(vm.memory_bytes), 0.0),
+    ]
     if vm.guest.tools_running:
         found.append(Source(f"{prefix}memory_internal_free", vm.memory_bytes / 1024 * 0.4, 0.3))
     for nic in vm.nics:
         middle = 90_000.0 if nic.plugged else 0.0
-        found += [Source(f"{prefix}vif_{nic.device}_rx", middle, 0.9),
-                  Source(f"{prefix}vif_{nic.device}_tx", middle * 0.7, 0.9)]
+        found += [
+            Source(f"{prefix}vif_{nic.device}_rx", middle, 0.9),
+            Source(f"{prefix}vif_{nic.device}_tx", middle * 0.7, 0.9),
+        ]
     for drive in vm.drives:
         if drive.is_cd or not drive.device.isdigit() or int(drive.device) > 25:
             continue
@@ -119,8 +130,14 @@ _Rows = list[tuple[int, list[float]]]
 
 
 def _json(times: list[int], step: int, legend: list[str], rows: _Rows) -> bytes:
-    meta = {"start": times[-1] if times else 0, "step": step, "end": times[0] if times else 0, "rows": len(rows),
-            "columns": len(legend), "legend": legend}
+    meta = {
+        "start": times[-1] if times else 0,
+        "step": step,
+        "end": times[0] if times else 0,
+        "rows": len(rows),
+        "columns": len(legend),
+        "legend": legend,
+    }
     data = [{"t": second, "values": [f"{value:.5g}" for value in values]} for second, values in rows]
     return json.dumps({"meta": meta, "data": data}).encode()
 
@@ -128,18 +145,25 @@ def _json(times: list[int], step: int, legend: list[str], rows: _Rows) -> bytes:
 def _xml(times: list[int], step: int, legend: list[str], rows: _Rows) -> bytes:
     entries = "".join(f"<entry>{entry}</entry>" for entry in legend)
     data = "".join(
-        f"<row><t>{second}</t>{''.join(f'<v>{value:.4f}</v>' for value in values)}</row>" for second, values in rows)
-    return (f"<xport><meta><start>{times[-1] if times else 0}</start><step>{step}</step>"
-            f"<end>{times[0] if times else 0}</end><rows>{len(rows)}</rows><columns>{len(legend)}</columns>"
-            f"<legend>{entries}</legend></meta><data>{data}</data></xport>").encode()
+        f"<row><t>{second}</t>{''.join(f'<v>{value:.4f}</v>' for value in values)}</row>" for second, values in rows
+    )
+    return (
+        f"<xport><meta><start>{times[-1] if times else 0}</start><step>{step}</step>"
+        f"<end>{times[0] if times else 0}</end><rows>{len(rows)}</rows><columns>{len(legend)}</columns>"
+        f"<legend>{entries}</legend></meta><data>{data}</data></xport>"
+    ).encode()
 
 
 def send(request: Request, body: bytes, content_type: str) -> None:
     """Answer with ``body`` and end the connection."""
     conversation = request.conversation
     conversation.send_response_only(200, "OK")
-    for name, value in (("connection", "close"), ("cache-control", "no-cache, no-store"),
-                        ("content-type", content_type), ("content-length", str(len(body)))):
+    for name, value in (
+        ("connection", "close"),
+        ("cache-control", "no-cache, no-store"),
+        ("content-type", content_type),
+        ("content-length", str(len(body))),
+    ):
         conversation.send_header(name, value)
     conversation.end_headers()
     conversation.wfile.write(body)

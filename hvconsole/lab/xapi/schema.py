@@ -121,17 +121,20 @@ RELATIONS: dict[tuple[str, str], tuple[str, str]] = {
 """(class, reference field) → (class, set field): the set is derived from the references, as xapi does."""
 
 REFERRED: dict[str, tuple[str, ...]] = {
-    child: tuple(field for (other, field) in RELATIONS if other == child) for child, _ in RELATIONS}
+    child: tuple(field for (other, field) in RELATIONS if other == child) for child, _ in RELATIONS
+}
 """Class → its reference fields that have a back reference."""
 
 DERIVED: dict[str, frozenset[str]] = {
     parent: frozenset(field for other, field in RELATIONS.values() if other == parent)
-    for parent, _ in RELATIONS.values()}
+    for parent, _ in RELATIONS.values()
+}
 """Class → its set fields that are derived."""
 
 
 _TEMPLATES: dict[str, dict[str, Any]] = {
-    name: {field.name: field.type.default() for field in klass.fields.values()} for name, klass in CLASSES.items()}
+    name: {field.name: field.type.default() for field in klass.fields.values()} for name, klass in CLASSES.items()
+}
 
 
 def defaults(class_name: str) -> dict[str, Any]:

@@ -128,9 +128,14 @@ class XapiSite:
         master = self.pool.master_member() or next(iter(self.pool.members.values()))
         ordered = sorted(self.pool.members.values(), key=lambda member: member is not master)
         return ServerDescription(
-            platform="xenserver", name=self._site.name, user=self._site.user, password=self._site.password,
-            url=f"xenserver://{self._site.user}@{master.address}:{master.port}", sha256=self._identity.sha256,
-            members=tuple(f"{member.address}:{member.port}" for member in ordered))
+            platform="xenserver",
+            name=self._site.name,
+            user=self._site.user,
+            password=self._site.password,
+            url=f"xenserver://{self._site.user}@{master.address}:{master.port}",
+            sha256=self._identity.sha256,
+            members=tuple(f"{member.address}:{member.port}" for member in ordered),
+        )
 
     @property
     def stopping(self) -> bool:
@@ -199,8 +204,12 @@ class XapiSite:
 
     def _begin(self, connection: socket.socket, peer: Any, host_id: str) -> None:
         member = self.pool.members[host_id]
-        thread = threading.Thread(target=self._converse, args=(connection, peer, member), daemon=True,
-                                  name=f"lab-xapi-{member.address}-{peer[1]}")
+        thread = threading.Thread(
+            target=self._converse,
+            args=(connection, peer, member),
+            daemon=True,
+            name=f"lab-xapi-{member.address}-{peer[1]}",
+        )
         with self._lock:
             self._threads.add(thread)
             self._connections[connection] = host_id
@@ -327,8 +336,12 @@ class Conversation(http.server.BaseHTTPRequestHandler):
         """A page and the end of the connection."""
         body = html.encode()
         self.send_response_only(status, self.responses[status][0])
-        for name, value in (("connection", "close"), ("cache-control", "no-cache, no-store"),
-                            ("content-type", "text/html"), ("content-length", str(len(body)))):
+        for name, value in (
+            ("connection", "close"),
+            ("cache-control", "no-cache, no-store"),
+            ("content-type", "text/html"),
+            ("content-length", str(len(body))),
+        ):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -340,8 +353,13 @@ class Conversation(http.server.BaseHTTPRequestHandler):
         reason = self.responses.get(status, ("Error", ""))[0]
         body = f"<html><body><h1>HTTP {status} {reason}</h1></body></html>".encode()
         self.send_response_only(status, reason)
-        for name, value in {"connection": "close", "cache-control": "no-cache, no-store",
-                            "content-type": "text/html", "content-length": str(len(body)), **(extra or {})}.items():
+        for name, value in {
+            "connection": "close",
+            "cache-control": "no-cache, no-store",
+            "content-type": "text/html",
+            "content-length": str(len(body)),
+            **(extra or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

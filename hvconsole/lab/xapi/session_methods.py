@@ -29,7 +29,8 @@ def login_with_password(call: Call, user: str, password: str, _version: str = ""
 def _check_password(call: Call, user: str, password: str) -> None:
     site = call.pool.site
     right = hmac.compare_digest(user.encode(errors="replace"), site.user.encode()) & hmac.compare_digest(
-        password.encode(errors="replace"), site.password.encode())
+        password.encode(errors="replace"), site.password.encode()
+    )
     if not right:
         idle = Task(id="login", site_id=site.id, name="login", recorded=False)
         try:
@@ -43,11 +44,24 @@ def _enter(call: Call, ref: str, user: str, originator: str) -> None:
     pool = call.pool
     with pool.world.lock:
         host = pool.world.hosts.get(call.member.host_id)
-        pool.db.insert("session", ref, {
-            "uuid": ref[10:], "this_host": refs.ref(host) if host is not None else NULL, "this_user": NULL,
-            "last_active": date(time.time()), "pool": False, "is_local_superuser": True, "subject": NULL,
-            "validation_time": date(time.time()), "auth_user_sid": "", "auth_user_name": user, "parent": NULL,
-            "originator": originator})
+        pool.db.insert(
+            "session",
+            ref,
+            {
+                "uuid": ref[10:],
+                "this_host": refs.ref(host) if host is not None else NULL,
+                "this_user": NULL,
+                "last_active": date(time.time()),
+                "pool": False,
+                "is_local_superuser": True,
+                "subject": NULL,
+                "validation_time": date(time.time()),
+                "auth_user_sid": "",
+                "auth_user_name": user,
+                "parent": NULL,
+                "originator": originator,
+            },
+        )
 
 
 @message("session.slave_local_login_with_password", "s", "s", session=False)
@@ -136,8 +150,11 @@ def task_set_status(call: Call, ref: str, status: str) -> None:
     world = call.pool.world
     with world.lock:
         task = world_task(call, ref)
-        ends: dict[str, Exception | None] = {"success": None, "failure": Failure("INTERNAL_ERROR", "set by client"),
-                                             "cancelled": errors.Cancelled("cancelled")}
+        ends: dict[str, Exception | None] = {
+            "success": None,
+            "failure": Failure("INTERNAL_ERROR", "set by client"),
+            "cancelled": errors.Cancelled("cancelled"),
+        }
         if status in ends:
             world.finish(task, error=ends[status])
         elif status != "pending":
@@ -174,9 +191,19 @@ def message_create(call: Call, name: str, priority: int, cls: str, obj_uuid: str
     """An alert about an object."""
     ref = call.pool.new_ref()
     with call.pool.world.lock:
-        call.pool.db.insert("message", ref, {
-            "uuid": call.pool.world.new_id(), "name": name, "priority": priority, "cls": cls, "obj_uuid": obj_uuid,
-            "timestamp": date(call.pool.world.now()), "body": body})
+        call.pool.db.insert(
+            "message",
+            ref,
+            {
+                "uuid": call.pool.world.new_id(),
+                "name": name,
+                "priority": priority,
+                "cls": cls,
+                "obj_uuid": obj_uuid,
+                "timestamp": date(call.pool.world.now()),
+                "body": body,
+            },
+        )
     return ref
 
 
@@ -197,8 +224,11 @@ def message_destroy_many(call: Call, refs_given: list[Any]) -> None:
 @message("message.get", "s", "s", "d")
 def message_get(call: Call, cls: str, obj_uuid: str, since: str) -> dict[str, Any]:
     """Alerts about one object since a time."""
-    return {ref: record for ref, record in message_get_since(call, since).items()
-            if record.value["cls"].lower() == cls.lower() and record.value["obj_uuid"] == obj_uuid}
+    return {
+        ref: record
+        for ref, record in message_get_since(call, since).items()
+        if record.value["cls"].lower() == cls.lower() and record.value["obj_uuid"] == obj_uuid
+    }
 
 
 @message("message.get_since", "d")
@@ -206,8 +236,9 @@ def message_get_since(call: Call, since: str) -> dict[str, Any]:
     """Alerts since a time."""
     start = seconds(since)
     with call.pool.world.lock:
-        return {row.ref: row.record() for row in call.pool.db.rows("message")
-                if seconds(row.fields["timestamp"]) >= start}
+        return {
+            row.ref: row.record() for row in call.pool.db.rows("message") if seconds(row.fields["timestamp"]) >= start
+        }
 
 
 @message("role.get_permissions", "role")

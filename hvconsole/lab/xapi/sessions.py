@@ -40,7 +40,7 @@ class Sessions:
         session = Session(self._new_ref(), user, originator, local_to)
         with self._lock:
             mine = [other for other in self._sessions.values() if other.originator == originator]
-            surplus = sorted(mine, key=lambda other: other.last_active)[:max(0, len(mine) - PER_ORIGINATOR + 1)]
+            surplus = sorted(mine, key=lambda other: other.last_active)[: max(0, len(mine) - PER_ORIGINATOR + 1)]
             for other in surplus:
                 self._end(other)
             self._sessions[session.ref] = session

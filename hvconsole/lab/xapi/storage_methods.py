@@ -62,8 +62,14 @@ def vbd_create(call: Call, given: dict[str, Any]) -> str:
             raise Failure("INVALID_DEVICE", device)
         if record["type"] not in ("CD", "Disk", "Floppy"):
             raise Failure("INVALID_VALUE", "type", record["type"])
-        drive = Drive(id=world.new_id(), device=device, disk_id=disk_id, is_cd=record["type"] == "CD",
-                      read_only=record["mode"] == "RO", bootable=record.get("bootable", False))
+        drive = Drive(
+            id=world.new_id(),
+            device=device,
+            disk_id=disk_id,
+            is_cd=record["type"] == "CD",
+            read_only=record["mode"] == "RO",
+            bootable=record.get("bootable", False),
+        )
         vm.drives.append(drive)
         world.changed(vm)
         ref = refs.ref(drive)
@@ -168,8 +174,14 @@ def vdi_create(call: Call, given: dict[str, Any]) -> str:
             raise Failure("SR_OPERATION_NOT_SUPPORTED", record["SR"])
         if record["virtual_size"] <= 0:
             raise Failure("INVALID_VALUE", "virtual_size", str(record["virtual_size"]))
-        disk = life.new_disk(world, call.pool.site.id, storage.id, record.get("name_label", ""),
-                             record["virtual_size"], description=record.get("name_description", ""))
+        disk = life.new_disk(
+            world,
+            call.pool.site.id,
+            storage.id,
+            record.get("name_label", ""),
+            record["virtual_size"],
+            description=record.get("name_description", ""),
+        )
         disk.extra["type"] = record.get("type", "user")
         world.changed(disk)
         ref = refs.ref(disk)
@@ -265,8 +277,9 @@ def vif_create(call: Call, given: dict[str, Any]) -> str:
             raise Failure("INVALID_DEVICE", record["device"])
         if any(nic.device == record["device"] for nic in vm.nics):
             raise Failure("DEVICE_ALREADY_EXISTS", record["device"])
-        nic = Nic(id=world.new_id(), device=record["device"], mac=record.get("MAC") or world.new_mac(),
-                  network_id=network.id)
+        nic = Nic(
+            id=world.new_id(), device=record["device"], mac=record.get("MAC") or world.new_mac(), network_id=network.id
+        )
         vm.nics.append(nic)
         world.changed(vm)
         ref = refs.ref(nic)
@@ -335,9 +348,13 @@ def network_create(call: Call, given: dict[str, Any]) -> str:
     record = typed("network", given)
     world = call.pool.world
     with world.lock:
-        network = Network(id=world.new_id(), site_id=call.pool.site.id, name=record.get("name_label", ""),
-                          description=record.get("name_description", ""),
-                          bridge=record.get("bridge") or f"xapi{len(world.networks) + 1}")
+        network = Network(
+            id=world.new_id(),
+            site_id=call.pool.site.id,
+            name=record.get("name_label", ""),
+            description=record.get("name_description", ""),
+            bridge=record.get("bridge") or f"xapi{len(world.networks) + 1}",
+        )
         world.add(network)
         ref = refs.ref(network)
         keep_rest(call, "network", ref, record, ("other_config", "tags"))
@@ -350,8 +367,10 @@ def network_destroy(call: Call, ref: str) -> None:
     with call.pool.world.lock:
         fields = call.pool.db.row("network", ref).fields
         if fields["VIFs"] or fields["PIFs"]:
-            raise Failure("NETWORK_CONTAINS_VIF" if fields["VIFs"] else "NETWORK_CONTAINS_PIF",
-                          (fields["VIFs"] or fields["PIFs"])[0])
+            raise Failure(
+                "NETWORK_CONTAINS_VIF" if fields["VIFs"] else "NETWORK_CONTAINS_PIF",
+                (fields["VIFs"] or fields["PIFs"])[0],
+            )
         call.pool.world.remove(call.pool.obj(call.pool.world.networks, "network", ref))
 
 

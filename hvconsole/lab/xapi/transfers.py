@@ -56,8 +56,13 @@ def export(request: Request) -> None:
         raise HttpRefusal(302, {"location": location})
     task = _task(request, "VM.export")
     with pool.world.lock:
-        refused = lifecycle.refusal(subject, refs.ref(subject), "export", strict=False,
-                                    task_refs=[pool.ref_of(other) for other in subject.operations])
+        refused = lifecycle.refusal(
+            subject,
+            refs.ref(subject),
+            "export",
+            strict=False,
+            task_refs=[pool.ref_of(other) for other in subject.operations],
+        )
     if refused is not None:
         raise _fail(request, task, refused)
     compression = request.parameters.get("use_compression", "false")
@@ -83,8 +88,11 @@ def _better_member(request: Request, subject: Vm | Snapshot) -> Member | None:
     """The member that sees all disks, if this one does not."""
     pool, world = request.pool, request.pool.world
     with world.lock:
-        needed = [world.storages[disk.storage_id] for drive in subject.drives
-                  if (disk := world.disks.get(drive.disk_id or "")) is not None and disk.storage_id in world.storages]
+        needed = [
+            world.storages[disk.storage_id]
+            for drive in subject.drives
+            if (disk := world.disks.get(drive.disk_id or "")) is not None and disk.storage_id in world.storages
+        ]
         if all(request.member.host_id in storage.host_ids for storage in needed):
             return None
         for member in pool.members.values():
@@ -97,9 +105,12 @@ def _send_archive(request: Request, subject: Vm | Snapshot, task: Task, compress
     conversation, world = request.conversation, request.pool.world
     conversation.send_response_only(200, "OK")
     conversation.protocol_version = "HTTP/1.0"
-    for name, value in (("connection", "close"), ("cache-control", "no-cache, no-store"),
-                        ("content-type", "application/octet-stream"),
-                        ("content-disposition", 'attachment; filename="export.xva"')):
+    for name, value in (
+        ("connection", "close"),
+        ("cache-control", "no-cache, no-store"),
+        ("content-type", "application/octet-stream"),
+        ("content-disposition", 'attachment; filename="export.xva"'),
+    ):
         conversation.send_header(name, value)
     conversation.end_headers()
     conversation.close_connection = True
@@ -108,8 +119,12 @@ def _send_archive(request: Request, subject: Vm | Snapshot, task: Task, compress
         for number, data in enumerate(_packed(xva.archive(pieces), compression)):
             conversation.wfile.write(data)
             conversation.wfile.flush()
-            world.work(task, world.timing.copy / (len(pieces) + 1), start=task.progress,
-                       end=min(0.95, (number + 1) / (len(pieces) + 1)))
+            world.work(
+                task,
+                world.timing.copy / (len(pieces) + 1),
+                start=task.progress,
+                end=min(0.95, (number + 1) / (len(pieces) + 1)),
+            )
     except errors.Cancelled as cancelled:
         world.finish(task, error=cancelled)
         return
@@ -153,15 +168,23 @@ def import_(request: Request) -> None:
     if storage is None:
         raise _fail(request, task, Failure("DEFAULT_SR_NOT_FOUND", storage_ref))
     with pool.world.lock:
-        members = [member for member in pool.members.values()
-                   if member.host_id in storage.host_ids and pool.member_host(member).state == "up"]
+        members = [
+            member
+            for member in pool.members.values()
+            if member.host_id in storage.host_ids and pool.member_host(member).state == "up"
+        ]
     if members and all(member.host_id != request.member.host_id for member in members):
         # Said before any of the body is read, and the task stays open for the member that takes it.
         location = f"https://{members[0].address}:{members[0].port}{request.conversation.path}"
         raise HttpRefusal(302, {"location": location})
     try:
-        made = xva.receive(pool, task, xva.Bounded(conversation.rfile, int(length)), storage,
-                           restore=request.parameters.get("restore") == "true")
+        made = xva.receive(
+            pool,
+            task,
+            xva.Bounded(conversation.rfile, int(length)),
+            storage,
+            restore=request.parameters.get("restore") == "true",
+        )
     except (Failure, errors.WorldError) as failure:
         raise _fail(request, task, failure) from failure
     task.extra["result"] = to_xml(made)

@@ -16,18 +16,66 @@ from hvconsole.lab.xapi.vm_methods import checked
 from hvconsole.lab.xapi.world_fields import write_field
 
 _MANDATORY = (
-    "user_version", "is_a_template", "affinity", "memory_static_max", "memory_dynamic_max", "memory_dynamic_min",
-    "memory_static_min", "VCPUs_params", "VCPUs_max", "VCPUs_at_startup", "actions_after_shutdown",
-    "actions_after_reboot", "actions_after_crash", "PV_bootloader", "PV_kernel", "PV_ramdisk", "PV_args",
-    "PV_bootloader_args", "PV_legacy_args", "HVM_boot_policy", "HVM_boot_params", "platform", "PCI_bus",
-    "other_config", "recommendations")
+    "user_version",
+    "is_a_template",
+    "affinity",
+    "memory_static_max",
+    "memory_dynamic_max",
+    "memory_dynamic_min",
+    "memory_static_min",
+    "VCPUs_params",
+    "VCPUs_max",
+    "VCPUs_at_startup",
+    "actions_after_shutdown",
+    "actions_after_reboot",
+    "actions_after_crash",
+    "PV_bootloader",
+    "PV_kernel",
+    "PV_ramdisk",
+    "PV_args",
+    "PV_bootloader_args",
+    "PV_legacy_args",
+    "HVM_boot_policy",
+    "HVM_boot_params",
+    "platform",
+    "PCI_bus",
+    "other_config",
+    "recommendations",
+)
 _KEPT = (
-    "user_version", "VCPUs_params", "actions_after_shutdown", "actions_after_reboot", "actions_after_crash",
-    "PV_bootloader", "PV_kernel", "PV_ramdisk", "PV_args", "PV_bootloader_args", "PV_legacy_args",
-    "HVM_boot_policy", "HVM_boot_params", "HVM_shadow_multiplier", "platform", "PCI_bus", "other_config",
-    "recommendations", "xenstore_data", "ha_restart_priority", "ha_always_run", "order", "start_delay",
-    "shutdown_delay", "domain_type", "NVRAM", "has_vendor_device", "hardware_platform_version", "reference_label",
-    "bios_strings", "generation_id", "version")
+    "user_version",
+    "VCPUs_params",
+    "actions_after_shutdown",
+    "actions_after_reboot",
+    "actions_after_crash",
+    "PV_bootloader",
+    "PV_kernel",
+    "PV_ramdisk",
+    "PV_args",
+    "PV_bootloader_args",
+    "PV_legacy_args",
+    "HVM_boot_policy",
+    "HVM_boot_params",
+    "HVM_shadow_multiplier",
+    "platform",
+    "PCI_bus",
+    "other_config",
+    "recommendations",
+    "xenstore_data",
+    "ha_restart_priority",
+    "ha_always_run",
+    "order",
+    "start_delay",
+    "shutdown_delay",
+    "domain_type",
+    "NVRAM",
+    "has_vendor_device",
+    "hardware_platform_version",
+    "reference_label",
+    "bios_strings",
+    "generation_id",
+    "version",
+)
 
 
 @message("VM.create", "{}")
@@ -43,13 +91,24 @@ def made_from(call: Call, record: dict[str, Any], *, name: str) -> str:
     with world.lock:
         affinity = record.get("affinity", NULL)
         home = call.pool.host(affinity).id if affinity not in (NULL, "") else None
-        vm = Vm(id=world.new_id(), site_id=call.pool.site.id, name=name,
-                description=record.get("name_description", ""), is_template=record.get("is_a_template", False),
-                vcpus=max(1, record.get("VCPUs_at_startup", 1)), memory_bytes=record.get("memory_static_max", 1 << 30),
-                home_host_id=home, tags=[str(tag) for tag in record.get("tags", ())], guest=Guest(tools=False),
-                created=world.now())
-        vm.extra["fields"] = {field: record[field] for field in (
-            "memory_dynamic_max", "memory_dynamic_min", "memory_static_min", "VCPUs_max") if field in record}
+        vm = Vm(
+            id=world.new_id(),
+            site_id=call.pool.site.id,
+            name=name,
+            description=record.get("name_description", ""),
+            is_template=record.get("is_a_template", False),
+            vcpus=max(1, record.get("VCPUs_at_startup", 1)),
+            memory_bytes=record.get("memory_static_max", 1 << 30),
+            home_host_id=home,
+            tags=[str(tag) for tag in record.get("tags", ())],
+            guest=Guest(tools=False),
+            created=world.now(),
+        )
+        vm.extra["fields"] = {
+            field: record[field]
+            for field in ("memory_dynamic_max", "memory_dynamic_min", "memory_static_min", "VCPUs_max")
+            if field in record
+        }
         world.add(vm)
         ref = refs.ref(vm)
         keep_rest(call, "VM", ref, record, _KEPT)
@@ -109,22 +168,43 @@ def _provision_disk(call: Call, vm: Vm, wanted: dict[str, str]) -> None:
     size = wanted.get("size", "0")
     if not size.isdigit() or int(size) <= 0:
         raise Failure("INVALID_VALUE", "size", size)
-    disk = life.new_disk(world, call.pool.site.id, storage.id, f"{vm.name} {wanted.get('device', '0')}", int(size),
-                         description="Created by template provisioner")
-    vm.drives.append(Drive(id=world.new_id(), device=wanted.get("device", "0"), disk_id=disk.id,
-                           bootable=wanted.get("bootable") == "true"))
+    disk = life.new_disk(
+        world,
+        call.pool.site.id,
+        storage.id,
+        f"{vm.name} {wanted.get('device', '0')}",
+        int(size),
+        description="Created by template provisioner",
+    )
+    vm.drives.append(
+        Drive(
+            id=world.new_id(),
+            device=wanted.get("device", "0"),
+            disk_id=disk.id,
+            bootable=wanted.get("bootable") == "true",
+        )
+    )
 
 
 @message("VM.set_memory_limits", "VM", "i", "i", "i", "i")
-def set_memory_limits(call: Call, ref: str, static_min: int, static_max: int, dynamic_min: int,
-                      dynamic_max: int) -> None:
+def set_memory_limits(
+    call: Call, ref: str, static_min: int, static_max: int, dynamic_min: int, dynamic_max: int
+) -> None:
     """All four limits at once; static ones need a halted VM."""
     checked(call, ref, "changing_memory_limits")
     if not 0 <= static_min <= dynamic_min <= dynamic_max <= static_max:
-        raise Failure("MEMORY_CONSTRAINT_VIOLATION",
-                      "Memory limits must satisfy: static_min <= dynamic_min <= dynamic_max <= static_max")
-    _sizes(call, ref, memory_static_max=static_max, memory_static_min=static_min, memory_dynamic_min=dynamic_min,
-           memory_dynamic_max=dynamic_max)
+        raise Failure(
+            "MEMORY_CONSTRAINT_VIOLATION",
+            "Memory limits must satisfy: static_min <= dynamic_min <= dynamic_max <= static_max",
+        )
+    _sizes(
+        call,
+        ref,
+        memory_static_max=static_max,
+        memory_static_min=static_min,
+        memory_dynamic_min=dynamic_min,
+        memory_dynamic_max=dynamic_max,
+    )
 
 
 @message("VM.set_memory", "VM", "i")

@@ -26,8 +26,9 @@ def checked(call: Call, ref: str, operation: str) -> Vm | Snapshot:
 
 def refusal(call: Call, vm: Vm | Snapshot, ref: str, operation: str, *, strict: bool) -> Failure | None:
     """Why the operation is refused now, or None."""
-    return lifecycle.refusal(vm, ref, operation, strict=strict,
-                             task_refs=[call.pool.ref_of(task) for task in vm.operations])
+    return lifecycle.refusal(
+        vm, ref, operation, strict=strict, task_refs=[call.pool.ref_of(task) for task in vm.operations]
+    )
 
 
 def _vm(call: Call, ref: str, operation: str) -> Vm:
@@ -207,9 +208,24 @@ def copy(call: Call, ref: str, name: str, sr: str) -> str:
     return call.pool.ref_of(made)
 
 
-_INHERITED = ("other_config", "platform", "HVM_boot_policy", "HVM_boot_params", "domain_type", "PV_bootloader",
-              "PV_args", "PV_kernel", "PV_bootloader_args", "recommendations", "affinity", "NVRAM",
-              "has_vendor_device", "bios_strings", "xenstore_data", "VCPUs_params")
+_INHERITED = (
+    "other_config",
+    "platform",
+    "HVM_boot_policy",
+    "HVM_boot_params",
+    "domain_type",
+    "PV_bootloader",
+    "PV_args",
+    "PV_kernel",
+    "PV_bootloader_args",
+    "recommendations",
+    "affinity",
+    "NVRAM",
+    "has_vendor_device",
+    "bios_strings",
+    "xenstore_data",
+    "VCPUs_params",
+)
 
 
 def _adopt_config(call: Call, source: str, made: str) -> None:

@@ -43,8 +43,12 @@ def _owner(pool: Pool, class_name: str, ref: str) -> Any:
     world = pool.world
     if class_name == "pool":
         return pool.site
-    tables: dict[str, dict[str, Any]] = {"host": world.hosts, "network": world.networks, "SR": world.storages,
-                                         "VDI": world.disks}
+    tables: dict[str, dict[str, Any]] = {
+        "host": world.hosts,
+        "network": world.networks,
+        "SR": world.storages,
+        "VDI": world.disks,
+    }
     return tables[class_name].get(pool.projector.owner(ref) or "")
 
 
@@ -97,5 +101,3 @@ def _write_size(pool: Pool, vm: Vm | Snapshot, ref: str, field: str, value: int)
             vm.vcpus = min(vm.vcpus, value)
     pool.world.changed(vm)
     return True
-
-

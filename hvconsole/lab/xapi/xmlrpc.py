@@ -164,12 +164,16 @@ def success(value: Any, *, enveloped: bool = True) -> bytes:
     """The response that carries ``value``."""
     if not enveloped:
         return f"{_HEAD}{to_xml(value)}{_TAIL}".encode()
-    return (f"{_HEAD}<value><struct><member><name>Status</name><value>Success</value></member>"
-            f"<member><name>Value</name>{to_xml(value)}</member></struct></value>{_TAIL}").encode()
+    return (
+        f"{_HEAD}<value><struct><member><name>Status</name><value>Success</value></member>"
+        f"<member><name>Value</name>{to_xml(value)}</member></struct></value>{_TAIL}"
+    ).encode()
 
 
 def failure(error: Failure) -> bytes:
     """The response that carries a failure."""
-    return (f"{_HEAD}<value><struct><member><name>Status</name><value>Failure</value></member>"
-            f"<member><name>ErrorDescription</name>{to_xml(error.description)}</member></struct></value>"
-            f"{_TAIL}").encode()
+    return (
+        f"{_HEAD}<value><struct><member><name>Status</name><value>Failure</value></member>"
+        f"<member><name>ErrorDescription</name>{to_xml(error.description)}</member></struct></value>"
+        f"{_TAIL}"
+    ).encode()

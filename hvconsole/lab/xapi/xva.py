@@ -42,8 +42,16 @@ def plan(pool: Pool, subject: Vm | Snapshot) -> Iterator[Piece]:
     """The members of the archive of ``subject``, the description first."""
     with pool.world.lock:
         objects, disks = _objects(pool, subject)
-        version = {"hostname": "lab", "date": "2024-09-10", "product_version": "8.3.0", "product_brand": "XCP-ng",
-                   "build_number": "cloud", "xapi_major": "24", "xapi_minor": "19", "export_vsn": "2"}
+        version = {
+            "hostname": "lab",
+            "date": "2024-09-10",
+            "product_version": "8.3.0",
+            "product_brand": "XCP-ng",
+            "build_number": "cloud",
+            "xapi_major": "24",
+            "xapi_minor": "19",
+            "export_vsn": "2",
+        }
         ova = to_xml({"version": version, "objects": objects}).encode()
     yield Piece("ova.xml", ova)
     for name, uuid, size in disks:
@@ -65,8 +73,9 @@ def _objects(pool: Pool, subject: Vm | Snapshot) -> tuple[list[dict[str, Any]], 
         if disk is not None and not disk.is_iso:
             rows.append(("VDI", refs.ref(disk)))
     rows += [("VIF", refs.ref(nic)) for nic in subject.nics]
-    rows += [("network", ref) for ref in sorted({db.get("VIF", refs.ref(nic), "network") for nic in subject.nics} -
-                                                {NULL})]
+    rows += [
+        ("network", ref) for ref in sorted({db.get("VIF", refs.ref(nic), "network") for nic in subject.nics} - {NULL})
+    ]
     for number, (_, ref) in enumerate(rows):
         names[ref] = f"Ref:{number}"
     objects = []
@@ -84,8 +93,11 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, str) and value.startswith("OpaqueRef:"):
         return names.get(value, NULL)
     if isinstance(value, list):
-        return [names[item] if item in names else item for item in value
-                if not (isinstance(item, str) and item.startswith("OpaqueRef:") and item not in names)]
+        return [
+            names[item] if item in names else item
+            for item in value
+            if not (isinstance(item, str) and item.startswith("OpaqueRef:") and item not in names)
+        ]
     return value
 
 
@@ -105,7 +117,7 @@ def zstd_frame(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         out = bytearray()
         for start in range(0, len(chunk), _ZSTD_BLOCK):
-            block = chunk[start:start + _ZSTD_BLOCK]
+            block = chunk[start : start + _ZSTD_BLOCK]
             out += (len(block) << 3).to_bytes(3, "little") + block
         yield bytes(out)
     yield (1).to_bytes(3, "little")  # an empty last block
@@ -219,10 +231,17 @@ def _make(pool: Pool, task: Task, ova: bytes, storage: Storage, *, restore: bool
         raise Failure("IMPORT_ERROR_GENERIC", "ova.xml cannot be read") from None
     world = pool.world
     with world.lock:
-        vm = Vm(id=world.new_id(), site_id=pool.site.id, name=str(name), vcpus=max(1, vcpus), memory_bytes=memory,
-                description=str(record.get("name_description", "")), created=world.now(),
-                is_template=record.get("is_a_template") is True and record.get("is_a_snapshot") is not True,
-                guest=Guest(os="Imported", tools=True, tools_version="8.4.0-1", distro="debian"))
+        vm = Vm(
+            id=world.new_id(),
+            site_id=pool.site.id,
+            name=str(name),
+            vcpus=max(1, vcpus),
+            memory_bytes=memory,
+            description=str(record.get("name_description", "")),
+            created=world.now(),
+            is_template=record.get("is_a_template") is True and record.get("is_a_snapshot") is not True,
+            guest=Guest(os="Imported", tools=True, tools_version="8.4.0-1", distro="debian"),
+        )
         vm.operations[task.id] = "import"
         world.running[task.id] = task
         _devices(pool, vm, objects, storage, restore=restore)
@@ -244,20 +263,31 @@ def _devices(pool: Pool, vm: Vm, objects: dict[str, tuple[str, Any]], storage: S
             elif class_name == "VIF":
                 network = objects.get(fields.get("network", ""), ("", {}))[1]
                 found = by_bridge.get(network.get("bridge", ""), default)
-                vm.nics.append(Nic(id=world.new_id(), device=str(fields["device"]),
-                                   mac=str(fields["MAC"]) if restore else world.new_mac(),
-                                   network_id=found.id if found is not None else None))
+                vm.nics.append(
+                    Nic(
+                        id=world.new_id(),
+                        device=str(fields["device"]),
+                        mac=str(fields["MAC"]) if restore else world.new_mac(),
+                        network_id=found.id if found is not None else None,
+                    )
+                )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise Failure("IMPORT_ERROR_GENERIC", "ova.xml cannot be read") from None
 
 
 def _drive(pool: Pool, fields: dict[str, Any], objects: dict[str, tuple[str, Any]], storage: Storage) -> Drive:
     world = pool.world
-    drive = Drive(id=world.new_id(), device=str(fields["userdevice"]), is_cd=fields["type"] == "CD",
-                  read_only=fields["mode"] == "RO", bootable=fields.get("bootable") is True)
+    drive = Drive(
+        id=world.new_id(),
+        device=str(fields["userdevice"]),
+        is_cd=fields["type"] == "CD",
+        read_only=fields["mode"] == "RO",
+        bootable=fields.get("bootable") is True,
+    )
     described = objects.get(fields["VDI"])
     if described is not None and described[0] == "VDI" and not drive.is_cd:
-        disk = life.new_disk(world, pool.site.id, storage.id, str(described[1].get("name_label", "")),
-                             int(described[1]["virtual_size"]))
+        disk = life.new_disk(
+            world, pool.site.id, storage.id, str(described[1].get("name_label", "")), int(described[1]["virtual_size"])
+        )
         drive.disk_id = disk.id
     return drive

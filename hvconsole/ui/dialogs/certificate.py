@@ -98,9 +98,7 @@ class CertificateDialog(FormDialog):
         warning = validity_warning(presented, shell.services.clock.now())
         if warning:
             self.add_text(warning, "Error.TLabel")
-        self.sure = (
-            self.tick_field("I have compared the new fingerprint with the server's own") if changed else None
-        )
+        self.sure = self.tick_field("I have compared the new fingerprint with the server's own") if changed else None
         # Return must never accept a certificate
         self.focus_first(self.button("Cancel"))
 
@@ -113,9 +111,7 @@ class CertificateDialog(FormDialog):
             ttk.Label(table, text="NOW", style="Section.TLabel").grid(row=0, column=2, sticky="w", padx=px(12))
         for number, fact in enumerate(facts, start=1):
             font = "TkFixedFont" if fact.label == "SHA-256" else "TkDefaultFont"
-            ttk.Label(table, text=fact.label, style="Muted.TLabel").grid(
-                row=number, column=0, sticky="nw", pady=px(3)
-            )
+            ttk.Label(table, text=fact.label, style="Muted.TLabel").grid(row=number, column=0, sticky="nw", pady=px(3))
             wrap = px(230 if self.changed else 420)
             if fact.old is not None:
                 ttk.Label(table, text=fact.old, font=font, wraplength=wrap).grid(

@@ -67,7 +67,7 @@ class Steps:
         )
         self._row += 1
         if step.remedy:
-            ttk.Label(
-                self._frame, text=safe_lines(step.remedy, 1500), wraplength=wrap, style="Small.TLabel"
-            ).grid(row=self._row, column=2, sticky="w", pady=(0, px(3)))
+            ttk.Label(self._frame, text=safe_lines(step.remedy, 1500), wraplength=wrap, style="Small.TLabel").grid(
+                row=self._row, column=2, sticky="w", pady=(0, px(3))
+            )
             self._row += 1

@@ -45,7 +45,7 @@ def short(name: str, limit: int = SHORT_NAME) -> str:
 
 
 def nouns(subjects: Sequence[Subject]) -> tuple[str, str]:
-    """"VM", "VMs" and so on, for what is selected."""
+    """ "VM", "VMs" and so on, for what is selected."""
     kinds = {subject.item.kind for subject in subjects}
     return _NOUNS.get(next(iter(kinds)), ("object", "objects")) if len(kinds) == 1 else ("object", "objects")
 
@@ -96,7 +96,7 @@ def running_vms(subject: Subject) -> tuple[str, ...]:
 
 
 def running_text(subjects: Sequence[Subject]) -> str:
-    """"4 VMs are running there: a, b, c and d." for hosts; empty for anything else."""
+    """ "4 VMs are running there: a, b, c and d." for hosts; empty for anything else."""
     if not any(subject.host is not None for subject in subjects):
         return ""
     names = [name for subject in subjects for name in running_vms(subject)]
@@ -109,9 +109,7 @@ def running_text(subjects: Sequence[Subject]) -> str:
 class ConfirmDialog(FormDialog):
     """Yes, or no."""
 
-    def __init__(
-        self, shell: Shell, question: Question, operation: Operation, subjects: Sequence[Subject]
-    ) -> None:
+    def __init__(self, shell: Shell, question: Question, operation: Operation, subjects: Sequence[Subject]) -> None:
         words = wording(question, operation, subjects)
         super().__init__(
             shell,

@@ -318,7 +318,11 @@ class ConnectDialog(FormDialog):
             "login",
             lambda: log_in(
                 locally(profile, at) if at is not None else profile,
-                secret, services.pins, services.clock, services.credentials, opener,
+                secret,
+                services.pins,
+                services.clock,
+                services.credentials,
+                opener,
             ),
             lambda answer: self._logged_in(profile, secret, at, answer),
         )

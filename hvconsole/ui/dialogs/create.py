@@ -23,7 +23,7 @@ GIB = 1024**3
 
 
 def parse_gib(text: str) -> int | None:
-    """"8", "1.5" or "512 MiB" → bytes; None where it can't be read."""
+    """ "8", "1.5" or "512 MiB" → bytes; None where it can't be read."""
     match = re.fullmatch(r"\s*(\d{1,6}(?:[.,]\d{1,3})?)\s*(m|mib|mb|g|gib|gb|t|tib|tb)?\s*", text, re.IGNORECASE)
     if match is None:
         return None

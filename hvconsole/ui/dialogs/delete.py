@@ -46,7 +46,7 @@ def path_end(name: str, limit: int) -> str:
 
 
 def what_goes(vms: Sequence[Vm], rows: Sequence[DiskRow], kept: frozenset[ObjectId]) -> str:
-    """"2 disks (80 GiB) and 4 snapshots go for good." for the present ticks."""
+    """ "2 disks (80 GiB) and 4 snapshots go for good." for the present ticks."""
     going = [row.disk for row in rows if not row.why_kept and row.disk.id not in kept]
     size = sum(disk.size_bytes or 0 for disk in going)
     snapshots = sum(len(vm.snapshots) for vm in vms)

@@ -112,9 +112,7 @@ class ReasonsDialog(FormDialog):
         )
         self.table = listing.tree
         for number, (name, reason) in enumerate(refused):
-            self.table.insert(
-                "", "end", iid=str(number), text=safe_text(name, 120), values=(safe_text(reason, 400),)
-            )
+            self.table.insert("", "end", iid=str(number), text=safe_text(name, 120), values=(safe_text(reason, 400),))
         self.add_wide(listing.frame)
         # a long reason does not fit into a row: the chosen row's words stand below the table in full
         self.reason = self.add_text(" ", "Muted.TLabel")

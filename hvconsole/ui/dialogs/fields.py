@@ -111,9 +111,7 @@ class TextField(_Noted):
 class Lines(_Noted):
     """Several lines of text in a ``Pmw.ScrolledText``; Tab leaves the field, Return makes a new line."""
 
-    def __init__(
-        self, parent: tk.Misc, theme: Theme, value: str, *, height: int, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, parent: tk.Misc, theme: Theme, value: str, *, height: int, changed: Callable[[], None]) -> None:
         super().__init__(parent, theme)
         self._changed = changed
         self.widget = scrolled_text(

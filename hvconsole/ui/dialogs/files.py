@@ -218,5 +218,3 @@ class ImportDialog(FormDialog):
             if choice is not None and choice.get():
                 given[key] = choice.get()
         return given
-
-

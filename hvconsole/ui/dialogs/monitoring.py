@@ -78,18 +78,24 @@ class MonitorFields:
         self.preset = form.choice_field("Snapshot after", preset_options(preset is None), preset or OWN, width=46)
         self.preset.widget.bind("<<ComboboxSelected>>", lambda _event: self._preset_chosen())
         self.lost_rounds = form.text_field(
-            "Lost rounds in a row", str(settings.lost_rounds), check=lambda t: check_number(t, 1, 1000, whole=True),
+            "Lost rounds in a row",
+            str(settings.lost_rounds),
+            check=lambda t: check_number(t, 1, 1000, whole=True),
             width=10,
         )
         self.interval = form.text_field(
-            "A round every, seconds", f"{settings.interval_s:g}",
-            check=lambda t: check_number(t, 0.2, 3600, whole=False), width=10,
+            "A round every, seconds",
+            f"{settings.interval_s:g}",
+            check=lambda t: check_number(t, 0.2, 3600, whole=False),
+            width=10,
         )
         self.pings = form.text_field(
             "Pings per round", str(settings.pings), check=lambda t: check_number(t, 1, MAX_PINGS, whole=True), width=10
         )
         self.timeout = form.text_field(
-            "Time limit, seconds", f"{settings.timeout_s:g}", check=lambda t: check_number(t, 0.05, 60, whole=False),
+            "Time limit, seconds",
+            f"{settings.timeout_s:g}",
+            check=lambda t: check_number(t, 0.05, 60, whole=False),
             width=10,
         )
         self.keep = form.text_field(

@@ -15,7 +15,7 @@ from hvconsole.ui.interfaces import Shell, Subject
 
 
 def copy_name(name: str, taken: Iterable[str]) -> str:
-    """"web-01" → "web-01 copy", "web-01 copy 2" and so on: the first that nobody has."""
+    """ "web-01" → "web-01 copy", "web-01 copy 2" and so on: the first that nobody has."""
     known = set(taken)
     base = safe_text(name, 160)
     candidate, number = f"{base} copy", 2
@@ -29,8 +29,12 @@ def storage_options(storages: Iterable[Storage], first: tuple[str, str] | None =
     disks = [s for s in storages if not s.holds_iso]
     disks.sort(key=lambda s: (-(s.free_bytes or 0), natural_key(s.name)))
     options = [
-        (str(s.id), f"{safe_text(s.name, 60)} · {format_bytes(s.free_bytes)} free" if s.free_bytes is not None
-         else safe_text(s.name, 60))
+        (
+            str(s.id),
+            f"{safe_text(s.name, 60)} · {format_bytes(s.free_bytes)} free"
+            if s.free_bytes is not None
+            else safe_text(s.name, 60),
+        )
         for s in disks
     ]
     return [first, *options] if first is not None else options

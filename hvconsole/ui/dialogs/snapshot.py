@@ -79,9 +79,7 @@ class SnapshotDialog(FormDialog):
         )
         self.quiesce = self.tick_field(
             "Quiesce the guest's file systems first",
-            why_not=option_why_not(
-                subjects, Verb.SNAPSHOT_QUIESCE, Capability.SNAPSHOT_QUIESCE, "quiesced snapshots"
-            ),
+            why_not=option_why_not(subjects, Verb.SNAPSHOT_QUIESCE, Capability.SNAPSHOT_QUIESCE, "quiesced snapshots"),
         )
         # a picture of memory needs no quiesced disks, and no platform does both
         self.memory.widget.configure(command=lambda: self._exclude(self.memory.get(), memory=True))

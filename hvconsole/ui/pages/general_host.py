@@ -139,9 +139,7 @@ class HostView:
         self.running_title = running.title
         self.running = MiniTable(self.theme, running.body, ("VM", "Memory", "Address"), numeric=(1,))
         self.running.frame.pack(fill="x")
-        stack_when_narrow(
-            self.theme, body, [(about.frame, resources.frame), (storages.frame, running.frame)]
-        )
+        stack_when_narrow(self.theme, body, [(about.frame, resources.frame), (storages.frame, running.frame)])
 
     def show(self, subject: Subject, fresh: bool) -> None:
         """Draw what differs, ask for the rest."""
@@ -196,8 +194,10 @@ class HostView:
         title = "Last seen running here" if host.live is False else "Running here"
         self.running_title.configure(text=f"{title}: {count(len(vms), 'VM')}")
         self.running.show(
-            [(shown_name(v.name, v.uuid, 30), format_bytes(v.memory_bytes), safe_text("".join(v.addresses[:1]), 40))
-             for v in vms],
+            [
+                (shown_name(v.name, v.uuid, 30), format_bytes(v.memory_bytes), safe_text("".join(v.addresses[:1]), 40))
+                for v in vms
+            ],
             empty="No VM runs on this host.",
         )
 

@@ -70,7 +70,7 @@ def running_cpus(vms: Iterable[Vm], inventory: Inventory) -> int:
 
 
 def power_words(vms: Iterable[Vm], inventory: Inventory | None = None) -> str:
-    """"12 running, 3 halted": how many VMs are in which state; those on hosts that do not answer apart."""
+    """ "12 running, 3 halted": how many VMs are in which state; those on hosts that do not answer apart."""
     all_vms = list(vms)
     silent = {h.id for h in inventory.hosts.values() if h.live is False} if inventory is not None else set()
     vms = [v for v in all_vms if v.host_id not in silent or not runs(v)] if silent else all_vms
@@ -138,9 +138,7 @@ class ServerView:
         self.storages = MiniTable(self.theme, storages.body, ("Name", "Kind", "Free", "Used"), numeric=(2,))
         self.storages.frame.pack(fill="x")
         self._messages = Card(self.theme, body, "Messages of the server", "bell")
-        self._messages.frame.grid(
-            row=8, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(MARGIN))
-        )
+        self._messages.frame.grid(row=8, column=0, columnspan=2, sticky="nsew", padx=wide_pad, pady=(0, px(MARGIN)))
         self.messages = MiniTable(self.theme, self._messages.body, ("When", "What", "About", "Message"))
         self.messages.frame.pack(fill="x")
         stack_when_narrow(self.theme, body, [(about.frame, resources.frame)])

@@ -389,5 +389,3 @@ class HistoryPage(BasePage):
             self.shell.dialogs.error("Export the history", answer)
         else:
             self.shell.status(f"{count(answer, 'row')} written to {safe_text(path.name, 80)}")
-
-

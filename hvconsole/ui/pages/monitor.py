@@ -58,7 +58,7 @@ _TAGS = {
 
 
 def summary(statuses: tuple[MonitorStatus, ...]) -> str:
-    """"7 monitored, 1 down, 2 paused"."""
+    """ "7 monitored, 1 down, 2 paused"."""
     if not statuses:
         return ""
     parts = [f"{len(statuses):,} monitored"]
@@ -428,9 +428,7 @@ class MonitorPage(BasePage):
         key = chosen[0]
         name = self._statuses[key].vm_name
         self._say(f"Testing {safe_text(name, 60)}…")
-        done: Callable[[Round | HvError], None] = self.asker.expect(
-            "test", lambda answer: self._tested(name, answer)
-        )
+        done: Callable[[Round | HvError], None] = self.asker.expect("test", lambda answer: self._tested(name, answer))
         self.shell.services.watcher.test_now(key, done)
         self._enable()
 

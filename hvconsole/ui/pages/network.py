@@ -241,9 +241,7 @@ class _Map:
         """Whether there is anything to see."""
         return self._drawing is not None and bool(self._drawing.boxes)
 
-    def show(
-        self, network_map: NetworkMap, inventory: Inventory, item: Item, chosen: ObjectId | None = None
-    ) -> None:
+    def show(self, network_map: NetworkMap, inventory: Inventory, item: Item, chosen: ObjectId | None = None) -> None:
         self._shown = (network_map, inventory, item)
         drawn = lay_out(network_map, inventory.vms, chosen)
         if drawn == self._drawing:

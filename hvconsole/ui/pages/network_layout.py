@@ -63,7 +63,7 @@ class Drawing:
 
 
 def speed_text(mbps: int | None) -> str:
-    """"10 Gbit/s", "100 Mbit/s"; empty where not known."""
+    """ "10 Gbit/s", "100 Mbit/s"; empty where not known."""
     if not mbps or mbps < 0:
         return ""
     return f"{mbps / 1000:g} Gbit/s" if mbps >= 1000 else f"{mbps} Mbit/s"

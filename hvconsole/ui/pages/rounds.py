@@ -89,7 +89,7 @@ def state_words(status: MonitorStatus) -> str:
 
 
 def setting_words(settings: MonitorSettings) -> str:
-    """"At once · 5 s": the preset, or how many lost rounds; and how often a round begins."""
+    """ "At once · 5 s": the preset, or how many lost rounds; and how often a round begins."""
     preset = preset_of(settings)
     judgement = preset or f"after {count(settings.lost_rounds, 'lost round')}"
     return f"{judgement} · {settings.interval_s:g} s"

@@ -66,9 +66,7 @@ class RoundsChart:
         muted = theme.color("muted")
         for row in range(3):
             text = format_ms(limit * (2 - row) / 2) if row < 2 else "0 ms"
-            canvas.create_text(
-                left - px(8), top + high * row / 2, anchor="e", text=text, fill=muted, font="HvSmall"
-            )
+            canvas.create_text(left - px(8), top + high * row / 2, anchor="e", text=text, fill=muted, font="HvSmall")
         labels = time_labels(self._interval_s * ROUNDS_KEPT)
         ends = len(labels) - 1
         for number, text in enumerate(labels):

@@ -157,4 +157,3 @@ class VmsPage(BasePage):
         """Also write down what was changed about the columns."""
         self.table.save_if_due()
         super().hide()
-

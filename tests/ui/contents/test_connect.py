@@ -112,9 +112,7 @@ def test_a_member_can_send_us_to_another_host_but_not_to_another_port() -> None:
 # ---- the dialog ---------------------------------------------------------------------------------------------
 
 
-def test_a_new_server_is_connected_and_saved(
-    connect: Any, shell: StageShell, driver: Driver, until: Until
-) -> None:
+def test_a_new_server_is_connected_and_saved(connect: Any, shell: StageShell, driver: Driver, until: Until) -> None:
     server = Server()
     dialog = connect(opener=server)
     assert dialog.button("Connect").instate(["disabled"])
@@ -198,9 +196,7 @@ def test_a_pool_member_leads_to_its_master_after_a_question(
     assert server.targets[1].addresses == (("127.0.0.8", 443), ("127.0.0.9", 443))
 
 
-def test_checking_shows_each_step_and_stops_at_the_first_that_fails(
-    connect: Any, driver: Driver, until: Until
-) -> None:
+def test_checking_shows_each_step_and_stops_at_the_first_that_fails(connect: Any, driver: Driver, until: Until) -> None:
     dialog = connect(opener=Server())
     dialog.address.set("127.0.0.9:1")
     dialog.password.set("x")

@@ -368,7 +368,9 @@ def test_files_of_one_folder_can_be_told_apart(shell: StageShell, opened: Any) -
     (subject,) = of_vms(shell, "v5")
     dialog = opened(DeleteDialog(shell, [replace(subject, vm=vm("x", "x", disks=disks))]))
     assert [dialog.table.item(row, "text")[-13:] for row in dialog.table.get_children()] == [
-        "ledger-0.vhdx", "ledger-1.vhdx"]
+        "ledger-0.vhdx",
+        "ledger-1.vhdx",
+    ]
     assert dialog.table.column("#0", "width") > 300
     assert path_end("a" * 100, 20) == "a" * 100
     assert path_end("C:\\" + "b" * 30, 20) == "…" + "b" * 19
@@ -454,9 +456,7 @@ def test_disks_move_to_another_storage_alone_or_along(shell: StageShell, opened:
     assert dialog.given == {"storage": "st2"}
 
 
-def test_no_storage_is_offered_where_disks_cannot_move(
-    shell: StageShell, hv: MemoryHypervisor, opened: Any
-) -> None:
+def test_no_storage_is_offered_where_disks_cannot_move(shell: StageShell, hv: MemoryHypervisor, opened: Any) -> None:
     hv._capabilities &= ~Capability.MIGRATE_STORAGE
     dialog = opened(HostDialog(shell, operation(Verb.MIGRATE), of_vms(shell, "v6")))
     assert dialog.storage is None

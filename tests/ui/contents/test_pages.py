@@ -121,9 +121,7 @@ def test_a_vm_shows_facts_details_resources_and_events(place: Any, until: Until)
 
 
 @pytest.mark.parametrize("selection", ["vm", "host", "server"])
-def test_cards_stand_below_each_other_on_a_narrow_page(
-    root: tk.Tk, place: Any, until: Until, selection: str
-) -> None:
+def test_cards_stand_below_each_other_on_a_narrow_page(root: tk.Tk, place: Any, until: Until, selection: str) -> None:
     chosen = {"vm": select_vms("v1"), "host": HOST_SELECTED, "server": SERVER_SELECTED}[selection]
     page = place(GeneralPage, chosen)
     first, second = page._current.facts.frame, page._current.memory.frame
@@ -390,9 +388,7 @@ def test_a_new_snapshot_appears_and_the_choice_stays(
     assert page.tree.exists("ss-c")
 
 
-def test_a_vm_without_snapshots_offers_to_take_one(
-    place: Any, shell: StageShell, driver: Driver, until: Until
-) -> None:
+def test_a_vm_without_snapshots_offers_to_take_one(place: Any, shell: StageShell, driver: Driver, until: Until) -> None:
     page = place(SnapshotsPage, select_vms("v5"))
     until(lambda: bool(page._empty.button.winfo_ismapped()))
     driver.click(page._empty.button)

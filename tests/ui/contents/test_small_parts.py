@@ -259,9 +259,7 @@ def test_every_error_of_ours_has_a_sentence(error: HvError) -> None:
     assert error.user_text
 
 
-def test_columns_beyond_the_edge_of_a_narrow_list_can_be_scrolled_to(
-    root: tk.Tk, theme: Theme, until: Until
-) -> None:
+def test_columns_beyond_the_edge_of_a_narrow_list_can_be_scrolled_to(root: tk.Tk, theme: Theme, until: Until) -> None:
     columns = (ListColumn("a", "A", 100), ListColumn("text", "Details", 150, stretch=True), ListColumn("b", "B", 90))
     listing = Listing(theme, root, columns, rows=4)
     listing.frame.pack(fill="both", expand=True)
