@@ -214,21 +214,29 @@ class Console:
 
 
 def _run(console: Console, chosen: Sequence[ServerProfile]) -> int:
-    try:
-        window: MainWindow = make_window(console.services())
-    except LocalError as exc:  # no screen
-        console.begin()
-        _complain(exc)
-        return 1
-    # the window is drawn first; whatever connects may take its time
-    window.root.after_idle(lambda: _start(console, window, chosen))
-    try:
+    window: MainWindow | None = None
+
+    def end() -> None:
         # Whoever ends the session of the desktop waits for no answer: no question about running tasks.
-        with until_signalled(lambda: window.dispatcher.post(window.closing.begin)):
-            window.main_loop()
-    finally:
-        window.destroy()
-        _flush(console.settings.flush)
+        if window is not None:
+            window.dispatcher.post(window.closing.begin)
+
+    with until_signalled(end) as signalled:
+        try:
+            window = made = make_window(console.services())
+        except LocalError as exc:  # no screen
+            console.begin()
+            _complain(exc)
+            return 1
+        if signalled.is_set():
+            end()
+        # the window is drawn first; whatever connects may take its time
+        made.root.after_idle(lambda: _start(console, made, chosen))
+        try:
+            made.main_loop()
+        finally:
+            made.destroy()
+            _flush(console.settings.flush)
     return 0
 
 
