@@ -9,7 +9,7 @@ from tkinter import ttk
 
 from hvconsole.clock import Clock
 from hvconsole.ui.interfaces import Shutdown
-from hvconsole.ui.megawidgets import dialog, run_dialog
+from hvconsole.ui.megawidgets import dialog, dismiss_dialogs, run_dialog
 from hvconsole.ui.theme import Theme
 from hvconsole.ui.wording import count
 
@@ -98,4 +98,5 @@ class Closing:
         if pending:
             log.warning("closing although these threads have not ended: %s", ", ".join(pending))
         self._stop()
+        dismiss_dialogs(self._root)
         self._root.quit()

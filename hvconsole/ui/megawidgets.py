@@ -94,6 +94,10 @@ def dialog(
     return made
 
 
+_open_dialogs: list[Any] = []
+"""Dialogs that wait for an answer; the innermost is the last."""
+
+
 def run_dialog(made: Any, parent: tk.Misc, focus: tk.Misc | None = None) -> Any:
     """Show modally over ``parent``, wait in a nested event loop, destroy; returns what it was deactivated with.
 
@@ -107,15 +111,25 @@ def run_dialog(made: Any, parent: tk.Misc, focus: tk.Misc | None = None) -> Any:
     # not before: Pmw gives the keyboard to the window itself when it takes the grab
     made.configure(activatecommand=lambda: _take_focus(window, focus))
     _guard_focus(window, {opener, main})
+    _open_dialogs.append(made)
     try:
         return made.activate(geometry="first" + centre(window, parent))
     finally:
+        _open_dialogs.remove(made)
         if window.winfo_exists() and opener.winfo_exists():
             # Tk keeps the last focus of a window that goes and may crash over it: take it away first
             window.tk.call("focus", window)
             place = _widget(opener, before)
             take_keyboard(place if place is not None and place.winfo_viewable() else opener)
         made.destroy()
+
+
+def dismiss_dialogs(root: tk.Misc) -> None:
+    """End every nested event loop, as Cancel would: the main loop can't end below them."""
+    for made in reversed(_open_dialogs):
+        made.deactivate(None)
+    # What Tk's own file dialog waits for.
+    root.tk.call("set", "::tk::Priv(selectFilePath)", "")
 
 
 def _modal_window(window: tk.Misc) -> tk.Misc | None:

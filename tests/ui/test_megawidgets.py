@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import tkinter as tk
 from collections.abc import Callable
-from tkinter import ttk
+from tkinter import filedialog, ttk
 from typing import Any
 
 import pytest
 
 from hvconsole.ui import megawidgets
-from hvconsole.ui.megawidgets import dialog, run_dialog, scrolled_text
+from hvconsole.ui.megawidgets import dialog, dismiss_dialogs, run_dialog, scrolled_text
 from hvconsole.ui.theme import Theme
 
 pytestmark = pytest.mark.display
@@ -239,3 +239,21 @@ def test_the_keyboard_goes_to_the_window_if_its_place_is_gone(root: tk.Tk, theme
     megawidgets.run_dialog(made, root)
     root.update()
     assert root.focus_get() is root
+
+
+def test_all_questions_end_when_the_program_does(root: tk.Tk, theme: Theme) -> None:
+    outer, inner = dialog(theme, root, "Outer", ("OK",)), dialog(theme, root, "Inner", ("OK",))
+    answers: list[object] = []
+
+    def ask_more() -> None:
+        answers.append(run_dialog(inner, root))
+
+    root.after(50, ask_more)
+    root.after(300, lambda: dismiss_dialogs(root))
+    answers.append(run_dialog(outer, root))
+    assert answers == [None, None]
+
+
+def test_the_file_window_ends_when_the_program_does(root: tk.Tk) -> None:
+    root.after(300, lambda: dismiss_dialogs(root))
+    assert not filedialog.asksaveasfilename(parent=root)
