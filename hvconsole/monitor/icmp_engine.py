@@ -25,6 +25,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import heapq
+import itertools
 import math
 import os
 import queue
@@ -412,15 +413,15 @@ class Engine:
         return 0.0
 
     def _ask_witnesses(self, doubtful: Slot, now: float) -> None:
-        if self._asked_at >= doubtful.start:
+        # A question that left with the round's first request is no later than it, as ``_heard_other`` counts.
+        if int(self._asked_at * PROOFS_PER_S) > int(doubtful.start * PROOFS_PER_S):
             return  # asked for somebody else while this round's requests were leaving
         self._asked_at = now
-        others = [self._slots[other] for other in reversed(self._heard) if other != doubtful.id][:WITNESSES_ASKED]
-        asked = 0
-        for slot in (*others, *(s for s in self._witnesses() if s not in others)):
-            if asked == WITNESSES_ASKED:
-                return
-            asked += 1
+        # Whoever fell silent together with this one was heard a moment ago, too: gateways and hypervisors have places.
+        standing = [slot for slot in self._witnesses() if slot is not doubtful][: WITNESSES_ASKED // 2]
+        heard = (self._slots[other] for other in reversed(self._heard) if other != doubtful.id)
+        others = itertools.islice((slot for slot in heard if slot not in standing), WITNESSES_ASKED - len(standing))
+        for slot in (*standing, *others):
             self._sequence = (self._sequence + 1) & 0xFFFF
             slot.probe_at = now
             self._transport.send(slot.v6, slot.address, slot.packed, self._sequence, (slot.id, _PROBE_ROUND, 0))

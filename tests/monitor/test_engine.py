@@ -122,6 +122,25 @@ def test_when_this_computer_is_offline_everybody_is_silent_at_once(lab: Lab, eng
         assert all(0 < row[6] < row[5] for row in lost), "others were known and silent"
 
 
+def test_who_is_still_there_is_asked_for_each_of_many_that_fall_silent_at_once(
+    lab: Lab, engine: Start, waiter: Waiter
+) -> None:
+    """With rounds a tenth of an interval apart, one's second request leaves with the other's first."""
+    running = engine(lab_network=lab.network)
+    (_, gateway), *lost = guests(lab)[:13]
+    sinks = [Heard(waiter) for _ in lost]
+    running.open(target(gateway, 1.0, pings=1, witness=True), Heard(waiter))
+    for (_, address), sink in zip(lost, sinks, strict=True):
+        running.open(target(address, 1.0), sink)
+    waiter.until(lambda: all(frames.OK in sink.results() for sink in sinks), "all to answer")
+    for vm, _ in lost:
+        lab.pull_cable(vm.id)
+    waiter.until(lambda: all(sink.results().count(frames.LOST) >= 2 for sink in sinks), "all to be lost twice")
+    for sink in sinks:
+        silent = [row for row in sink.rows if row[1] == frames.LOST]
+        assert all(row[6] >= row[5] for row in silent), "the gateway was heard while the requests left"
+
+
 def test_a_lab_that_is_gone_is_unknown_not_lost(lab: Lab, engine: Start, waiter: Waiter) -> None:
     running = engine(lab_network=lab.network)
     heard = Heard(waiter)

@@ -315,7 +315,10 @@ def test_tabs_are_turned_with_keys(preferences: PreferencesDialog, driver: Drive
     def shown() -> str:
         return str(preferences.pages.getcurselection())
 
-    until(lambda: preferences.top.focus_get() is preferences._tabs["Appearance"])
+    first = preferences._tabs["Appearance"]
+    until(lambda: str(first.tk.call("focus", "-lastfor", preferences.top)) == str(first))
+    driver.click(first)  # the pointer decides which window has the keyboard
+    until(lambda: preferences.top.focus_get() is first)
     driver.key("Right")
     until(lambda: shown() == "Monitoring")
     driver.key("Tab")
