@@ -110,6 +110,7 @@ class Gallery:
         if len(set(picture.resize((160, 100), Image.Resampling.NEAREST).convert("RGB").tobytes())) < 8:
             self.problems.append(f"{file}: nothing can be seen")
         if measure:
+            top.update_idletasks()  # a value that changed in the last turn may not have been given its room yet
             self.problems += [f"{file}: {problem}" for problem in clipped(top)]
 
     # ---- what there is to see ------------------------------------------------------------------------------
