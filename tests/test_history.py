@@ -621,6 +621,7 @@ def test_rows_that_had_to_be_dropped_are_never_called_written(desk, monkeypatch)
     assert flushed == [False]
     assert history.flush()
     assert subjects(history.search()) == ["5", "4", "3"]
+    desk.wait_notice(lambda n: n.key == "history" and not n.text)  # said after the rows are written
     banners = [n.text for n in desk.notices if n.key == "history"]
     assert len(banners) == 2, "said once, and taken back once"
 
