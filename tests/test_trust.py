@@ -115,6 +115,14 @@ def test_a_pin_that_cannot_be_saved_is_not_used(tmp_path):
     assert store.pinned("pool.example", 443) is None
 
 
+def test_a_pin_is_not_used_where_the_list_cannot_be_locked(tmp_path):
+    (tmp_path / "pins.json.lock").mkdir()
+    store = PinStore(tmp_path / "pins.json")
+    with pytest.raises(LocalError, match="can't be written"):
+        store.accept(certificate())
+    assert store.all() == ()
+
+
 def test_two_consoles_keep_what_each_of_them_accepted(tmp_path):
     path = tmp_path / "pins.json"
     first, second = PinStore(path), PinStore(path)
